@@ -1,0 +1,7 @@
+//! Floor 1: names and bytes. Knows nothing of builds, trees or containers.
+
+pub mod cancel;
+pub mod digest;
+pub mod durable;
+pub mod facts;
+pub mod tree_path;

@@ -1,0 +1,91 @@
+//! The seam between deciding and doing: the engine hands over an action, an executor makes its outputs.
+
+use std::collections::BTreeMap;
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::BlobDigest;
+use crate::graph::action::Action;
+use crate::graph::value::Value;
+use crate::store::object::StoreError;
+
+pub trait Executor: Sync {
+    /// Blocks until the action is done. `listener` hears what a command writes, as it comes.
+    fn execute(
+        &self,
+        action: &Action,
+        cancel: &Cancel,
+        listener: &mut dyn Listener,
+    ) -> Result<Made, ExecError>;
+}
+
+pub trait Listener: Send {
+    /// Bytes as they come, not yet cut into lines.
+    fn output(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// What an action made. Everything it names is in the store.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub outputs: BTreeMap<String, Value>,
+    pub log: Option<BlobDigest>,
+    /// Isolation rung (`A` to `F`), where a process ran.
+    pub rung: Option<String>,
+    /// Whether other machines may use the result.
+    pub shareable: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The user's own command or test failed.
+    #[error("{0}")]
+    Failed(Failure),
+    /// What the user wrote does not fit what the inputs hold; second, one action to take.
+    #[error("{message}")]
+    Input { message: String, help: String },
+    /// Disk, kernel, permissions; with what to do about it, where that is known.
+    #[error("{message}")]
+    Environment { message: String, help: Option<String> },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cancelled")]
+    Cancelled,
+}
+
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The command as a shell would show it.
+    pub command: String,
+    pub cause: Cause,
+    /// All it wrote.
+    pub log: Option<BlobDigest>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    Exit(i32),
+    Signal(i32),
+    /// Seconds.
+    Timeout(u64),
+    NotFound,
+    /// A test's expectation that did not hold, in words.
+    Expectation(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let command = &self.command;
+        match &self.cause {
+            Cause::Exit(code) => write!(f, "`{command}` ended with exit code {code}"),
+            Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),
+            Cause::Timeout(seconds) => write!(f, "`{command}` did not end within {seconds} s"),
+            Cause::NotFound => write!(f, "`{command}`: there is no such program in its root filesystem"),
+            Cause::Expectation(words) => write!(f, "`{command}` {words}"),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Floor 8: makes an action's outputs.
+
+pub mod executor;

@@ -1,0 +1,8 @@
+//! MemoBuild: the floors, lowest first. A floor imports only what lies below it.
+
+pub mod base;
+pub mod store;
+pub mod tree;
+pub mod oci;
+pub mod graph;
+pub mod exec;

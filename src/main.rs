@@ -1,0 +1,3 @@
+//! The `memobuild` program.
+
+fn main() {}
