@@ -65,10 +65,11 @@ pub struct Assemble {
 }
 
 /// What something stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum From {
     /// Nothing: the result is a tree.
+    #[default]
     Nothing,
     /// An empty root filesystem.
     Scratch,
@@ -164,7 +165,7 @@ pub struct ImageSettings {
     pub squash: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Run {
     pub from: From,
     /// Whether the root's env, workdir, user and shell are obeyed.
@@ -175,6 +176,7 @@ pub struct Run {
     pub workdir: Option<TreePath>,
     pub user: Option<String>,
     pub shell: Option<Vec<String>>,
+    /// `build` where nothing is said.
     pub hostname: Option<String>,
     pub network: Network,
     pub mounts: Vec<Mount>,
@@ -195,9 +197,10 @@ pub enum Command {
     Sh(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
+    #[default]
     None,
     /// The machine's own. The result is never shared with other machines.
     Host,
@@ -255,6 +258,8 @@ pub mod free_output {
     pub const TREE: &str = "tree";
     /// What it wrote, as one tree.
     pub const DIFF: &str = "diff";
+    /// What it changed on its root, whiteouts included: how records keep it; not to be referred to.
+    pub const CHANGE: &str = "change";
 }
 
 impl Op {
