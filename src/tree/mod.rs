@@ -2,3 +2,15 @@
 
 pub mod tree;
 pub mod encode;
+pub mod error;
+pub mod links;
+pub mod xattr;
+mod folder;
+mod inode;
+mod walk;
+pub mod capture;
+pub mod upper;
+mod make;
+pub mod materialize;
+pub mod remove;
+pub mod snapshot;
