@@ -2,3 +2,12 @@
 
 pub mod tree;
 pub mod encode;
+pub mod error;
+pub mod overlay;
+pub mod flatten;
+pub mod diff;
+pub mod edit;
+pub mod pattern;
+pub mod select;
+#[cfg(test)]
+pub(crate) mod dsl;
