@@ -118,3 +118,51 @@ fn pairs<'d>(
     let names: BTreeSet<_> = before.entries.keys().chain(after.entries.keys()).collect();
     names.into_iter().map(|name| (name, before.entries.get(name), after.entries.get(name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::dsl::{memo, show, tree};
+
+    #[test]
+    fn what_changed() {
+        let (_folder, memo) = memo();
+        for (before, after, change, list) in [
+            ("a=1", "a=1", "{}", ""),
+            ("a=1", "a=2", "a=2", "Changed /a"),
+            ("a=1", "a=1:600", "a=1:600", "Changed /a"),
+            ("{}", "d/a=1 d/b=2", "d/a=1 d/b=2", "Added /d"),
+            ("d/a=1 d/b=2", "{}", "d!", "Removed /d"),
+            ("d/a=1 d/b=2", "d/a=1 d/c=2", "d/b! d/c=2", "Removed /d/b, Added /d/c"),
+            ("d/a=1", "d/:700 d/a=1", "d/:700", "Changed /d"),
+            ("d/a=1", "d=1", "d=1", "Changed /d"),
+            ("d=1", "d/a=1", "d/a=1", "Changed /d"),
+            ("l->a", "l->b", "l->b", "Changed /l"),
+            ("d/a=1", "d/", "d/a!", "Removed /d/a"),
+        ] {
+            let (old, new) = (tree(&memo, before), tree(&memo, after));
+            let made = diff(&memo, Some(old), new).unwrap();
+            assert_eq!(show(&memo, made), change, "`{before}` to `{after}`");
+            let listed = changes(&memo, old, new).unwrap();
+            let listed: Vec<_> =
+                listed.iter().map(|change| format!("{:?} {}", change.kind, change.path)).collect();
+            assert_eq!(listed.join(", "), list, "`{before}` to `{after}`");
+        }
+    }
+
+    #[test]
+    fn equal_subtrees_are_not_loaded() {
+        let (_folder, memo) = memo();
+        let unknown = Entry::directory(TreeDigest::of(b"not in the store"));
+        let with = |text: &str| {
+            let mut root = encode::load(&memo, tree(&memo, text)).unwrap();
+            root.entries.insert(b"same".to_vec(), unknown.clone());
+            encode::save(&memo, &root).unwrap()
+        };
+        let (before, after) = (with("a=1"), with("a=2"));
+        let change = diff(&memo, Some(before), after).unwrap();
+        assert_eq!(show(&memo, change), "a=2");
+        assert_eq!(apply(&memo, before, change).unwrap(), after);
+        assert_eq!(changes(&memo, before, after).unwrap().len(), 1);
+    }
+}

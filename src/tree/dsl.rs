@@ -1,6 +1,8 @@
-//! Trees written as one line of text, for tests.
+//! Trees for tests: written as one line of text, or drawn at random.
 
 use std::collections::BTreeMap;
+
+use proptest::prelude::*;
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
@@ -125,5 +127,90 @@ fn show_below(memo: &Memo, tree: TreeDigest, above: &str, words: &mut Vec<String
         if !implied {
             words.insert(place, format!("{word}{told}"));
         }
+    }
+}
+
+/// A root whose `/etc/passwd` (behind a link) and `/etc/group` know `node` and `staff`.
+pub(crate) fn passwd_tree(memo: &Memo) -> TreeDigest {
+    let file = |text: &str| Entry::file(memo.write_blob(text.as_bytes()).unwrap(), text.len() as u64, 0o644);
+    let passwd = "root:x:0:0::/root:/bin/sh\nbroken:x\nnode:x:1000:1001::/home/node:/bin/sh\n";
+    let link =
+        Entry { metadata: Metadata::plain(0o777), content: Content::Symlink { target: b"../real".to_vec() } };
+    let etc = [(b"passwd".to_vec(), link), (b"group".to_vec(), file("root:x:0:\nstaff:x:50:node\n"))];
+    let etc = encode::save(memo, &Directory { entries: etc.into() }).unwrap();
+    let root = [(b"etc".to_vec(), Entry::directory(etc)), (b"real".to_vec(), file(passwd))];
+    encode::save(memo, &Directory { entries: root.into() }).unwrap()
+}
+
+/// A directory in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sketch(BTreeMap<u8, Drawn>);
+
+#[derive(Debug, Clone)]
+enum Drawn {
+    File(u8),
+    Whiteout,
+    Directory { mode: u32, opaque: bool, below: Sketch },
+}
+
+/// Trees without whiteouts.
+pub(crate) fn trees() -> impl Strategy<Value = Sketch> {
+    sketches((0..3u8).prop_map(Drawn::File).boxed(), Just(false).boxed())
+}
+
+pub(crate) fn changes() -> impl Strategy<Value = Sketch> {
+    let leaf = prop_oneof![(0..3u8).prop_map(Drawn::File), Just(Drawn::Whiteout)];
+    sketches(leaf.boxed(), any::<bool>().boxed())
+}
+
+fn sketches(leaf: BoxedStrategy<Drawn>, opaque: BoxedStrategy<bool>) -> impl Strategy<Value = Sketch> {
+    let names = || b'a'..=b'c';
+    let below = move |entry: BoxedStrategy<Drawn>| prop::collection::btree_map(names(), entry, 0..3);
+    let entry = leaf.prop_recursive(3, 24, 3, move |entry| {
+        let mode = prop_oneof![Just(0o755), Just(0o700)];
+        (mode, opaque.clone(), below(entry.clone())).prop_map(|(mode, opaque, below)| Drawn::Directory {
+            mode,
+            opaque,
+            below: Sketch(below),
+        })
+    });
+    prop::collection::btree_map(names(), entry, 0..4).prop_map(Sketch)
+}
+
+impl Sketch {
+    pub(crate) fn save(&self, memo: &Memo) -> TreeDigest {
+        let mut directory = Directory::default();
+        for (&name, drawn) in &self.0 {
+            let entry = match drawn {
+                Drawn::File(byte) => Entry::file(memo.write_blob(&[b'0' + byte]).unwrap(), 1, 0o644),
+                Drawn::Whiteout => Entry::whiteout(),
+                Drawn::Directory { mode, opaque, below } => Entry {
+                    metadata: Metadata::plain(*mode),
+                    content: Content::Directory { tree: below.save(memo), opaque: *opaque },
+                },
+            };
+            directory.entries.insert(vec![name], entry);
+        }
+        encode::save(memo, &directory).unwrap()
+    }
+
+    /// The root `self` after the change.
+    pub(crate) fn changed_by(mut self, change: &Sketch) -> Sketch {
+        for (&name, drawn) in &change.0 {
+            let old = self.0.remove(&name);
+            let new = match drawn {
+                Drawn::Whiteout => continue,
+                Drawn::File(_) => drawn.clone(),
+                Drawn::Directory { mode, opaque, below } => {
+                    let old = match old {
+                        Some(Drawn::Directory { below, .. }) if !opaque => below,
+                        _ => Sketch::default(),
+                    };
+                    Drawn::Directory { mode: *mode, opaque: false, below: old.changed_by(below) }
+                }
+            };
+            self.0.insert(name, new);
+        }
+        self
     }
 }

@@ -61,3 +61,6 @@ fn write_entry(memo: &Memo, merged: Merged, whiteouts: Whiteouts) -> Result<Opti
     let opaque = closed && whiteouts == Whiteouts::Keep;
     Ok(Some(Entry { metadata, content: Content::Directory { tree, opaque } }))
 }
+
+#[cfg(test)]
+mod tests;

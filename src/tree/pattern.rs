@@ -13,29 +13,34 @@ pub struct Pattern {
     matcher: Gitignore,
     /// The names before the first one with a wildcard.
     literal: Vec<Vec<u8>>,
-    /// Nothing deeper than `literal` can match but what a match takes with it.
-    exact: bool,
+    /// How many names a match has, where there is no `**`.
+    depth: Option<usize>,
 }
 
 impl Pattern {
     pub fn parse(text: &str) -> Result<Pattern, TreeError> {
         let bad = |reason: String| TreeError::BadGlob { glob: text.to_owned(), reason };
-        let relative = text.trim_start_matches("./").trim_start_matches('/');
-        let relative = if matches!(relative, "" | ".") { "**" } else { relative };
-        if relative.split('/').any(|name| name == "..") {
+        if text.starts_with('!') {
+            return Err(bad("`!` is not understood here, write an `exclude`".to_owned()));
+        }
+        let names: Vec<_> = text.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+        if names.contains(&"..") {
             return Err(bad("it leaves the tree by `..`".to_owned()));
         }
+        let line = match names.as_slice() {
+            [] => "/**".to_owned(),
+            names => format!("/{}{}", names.join("/"), if text.ends_with('/') { "/" } else { "" }),
+        };
         let mut builder = GitignoreBuilder::new("");
-        builder.allow_unclosed_class(false);
-        builder.add_line(None, &format!("/{relative}")).map_err(|error| bad(error.to_string()))?;
+        builder.add_line(None, &line).map_err(|error| bad(error.to_string()))?;
         let matcher = builder.build().map_err(|error| bad(error.to_string()))?;
-        let names: Vec<_> = relative.split('/').filter(|name| !name.is_empty()).collect();
-        let literal: Vec<_> = names.iter().take_while(|name| is_literal(name)).collect();
+        let literal = names.iter().take_while(|name| is_literal(name));
+        let deep = names.is_empty() || names.iter().any(|name| name.contains("**"));
         Ok(Pattern {
             text: text.to_owned(),
             matcher,
-            exact: literal.len() == names.len(),
-            literal: literal.into_iter().map(|name| name.as_bytes().to_vec()).collect(),
+            literal: literal.map(|name| name.as_bytes().to_vec()).collect(),
+            depth: (!deep).then_some(names.len()),
         })
     }
 
@@ -57,7 +62,7 @@ impl Pattern {
     pub fn may_match_below(&self, directory: &TreePath) -> bool {
         let names: Vec<_> = directory.names().collect();
         let fits = names.iter().zip(&self.literal).all(|(name, literal)| name == literal);
-        fits && (!self.exact || names.len() < self.literal.len())
+        fits && self.depth.is_none_or(|depth| names.len() < depth)
     }
 }
 
@@ -88,7 +93,7 @@ mod tests {
             ("d/", "d", false, false),
             ("**", "x/y", false, true),
             (".", "x", false, true),
-            ("!a", "!a", false, true),
+            ("a/./b//c", "a/b/c", false, true),
             ("#a", "#a", false, true),
             ("a?c", "abc", false, true),
             ("a?c", "a/c", false, false),
@@ -109,6 +114,8 @@ mod tests {
             ("a/*.c", "b", false),
             ("**/x", "q", true),
             ("*", "", true),
+            ("*", "a", false),
+            ("*/b", "a", true),
         ] {
             let pattern = Pattern::parse(glob).unwrap();
             let directory = TreePath::parse(directory).unwrap();
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_no_glob() {
-        for glob in ["a/../b", "[a", "{a"] {
+        for glob in ["!a", "a/../b", "a[z-a]", "a{b"] {
             assert!(matches!(Pattern::parse(glob), Err(TreeError::BadGlob { .. })), "`{glob}`");
         }
     }
