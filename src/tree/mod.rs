@@ -14,3 +14,11 @@ mod make;
 pub mod materialize;
 pub mod remove;
 pub mod snapshot;
+pub mod overlay;
+pub mod flatten;
+pub mod diff;
+pub mod edit;
+pub mod pattern;
+pub mod select;
+#[cfg(test)]
+pub(crate) mod dsl;
