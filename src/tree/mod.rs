@@ -9,5 +9,16 @@ pub mod diff;
 pub mod edit;
 pub mod pattern;
 pub mod select;
+pub mod links;
+pub mod xattr;
+mod folder;
+mod inode;
+mod walk;
+pub mod capture;
+pub mod upper;
+mod make;
+pub mod materialize;
+pub mod remove;
+pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod dsl;
