@@ -25,7 +25,10 @@ pub fn assemble(
     let (base, platform) = base(assemble.from, inputs, platform)?;
     let composer = Composer { memo, inputs, has_root: matches!(assemble.from, From::Input(_)) };
     match &assemble.result {
-        Composition::Tree => composer.tree(&assemble.layers),
+        Composition::Tree => {
+            debug_assert_eq!(assemble.from, From::Nothing, "bug: a tree stands on nothing");
+            composer.tree(&assemble.layers)
+        }
         Composition::Rootfs => {
             let rootfs = composer.rootfs(base, &assemble.layers)?;
             Ok(Value::Rootfs(Box::new(rootfs)))

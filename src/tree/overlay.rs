@@ -11,6 +11,7 @@ use crate::tree::encode;
 use crate::tree::error::TreeError;
 use crate::tree::flatten;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
+use crate::tree::upper::{Below, Held};
 
 /// Symbolic links followed on one way before it counts as a loop, as Linux does (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -153,6 +154,18 @@ impl<'m> Layers<'m> {
             Some(Merged::Other(Entry { content: Content::Symlink { target }, .. })) => Ok(Some(target)),
             _ => Ok(None),
         }
+    }
+}
+
+impl Below for Layers<'_> {
+    fn directory(&self, path: &TreePath) -> Result<BTreeMap<Vec<u8>, Held>, TreeError> {
+        let held = |merged| match merged {
+            Merged::Directory { metadata, .. } => Held::Directory(metadata),
+            Merged::Other(entry) => Held::Other(entry),
+            Merged::Removed => unreachable!("bug: a listing holds no removed name"),
+        };
+        let names = Layers::directory(self, path)?.unwrap_or_default();
+        Ok(names.into_iter().map(|(name, merged)| (name, held(merged))).collect())
     }
 }
 

@@ -52,7 +52,7 @@ fn laws() {
     let (_folder, memo) = memo();
     let save = |sketch: &Sketch| sketch.save(&memo);
     let three = prop::collection::vec(dsl::changes(), 0..4);
-    proptest!(ProptestConfig::with_cases(200), |(base in dsl::trees(), other in dsl::trees(), layers in three)| {
+    proptest!(ProptestConfig::with_cases(100), |(base in dsl::trees(), other in dsl::trees(), layers in three)| {
         let (base_tree, other_tree) = (save(&base), save(&other));
         let trees: Vec<_> = layers.iter().map(save).collect();
 

@@ -33,6 +33,9 @@ fn what_a_path_shows() {
     let names = layers.directory(&path("a")).unwrap().unwrap();
     assert_eq!(names.keys().collect::<Vec<_>>(), [b"c", b"n"]);
     assert!(layers.directory(&path("a/c")).unwrap().is_none());
+    let held = Below::directory(&layers, &TreePath::root()).unwrap();
+    assert_eq!(held[&b"g"[..]], Held::Directory(Metadata::plain(0o700)));
+    assert_eq!(Below::directory(&layers, &path("a/c")).unwrap(), BTreeMap::new());
 }
 
 #[test]
