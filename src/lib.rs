@@ -6,3 +6,4 @@ pub mod tree;
 pub mod oci;
 pub mod graph;
 pub mod exec;
+pub mod engine;
