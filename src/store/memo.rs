@@ -96,7 +96,7 @@ impl Memo {
             (Ok(None), Object::Tree(_)) => return Err(StoreError::Missing(object)),
             (Err(error), _) => return Err(error),
         };
-        self.0.memory.write(object, &bytes)?;
+        self.0.memory.keep(object, bytes.clone());
         Ok(bytes)
     }
 

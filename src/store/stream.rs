@@ -35,6 +35,8 @@ pub struct BlobWriter {
     sha256: sha2::Sha256,
     /// Bytes hashed and written to the draft.
     passed: u64,
+    /// A write failed, so nobody knows what the draft holds.
+    broken: bool,
 }
 
 impl BlobWriter {
@@ -46,10 +48,13 @@ impl BlobWriter {
             blake3: blake3::Hasher::new(),
             sha256: sha2::Sha256::new(),
             passed: 0,
+            broken: false,
         }
     }
 
+    /// Fails if any write did.
     pub fn finish(mut self) -> Result<Written, StoreError> {
+        self.refuse_if_broken()?;
         self.hash_buffer();
         let size = self.passed + self.buffer.len() as u64;
         let blob = BlobDigest::from_bytes(*self.blake3.finalize().as_bytes());
@@ -73,14 +78,28 @@ impl BlobWriter {
         self.sha256.update(&self.buffer);
     }
 
+    fn refuse_if_broken(&self) -> Result<(), StoreError> {
+        match self.broken {
+            true => Err(self.failure(io::Error::other("an earlier write failed"))),
+            false => Ok(()),
+        }
+    }
+
+    fn failure(&self, error: io::Error) -> StoreError {
+        StoreError::io("cannot write a blob to", self.disk.folder())(error)
+    }
+
     fn pass_buffer(&mut self) -> Result<(), StoreError> {
-        self.hash_buffer();
+        self.refuse_if_broken()?;
         let draft = match &mut self.draft {
             Some(draft) => draft,
             none => none.insert(self.disk.draft()?),
         };
-        let written = draft.file().write_all(&self.buffer);
-        written.map_err(StoreError::io("cannot write a blob under", self.disk.folder()))?;
+        if let Err(error) = draft.file().write_all(&self.buffer) {
+            self.broken = true;
+            return Err(self.failure(error));
+        }
+        self.hash_buffer();
         self.passed += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -104,9 +123,9 @@ impl Write for BlobWriter {
 }
 
 /// Where the bytes of a blob come from, and so what it means when they are others.
-pub(super) enum Source {
+enum Source {
     Store,
-    Origin(PathBuf),
+    Origin,
 }
 
 /// Reads a blob, and hands over its last bytes only when all were what the digest says.
@@ -135,7 +154,7 @@ impl BlobReader {
     /// Fails at once where the path is no longer a file.
     pub(super) fn of_origin(path: &Path, blob: BlobDigest) -> Result<BlobReader, StoreError> {
         let (file, size) = open_origin(path)?;
-        Ok(BlobReader::new(file, size, Source::Origin(path.to_owned()), path.to_owned(), blob))
+        Ok(BlobReader::new(file, size, Source::Origin, path.to_owned(), blob))
     }
 
     fn new(file: File, size: u64, source: Source, path: PathBuf, blob: BlobDigest) -> BlobReader {
@@ -181,12 +200,12 @@ impl BlobReader {
     }
 
     fn mismatch(&self) -> StoreError {
-        match &self.source {
+        match self.source {
             Source::Store => {
                 let _ = fs::remove_file(&self.path);
                 StoreError::Damaged(Object::Blob(self.blob))
             }
-            Source::Origin(path) => StoreError::Changed { path: path.clone() },
+            Source::Origin => StoreError::Changed { path: self.path.clone() },
         }
     }
 }

@@ -177,6 +177,51 @@ fn what_a_dead_process_left_is_swept_by_the_next() {
     assert_eq!(fs::read_dir(work).unwrap().count(), 0);
 }
 
+fn write_records(folder: &Path, round: u8) {
+    let memo = Memo::open(folder).unwrap();
+    for number in 0..u8::MAX {
+        let bytes = [round, number].repeat(3000);
+        let blob = Object::Blob(memo.write_blob(&bytes).unwrap());
+        let mut writer = memo.blob_writer().unwrap();
+        writer.write_all(&bytes.repeat(30)).unwrap();
+        let large = Object::Blob(writer.finish().unwrap().blob);
+        let tree = Object::Tree(memo.write_tree(&bytes).unwrap());
+        let _lock = memo.lock_key(key(number), &Cancel::default()).unwrap();
+        memo.remember(key(number), &sample("node", &[blob, large, tree])).unwrap();
+    }
+}
+
+#[test]
+fn kills_at_any_moment_leave_a_right_store() {
+    let (_folder, memo) = store();
+    for round in 0..50 {
+        // SAFETY: the child uses nothing that another thread could have held at the fork but the
+        // allocator, which the C library makes usable again.
+        let child = match unsafe { libc::fork() } {
+            0 => {
+                let done = std::panic::catch_unwind(|| write_records(memo.folder(), round));
+                // SAFETY: ends this process, and runs nothing that belongs to the parent.
+                unsafe { libc::_exit(i32::from(done.is_err())) }
+            }
+            child => rustix::process::Pid::from_raw(child).unwrap(),
+        };
+        std::thread::sleep(Duration::from_micros(200 * u64::from(round)));
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        let ended = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
+        assert_ne!(ended.unwrap().unwrap().1.exit_status(), Some(1), "the child panicked");
+
+        let memo = again(&memo);
+        assert!(crate::store::verify::verify(&memo, &Cancel::default()).unwrap().damaged.is_empty());
+        for number in 0..u8::MAX {
+            let record = memo.disk().load(key(number)).unwrap();
+            assert_eq!(record.is_some(), memo.recall(key(number)).unwrap().is_some());
+        }
+    }
+    assert!(memo.recall(key(0)).unwrap().is_some(), "some child came that far");
+    assert_eq!(fs::read_dir(memo.folder().join(disk::WORK)).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(memo.folder().join(LOCKS)).unwrap().count(), 0);
+}
+
 #[test]
 fn a_writer_that_is_dropped_leaves_nothing() {
     let (_folder, memo) = store();
@@ -219,7 +264,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
         is_full(memo.write_blob(&large).unwrap_err());
         let mut writer = memo.blob_writer().unwrap();
         is_full(StoreError::io("", Path::new(""))(writer.write_all(&large).unwrap_err()));
-        drop(writer);
+        assert!(writer.finish().is_err());
         assert!(!memo.has(Object::Blob(BlobDigest::of(&large))));
         assert_eq!(&*again(&memo).read(kept).unwrap(), b"kept");
         memo.write_blob(&large[..100_000]).unwrap();
