@@ -2,3 +2,4 @@
 
 pub mod tree;
 pub mod encode;
+pub mod links;
