@@ -3,3 +3,14 @@
 pub mod tree;
 pub mod encode;
 pub mod error;
+pub mod links;
+pub mod xattr;
+mod descent;
+mod inode;
+mod contents;
+pub mod capture;
+pub mod upper;
+mod make;
+pub mod materialize;
+pub mod remove;
+pub mod snapshot;
