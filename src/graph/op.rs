@@ -95,8 +95,11 @@ pub enum Place {
         /// Index of a tree input.
         input: usize,
         to: TreePath,
-        /// `to` ended in `/`: a file lands inside it.
+        /// `to` ended in `/`: a file lands inside it, under `name`.
         into: bool,
+        /// The last name of where the file was selected, put out or found; a tree of one file knows none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         owner: Option<Owner>,
         mode: Option<u32>,
     },

@@ -1,8 +1,9 @@
-//! What can go wrong between folders and trees.
+//! What can go wrong with trees, and between them and folders.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::tree_path::TreePath;
 use crate::store::object::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,12 @@ pub enum TreeError {
     /// Our mounts switch these overlay features off, so the folder was made by something else.
     #[error("{} has the overlay attribute `{attribute}`, which cannot be read as a change", path.display())]
     OverlayFeature { path: PathBuf, attribute: String },
+    #[error("`{0}` leads through more than 40 symbolic links")]
+    Loop(TreePath),
+    #[error("the symbolic link `{path}` leads to `{target}`, which cannot be a path: {reason}")]
+    BadTarget { path: TreePath, target: String, reason: String },
+    #[error("`{glob}` is not a glob: {reason}")]
+    BadGlob { glob: String, reason: String },
     #[error("cancelled")]
     Cancelled,
 }

@@ -3,6 +3,12 @@
 pub mod tree;
 pub mod encode;
 pub mod error;
+pub mod overlay;
+pub mod flatten;
+pub mod diff;
+pub mod edit;
+pub mod pattern;
+pub mod select;
 pub mod links;
 pub mod xattr;
 mod descent;
@@ -14,3 +20,5 @@ mod make;
 pub mod materialize;
 pub mod remove;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod dsl;

@@ -81,7 +81,20 @@ impl Entry {
         Entry { metadata: Metadata::plain(mode), content: Content::File { blob, size, link: None } }
     }
 
+    /// The one form of a whiteout: no mode, owner 0:0.
+    pub fn whiteout() -> Entry {
+        Entry { metadata: Metadata::plain(0), content: Content::Whiteout }
+    }
+
     pub fn is_directory(&self) -> bool {
         matches!(self.content, Content::Directory { .. })
+    }
+
+    /// Of a directory.
+    pub fn tree(&self) -> Option<TreeDigest> {
+        match self.content {
+            Content::Directory { tree, .. } => Some(tree),
+            _ => None,
+        }
     }
 }

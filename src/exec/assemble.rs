@@ -1,0 +1,213 @@
+//! Composes trees, root filesystems and images. Starts no process and touches no file system:
+//! everything is trees in the memo.
+
+use crate::base::digest::TreeDigest;
+use crate::base::tree_path::TreePath;
+use crate::exec::executor::ExecError;
+use crate::exec::landing::Landing;
+use crate::exec::owner::owner_ids;
+use crate::graph::action::ActionInput;
+use crate::graph::op::{Assemble, Composition, From, ImageSettings, Owner, Place};
+use crate::graph::value::Value;
+use crate::oci::image::{Image, Layer, Platform, Rootfs};
+use crate::store::memo::Memo;
+use crate::tree::edit::{self, Stamp};
+use crate::tree::flatten::flatten;
+use crate::tree::tree::{Content, Entry, Metadata};
+
+/// The composed value. `platform` is that of an image that does not stand on one.
+pub fn assemble(
+    memo: &Memo,
+    assemble: &Assemble,
+    inputs: &[ActionInput],
+    platform: &Platform,
+) -> Result<Value, ExecError> {
+    let (base, platform) = base(assemble.from, inputs, platform)?;
+    let composer = Composer { memo, inputs, has_root: matches!(assemble.from, From::Input(_)) };
+    match &assemble.result {
+        Composition::Tree => {
+            debug_assert_eq!(assemble.from, From::Nothing, "bug: a tree stands on nothing");
+            composer.tree(&assemble.layers)
+        }
+        Composition::Rootfs => {
+            let rootfs = composer.rootfs(base, &assemble.layers)?;
+            Ok(Value::Rootfs(Box::new(rootfs)))
+        }
+        Composition::Image(settings) => {
+            let rootfs = composer.rootfs(base, &assemble.layers)?;
+            let image = image(memo, rootfs, settings, platform)?;
+            Ok(Value::Image(Box::new(image)))
+        }
+    }
+}
+
+fn base<'a>(
+    from: From,
+    inputs: &'a [ActionInput],
+    platform: &'a Platform,
+) -> Result<(Rootfs, &'a Platform), ExecError> {
+    let input = match from {
+        From::Nothing | From::Scratch => return Ok((Rootfs::default(), platform)),
+        From::Input(index) => &inputs[index],
+        From::Host(index) => return Err(wrong_type(&inputs[index], "a rootfs or an image")),
+    };
+    let platform = match &input.value {
+        Value::Image(image) => &image.platform,
+        _ => platform,
+    };
+    let rootfs = input.value.rootfs().ok_or_else(|| wrong_type(input, "a rootfs or an image"))?;
+    Ok((rootfs.clone(), platform))
+}
+
+fn image(
+    memo: &Memo,
+    mut rootfs: Rootfs,
+    settings: &ImageSettings,
+    platform: &Platform,
+) -> Result<Image, ExecError> {
+    if settings.squash && !rootfs.layers.is_empty() {
+        let tree = flatten(memo, &trees(&rootfs))?;
+        rootfs.layers = vec![Layer { tree, pulled: None }];
+    }
+    settings.config.apply(&mut rootfs.config);
+    Ok(Image {
+        rootfs,
+        platform: platform.clone(),
+        packing: settings.packing,
+        names: settings.names.clone(),
+        annotations: settings.annotations.clone(),
+        created: settings.created,
+    })
+}
+
+fn trees(rootfs: &Rootfs) -> Vec<TreeDigest> {
+    rootfs.layers.iter().map(|layer| layer.tree).collect()
+}
+
+struct Composer<'a> {
+    memo: &'a Memo,
+    inputs: &'a [ActionInput],
+    /// Whether there is a root whose users can be asked for.
+    has_root: bool,
+}
+
+impl Composer<'_> {
+    fn tree(&self, layers: &[Vec<Place>]) -> Result<Value, ExecError> {
+        let mut landing = Landing::on(self.memo, Vec::new())?;
+        for place in layers.iter().flatten() {
+            self.place(&mut landing, place)?;
+        }
+        Ok(Value::Tree(Entry::directory(landing.finish())))
+    }
+
+    fn rootfs(&self, mut rootfs: Rootfs, layers: &[Vec<Place>]) -> Result<Rootfs, ExecError> {
+        for places in layers {
+            let mut landing = Landing::on(self.memo, trees(&rootfs))?;
+            for place in places {
+                self.place(&mut landing, place)?;
+            }
+            rootfs.layers.push(Layer { tree: landing.finish(), pulled: None });
+        }
+        Ok(rootfs)
+    }
+
+    fn place(&self, landing: &mut Landing<'_>, place: &Place) -> Result<(), ExecError> {
+        match place {
+            Place::Copy { input, to, into, name, owner, mode } => {
+                let entry = self.stamped(landing, *input, owner.as_ref(), *mode)?;
+                if entry.is_directory() {
+                    landing.land_directory(to, entry)
+                } else if *into {
+                    let name = name.as_ref().ok_or_else(|| nameless(to))?;
+                    landing.land_file(&to.join(name.as_bytes()), entry)
+                } else {
+                    landing.land_file(to, entry)
+                }
+            }
+            Place::Merge { inputs, conflicts_fail } => {
+                let tree = self.merge(inputs, *conflicts_fail)?;
+                Ok(landing.lay(tree)?)
+            }
+            Place::File { path, text, mode } => {
+                let blob = self.memo.write_blob(text.as_bytes())?;
+                landing.land_file(path, Entry::file(blob, text.len() as u64, *mode))
+            }
+            Place::Dir { path, mode } => landing.make_directory(path, *mode),
+            Place::Symlink { path, target } => {
+                let content = Content::Symlink { target: target.as_bytes().to_vec() };
+                landing.land_file(path, Entry { metadata: Metadata::plain(0o777), content })
+            }
+            Place::Remove { globs } => landing.remove(globs),
+        }
+    }
+
+    /// A tree input as it is to land: with other owners and modes where the build file says so.
+    fn stamped(
+        &self,
+        landing: &Landing<'_>,
+        input: usize,
+        owner: Option<&Owner>,
+        mode: Option<u32>,
+    ) -> Result<Entry, ExecError> {
+        let owner = owner.map(|owner| self.owner(landing, owner)).transpose()?;
+        Ok(edit::stamp(self.memo, self.entry(input)?, Stamp { owner, mode })?)
+    }
+
+    fn owner(&self, landing: &Landing<'_>, owner: &Owner) -> Result<(u32, u32), ExecError> {
+        let root = self.has_root.then(|| landing.root());
+        owner_ids(self.memo, root.as_ref(), &owner.0)
+    }
+
+    fn merge(&self, inputs: &[usize], conflicts_fail: bool) -> Result<TreeDigest, ExecError> {
+        let mut merged = edit::merge(self.memo, &[])?;
+        for &index in inputs {
+            let input = &self.inputs[index];
+            let tree = self.entry(index)?.tree().ok_or_else(|| wrong_type(input, "a directory"))?;
+            if conflicts_fail && let Some(path) = edit::clash(self.memo, merged, tree, &differs)? {
+                return Err(ExecError::Input {
+                    message: format!("`{path}` of {} is in another input with other content", input.slot),
+                    help: "exclude one of the two, or let the later win with `conflicts=last`".to_owned(),
+                });
+            }
+            merged = edit::merge(self.memo, &[merged, tree])?;
+        }
+        Ok(merged)
+    }
+
+    fn entry(&self, index: usize) -> Result<&Entry, ExecError> {
+        match &self.inputs[index].value {
+            Value::Tree(entry) => Ok(entry),
+            _ => Err(wrong_type(&self.inputs[index], "a tree")),
+        }
+    }
+}
+
+fn nameless(to: &TreePath) -> ExecError {
+    ExecError::Input {
+        message: format!("a file without a name lands inside `{to}`"),
+        help: "write the whole path that it should have there".to_owned(),
+    }
+}
+
+/// A link group says with which other files of its own tree a file is one: it is no content.
+fn differs(old: &Entry, new: &Entry) -> bool {
+    let same = match (&old.content, &new.content) {
+        (Content::File { blob: old, .. }, Content::File { blob: new, .. }) => old == new,
+        (old, new) => old == new,
+    };
+    !same || old.metadata != new.metadata
+}
+
+fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
+    let found = match &input.value {
+        Value::Tree(entry) if !entry.is_directory() => "a single file",
+        value => value.type_of().name(),
+    };
+    ExecError::Input {
+        message: format!("{} is {found}, but {wanted} is wanted there", input.slot),
+        help: "give a `path` below it, or another input".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

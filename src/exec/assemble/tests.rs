@@ -1,0 +1,280 @@
+use super::*;
+use crate::graph::op::{ConfigEdit, Edit};
+use crate::oci::image::Packing;
+use crate::tree::dsl::{memo, passwd_tree, show, tree};
+
+fn path(text: &str) -> TreePath {
+    TreePath::parse(text).unwrap()
+}
+
+fn input(value: Value) -> ActionInput {
+    ActionInput { slot: "copy".to_owned(), value }
+}
+
+fn tree_input(memo: &Memo, text: &str) -> ActionInput {
+    input(Value::Tree(Entry::directory(tree(memo, text))))
+}
+
+fn file_input(memo: &Memo, text: &str) -> ActionInput {
+    let blob = memo.write_blob(text.as_bytes()).unwrap();
+    input(Value::Tree(Entry::file(blob, text.len() as u64, 0o640)))
+}
+
+fn rootfs_input(layers: &[TreeDigest]) -> ActionInput {
+    let layers = layers.iter().map(|&tree| Layer { tree, pulled: None }).collect();
+    input(Value::Rootfs(Box::new(Rootfs { layers, ..Rootfs::default() })))
+}
+
+fn copy(input: usize, to: &str) -> Place {
+    Place::Copy {
+        input,
+        to: path(to),
+        into: to.ends_with('/'),
+        name: Some("named".to_owned()),
+        owner: None,
+        mode: None,
+    }
+}
+
+fn owned(input: usize, to: &str, owner: &str) -> Place {
+    let owner = Some(Owner(owner.to_owned()));
+    Place::Copy { input, to: path(to), into: false, name: None, owner, mode: None }
+}
+
+fn remove(globs: &str) -> Place {
+    Place::Remove { globs: globs.split_whitespace().map(str::to_owned).collect() }
+}
+
+fn build(
+    memo: &Memo,
+    from: From,
+    result: Composition,
+    layers: Vec<Vec<Place>>,
+    inputs: &[ActionInput],
+) -> Result<Value, ExecError> {
+    let op = Assemble { from, layers, result };
+    assemble(memo, &op, inputs, &Platform::current())
+}
+
+fn tree_of(memo: &Memo, places: Vec<Place>, inputs: &[ActionInput]) -> String {
+    match build(memo, From::Nothing, Composition::Tree, vec![places], inputs) {
+        Ok(Value::Tree(entry)) => show(memo, entry.tree().unwrap()),
+        Err(ExecError::Input { message, .. }) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The one layer that lands on the root at input 0.
+fn layer_of(memo: &Memo, places: Vec<Place>, inputs: &[ActionInput]) -> String {
+    match build(memo, From::Input(0), Composition::Rootfs, vec![places], inputs) {
+        Ok(Value::Rootfs(rootfs)) => show(memo, rootfs.layers.last().unwrap().tree),
+        Err(ExecError::Input { message, .. }) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn operations_on_a_tree() {
+    let (_folder, memo) = memo();
+    let inputs = [
+        tree_input(&memo, "a=1 d/b=2#7 d/c=2#7"),
+        tree_input(&memo, "a=9 d/e=3"),
+        file_input(&memo, "f"),
+        tree_input(&memo, "d=4"),
+    ];
+    let merge = |inputs: &[usize], conflicts_fail| Place::Merge { inputs: inputs.to_vec(), conflicts_fail };
+    let file = |at: &str| Place::File { path: path(at), text: "t".to_owned(), mode: 0o600 };
+    let dir = |at: &str| Place::Dir { path: path(at), mode: 0o700 };
+    let link = |at: &str, target: &str| Place::Symlink { path: path(at), target: target.to_owned() };
+    for (places, expected) in [
+        (vec![], "{}"),
+        (vec![copy(0, "")], "a=1 d/b=2#7 d/c=2#7"),
+        (vec![copy(0, "x/y")], "x/y/a=1 x/y/d/b=2#7 x/y/d/c=2#7"),
+        (vec![copy(2, "x/y")], "x/y=f:640"),
+        (vec![copy(2, "x/y/")], "x/y/named=f:640"),
+        (vec![copy(2, "/")], "named=f:640"),
+        (vec![copy(0, ""), copy(2, "d")], "a file lands on `/d`, which is a directory"),
+        (vec![copy(2, "x"), copy(0, "x")], "a directory lands on `/x`, which is no directory"),
+        (vec![copy(2, "x"), copy(2, "x/y")], "`/x/y` cannot be made: `/x` is no directory"),
+        (vec![copy(0, ""), copy(3, "")], "at `/d` a directory and a file land on each other"),
+        (vec![copy(0, ""), copy(1, "")], "a=9 d/b=2#7 d/c=2#7 d/e=3"),
+        (vec![merge(&[0, 1], false)], "a=9 d/b=2#7 d/c=2#7 d/e=3"),
+        (vec![merge(&[1, 0], false)], "a=1 d/b=2#7 d/c=2#7 d/e=3"),
+        (vec![merge(&[0, 3], false)], "a=1 d=4"),
+        (vec![merge(&[3, 1], false)], "a=9 d/e=3"),
+        (vec![merge(&[0, 1], true)], "`/a` of copy is in another input with other content"),
+        (vec![merge(&[0, 0], true)], "a=1 d/b=2#7 d/c=2#7"),
+        (vec![file("x/y")], "x/y=t:600"),
+        (vec![file("x"), file("x")], "x=t:600"),
+        (vec![dir("x/y")], "x/y/:700"),
+        (vec![copy(0, ""), dir("d")], "a=1 d/:700 d/b=2#7 d/c=2#7"),
+        (vec![copy(2, "x"), dir("x")], "a directory lands on `/x`, which is no directory"),
+        (vec![link("l", "a/b"), file("l")], "l=t:600"),
+        (vec![dir("r"), link("l", "r"), file("l/x")], "l->r r/:700 r/x=t:600"),
+        (vec![dir("r"), link("l", "r"), copy(0, "l/")], "l->r r/:700 r/a=1 r/d/b=2#7 r/d/c=2#7"),
+        (vec![dir("r"), link("l", "r"), file("l")], "a file lands on `/l`, which is a directory"),
+        (vec![link("l", "l"), file("l/x")], "`/l/x` leads through more than 40 symbolic links"),
+        (vec![copy(0, ""), remove("d/* a")], "d/"),
+        (vec![copy(0, ""), remove("**/c")], "a=1 d/b=2#7"),
+        (vec![copy(0, ""), remove("d d/b")], "a=1"),
+        (vec![copy(0, ""), remove("a x*")], "`remove` `x*` matches nothing"),
+        (vec![copy(0, ""), remove("d"), file("d")], "a=1 d=t:600"),
+        (
+            vec![copy(0, ""), owned(1, "o", "5:6")],
+            "a=1 d/b=2#7 d/c=2#7 o/:755:5:6 o/a=9:644:5:6 o/d/:755:5:6 o/d/e=3:644:5:6",
+        ),
+        (vec![owned(0, "", "node")], "owner `node` has a name, but there is no `from` that could know it"),
+    ] {
+        let told = format!("{places:?}");
+        assert_eq!(tree_of(&memo, places, &inputs), expected, "{told}");
+    }
+}
+
+#[test]
+fn a_mode_is_for_files_and_directories() {
+    let (_folder, memo) = memo();
+    let inputs = [tree_input(&memo, "a=1 d/l->a")];
+    let place =
+        Place::Copy { input: 0, to: path("x"), into: false, name: None, owner: None, mode: Some(0o500) };
+    assert_eq!(tree_of(&memo, vec![place], &inputs), "x/:500 x/a=1:500 x/d/:500 x/d/l->a");
+}
+
+#[test]
+fn a_layer_holds_the_parents_as_they_are_below() {
+    let (_folder, memo) = memo();
+    let lower = tree(
+        &memo,
+        "srv/:2775:3:4 srv/app/:700:5:6 srv/app/old=0 usr/lib/ lib->usr/lib etc/x=1 abs->/usr/lib up->../../srv loop->loop",
+    );
+    let upper = tree(&memo, "etc/:711 etc/y=2");
+    let inputs =
+        [rootfs_input(&[lower, upper]), tree_input(&memo, "n=1 m/:750 m/o=2"), file_input(&memo, "f")];
+    for (places, expected) in [
+        (vec![], "{}"),
+        (vec![copy(1, "srv/app")], "srv/:2775:3:4 srv/app/:700:5:6 srv/app/m/:750 srv/app/m/o=2 srv/app/n=1"),
+        (vec![copy(1, "srv/new")], "srv/:2775:3:4 srv/new/m/:750 srv/new/m/o=2 srv/new/n=1"),
+        (vec![copy(2, "etc/z")], "etc/:711 etc/z=f:640"),
+        (vec![copy(2, "etc/x")], "etc/:711 etc/x=f:640"),
+        (vec![copy(2, "etc/")], "etc/:711 etc/named=f:640"),
+        (vec![copy(2, "etc")], "a file lands on `/etc`, which is a directory"),
+        (vec![copy(2, "lib")], "a file lands on `/lib`, which is a directory"),
+        (vec![copy(1, "etc/x")], "a directory lands on `/etc/x`, which is no directory"),
+        (vec![copy(2, "etc/x/y")], "`/etc/x/y` cannot be made: `/etc/x` is no directory"),
+        (vec![copy(2, "lib/z")], "usr/lib/z=f:640"),
+        (vec![copy(2, "abs/z")], "usr/lib/z=f:640"),
+        (vec![copy(2, "up/z")], "srv/:2775:3:4 srv/z=f:640"),
+        (vec![copy(1, "lib")], "usr/lib/m/:750 usr/lib/m/o=2 usr/lib/n=1"),
+        (vec![copy(2, "loop/z")], "`/loop/z` leads through more than 40 symbolic links"),
+        (vec![copy(2, "loop")], "loop=f:640"),
+        (vec![remove("etc/x lib")], "etc/:711 etc/x! lib!"),
+        (vec![remove("srv"), copy(2, "srv/z")], "srv/! srv/z=f:640"),
+        (vec![remove("srv"), copy(1, "srv")], "srv/! srv/m/:750 srv/m/o=2 srv/n=1"),
+        (vec![remove("etc/x"), copy(2, "etc/x")], "etc/:711 etc/x=f:640"),
+        (vec![copy(2, "etc/q"), remove("etc/q")], "etc/:711"),
+        (vec![copy(2, "etc/x"), remove("etc/x")], "etc/:711 etc/x!"),
+        (vec![remove("etc/x"), remove("etc/x")], "`remove` `etc/x` matches nothing"),
+        (vec![remove("etc"), copy(2, "etc/y"), remove("etc/y")], "etc/!"),
+    ] {
+        let told = format!("{places:?}");
+        assert_eq!(layer_of(&memo, places, &inputs), expected, "{told}");
+    }
+}
+
+#[test]
+fn names_of_owners_are_those_of_the_root() {
+    let (_folder, memo) = memo();
+    let passwd = b"node:x:77:78::/:\n";
+    let passwd = Entry::file(memo.write_blob(passwd).unwrap(), passwd.len() as u64, 0o644);
+    let inputs = [rootfs_input(&[passwd_tree(&memo)]), tree_input(&memo, "a=1"), input(Value::Tree(passwd))];
+    assert_eq!(
+        layer_of(&memo, vec![owned(1, "x", "node:staff")], &inputs),
+        "x/:755:1000:50 x/a=1:644:1000:50"
+    );
+    assert!(layer_of(&memo, vec![owned(1, "x", "who")], &inputs).contains("has no `who`"));
+    let replaced = vec![copy(2, "real"), owned(1, "x", "node"), remove("real")];
+    assert_eq!(layer_of(&memo, replaced, &inputs), "real! x/:755:77:78 x/a=1:644:77:78");
+}
+
+#[test]
+fn layers_of_the_base_stay_and_each_list_adds_one() {
+    let (_folder, memo) = memo();
+    let base = tree(&memo, "a=1");
+    let inputs = [rootfs_input(&[base]), tree_input(&memo, "b=2")];
+    let layers = vec![vec![copy(1, "")], vec![copy(1, "x")]];
+    let made = build(&memo, From::Input(0), Composition::Rootfs, layers, &inputs).unwrap();
+    let layers = trees(made.rootfs().unwrap());
+    assert_eq!(layers[0], base);
+    assert_eq!(layers[1..].iter().map(|&layer| show(&memo, layer)).collect::<Vec<_>>(), ["b=2", "x/b=2"]);
+    let same = build(&memo, From::Input(0), Composition::Rootfs, vec![], &inputs).unwrap();
+    assert_eq!(same, inputs[0].value);
+    let scratch = build(&memo, From::Scratch, Composition::Rootfs, vec![vec![copy(1, "")]], &inputs).unwrap();
+    assert_eq!(trees(scratch.rootfs().unwrap()).len(), 1);
+}
+
+#[test]
+fn an_image_has_its_settings() {
+    let (_folder, memo) = memo();
+    let mut rootfs = Rootfs { layers: Vec::new(), ..Rootfs::default() };
+    rootfs.layers = ["a=1 b=2", "b!"].map(|text| Layer { tree: tree(&memo, text), pulled: None }).into();
+    rootfs.config.set_env("PATH", "/bin");
+    rootfs.config.cmd = Some(vec!["sh".to_owned()]);
+    let other = Platform { os: "linux".to_owned(), architecture: "s390x".to_owned(), variant: None };
+    let settings = ImageSettings {
+        names: vec!["app:1".to_owned()],
+        config: ConfigEdit { entrypoint: Some(Edit::Set(vec!["/app".to_owned()])), ..ConfigEdit::default() },
+        squash: true,
+        ..ImageSettings::default()
+    };
+    let from = Image {
+        rootfs,
+        platform: other.clone(),
+        packing: Packing::DEFAULT,
+        names: vec!["base".to_owned()],
+        annotations: [("base".to_owned(), "x".to_owned())].into(),
+        created: Some(7),
+    };
+    let inputs = [input(Value::Image(Box::new(from)))];
+    let layers = vec![vec![Place::Dir { path: path("d"), mode: 0o755 }]];
+    let made = build(&memo, From::Input(0), Composition::Image(Box::new(settings)), layers, &inputs).unwrap();
+    let Value::Image(image) = made else { panic!("{made:?}") };
+    assert_eq!(image.platform, other);
+    assert_eq!(
+        (image.names.as_slice(), image.annotations.len(), image.created),
+        (&["app:1".to_owned()][..], 0, None)
+    );
+    assert_eq!((image.rootfs.config.env("PATH"), &image.rootfs.config.cmd), (Some("/bin"), &None));
+    assert_eq!(trees(&image.rootfs).iter().map(|&tree| show(&memo, tree)).collect::<Vec<_>>(), ["a=1 d/"]);
+}
+
+#[test]
+fn what_cannot_be_composed() {
+    let (_folder, memo) = memo();
+    let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host("h".to_owned()))];
+    let nameless = Place::Copy { input: 1, to: path("x"), into: true, name: None, owner: None, mode: None };
+    let merge = Place::Merge { inputs: vec![1], conflicts_fail: false };
+    for (from, place) in [
+        (From::Nothing, copy(0, "x")),
+        (From::Nothing, nameless),
+        (From::Nothing, merge),
+        (From::Input(1), copy(1, "x")),
+        (From::Host(2), copy(1, "x")),
+    ] {
+        let told = format!("{from:?} {place:?}");
+        let made = build(&memo, from, Composition::Rootfs, vec![vec![place]], &inputs);
+        assert!(matches!(made, Err(ExecError::Input { .. })), "{told}");
+    }
+}
+
+/// A copied directory that the store does not hold: loading it would fail.
+#[test]
+fn what_is_copied_is_not_loaded() {
+    let (_folder, memo) = memo();
+    let unknown = Entry::directory(TreeDigest::of(b"not in the store"));
+    let inputs = [rootfs_input(&[tree(&memo, "srv/:700 srv/a=1")]), input(Value::Tree(unknown.clone()))];
+    let places =
+        vec![copy(1, "srv/app"), copy(1, "srv/other"), Place::Dir { path: path("srv/d"), mode: 0o755 }];
+    let made = build(&memo, From::Input(0), Composition::Rootfs, vec![places], &inputs).unwrap();
+    let layer = trees(made.rootfs().unwrap())[1];
+    let found = crate::tree::overlay::Layers::new(&memo, [layer]).directory(&path("srv")).unwrap().unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&b"app"[..], b"d", b"other"]);
+}
