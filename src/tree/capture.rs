@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
+use crate::tree::contents;
+use crate::tree::descent::failed;
 use crate::tree::error::TreeError;
-use crate::tree::folder::failed;
 use crate::tree::inode::{Found, Reader};
 use crate::tree::tree::{Content, Entry};
-use crate::tree::walk;
 use crate::tree::xattr::Flavour;
 
 /// Whose a file is in the tree.
@@ -46,7 +46,8 @@ pub fn capture_folder(
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<Entry, TreeError> {
-    let (metadata, tree) = walk::walk(memo, folder, None, options, cancel)?.join(memo, options, cancel)?;
+    let (metadata, tree) =
+        contents::read(memo, folder, None, options, cancel)?.join(memo, options, cancel)?;
     Ok(Entry { metadata, content: Content::Directory { tree, opaque: false } })
 }
 

@@ -13,8 +13,8 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::tree::capture::{CaptureOptions, Ids};
+use crate::tree::descent::{failed, open_below, shown, unlock};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{failed, open_below, shown, unlock};
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Attributes, Flavour};
 

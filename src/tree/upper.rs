@@ -9,10 +9,10 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
 use crate::tree::capture::{CaptureOptions, Ids};
+use crate::tree::contents::{self, Contents, ReadFolder};
+use crate::tree::descent::{self, Folders, failed};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
 use crate::tree::tree::{Content, Entry, Metadata};
-use crate::tree::walk::{self, ReadFolder, Walk};
 use crate::tree::xattr::is_privileged;
 
 /// What the root held before the command ran.
@@ -37,19 +37,19 @@ pub fn capture_upper(
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<TreeDigest, TreeError> {
-    let mut walk = walk::walk(memo, upper, Some(options.flavour), options, cancel)?;
-    compare(&mut walk, below, options, cancel)?;
-    Ok(walk.join(memo, options, cancel)?.1)
+    let mut contents = contents::read(memo, upper, Some(options.flavour), options, cancel)?;
+    compare(&mut contents, below, options, cancel)?;
+    Ok(contents.join(memo, options, cancel)?.1)
 }
 
-/// Leaves in `walk` only what differs from `below`, from the top down.
+/// Leaves in `contents` only what differs from `below`, from the top down.
 fn compare(
-    walk: &mut Walk,
+    contents: &mut Contents,
     below: &dyn Below,
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<(), TreeError> {
-    let Walk { folders, levels, read } = walk;
+    let Contents { folders, levels, read } = contents;
     // Where what lies below shows through: the names there.
     let mut held: Vec<Option<BTreeMap<Vec<u8>, Held>>> = Vec::with_capacity(read.len());
     for level in levels {
@@ -62,7 +62,7 @@ fn compare(
                 }
             }
         }
-        let found = folder::for_each(level, options.single_threaded, cancel, |&id| {
+        let found = descent::for_each(level, options.single_threaded, cancel, |&id| {
             let shows_through = folders.place(id).is_none_or(|(parent, name)| {
                 let before = held[parent].as_ref().and_then(|names| names.get(name));
                 matches!(before, Some(Held::Directory(_))) && !read[id].opaque

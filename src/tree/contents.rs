@@ -9,16 +9,16 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::store::memo::Memo;
 use crate::tree::capture::CaptureOptions;
+use crate::tree::descent::{self, Folders, failed};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
 use crate::tree::inode::{FolderFacts, Found, Inode, Reader};
 use crate::tree::links::link_group;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 use crate::tree::xattr::Flavour;
 
 /// Everything in a folder.
-pub(crate) struct Walk {
+pub(crate) struct Contents {
     pub(crate) folders: Folders,
     /// The folders of each level, the root's first.
     pub(crate) levels: Vec<Vec<usize>>,
@@ -39,21 +39,21 @@ pub(crate) struct ReadFolder {
 }
 
 /// Reads all below `root`. `upper` says that it is the upper side of an overlay, and of which flavour.
-pub(crate) fn walk(
+pub(crate) fn read(
     memo: &Memo,
     root: BorrowedFd<'_>,
     upper: Option<Flavour>,
     options: &CaptureOptions,
     cancel: &Cancel,
-) -> Result<Walk, TreeError> {
+) -> Result<Contents, TreeError> {
     let reader = Reader { memo, options, upper, cancel, unlocking: RwLock::new(()) };
     let leave_out: HashSet<&[u8]> = options.leave_out.iter().map(|path| path.as_bytes()).collect();
     let mut folders = Folders::new();
     let mut levels = vec![vec![Folders::ROOT]];
     let mut read: Vec<ReadFolder> = Vec::new();
     while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-        folder::check_depth(levels.len(), &folders, level[0])?;
-        let found = folder::for_each(level, options.single_threaded, cancel, |&id| {
+        descent::check_depth(levels.len(), &folders, level[0])?;
+        let found = descent::for_each(level, options.single_threaded, cancel, |&id| {
             read_folder(&reader, root, &folders, id, &leave_out)
         })?;
         let mut next = Vec::new();
@@ -64,9 +64,9 @@ pub(crate) fn walk(
         }
         levels.push(next);
     }
-    let mut walk = Walk { folders, levels, read };
-    walk.link();
-    Ok(walk)
+    let mut contents = Contents { folders, levels, read };
+    contents.link();
+    Ok(contents)
 }
 
 fn read_folder(
@@ -85,11 +85,12 @@ fn read_folder(
             reader.open_folder(parent.as_fd(), &parent_path, name)?
         }
     };
-    let mut names = folder::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
+    let mut names =
+        descent::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
     if !leave_out.is_empty() {
         names.retain(|(name, _)| !leave_out.contains(&*joined(&path, name)));
     }
-    let found = folder::for_each(&names, reader.options.single_threaded, reader.cancel, |(name, kind)| {
+    let found = descent::for_each(&names, reader.options.single_threaded, reader.cancel, |(name, kind)| {
         reader.read(opened.as_fd(), &path, name, *kind)
     })?;
     Ok(ReadFolder::new(facts, names.into_iter().map(|(name, _)| name).zip(found)))
@@ -120,7 +121,7 @@ impl ReadFolder {
     }
 }
 
-impl Walk {
+impl Contents {
     /// Names of one inode become a group, if there is more than one of them in here.
     fn link(&mut self) {
         let mut groups: BTreeMap<Inode, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
@@ -151,7 +152,7 @@ impl Walk {
     ) -> Result<(Metadata, TreeDigest), TreeError> {
         let mut root = None;
         for level in self.levels.iter().rev() {
-            let trees = folder::for_each(level, options.single_threaded, cancel, |&id| {
+            let trees = descent::for_each(level, options.single_threaded, cancel, |&id| {
                 Ok(encode::save(memo, &self.read[id].directory)?)
             })?;
             for (&id, tree) in level.iter().zip(trees) {
