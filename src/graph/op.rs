@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Config, Format, Healthcheck, Packing};
+pub use crate::tree::scan::Modes;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,15 +37,6 @@ pub struct Scan {
     pub modes: Modes,
     /// A path to one file or folder (`"./entrypoint.sh"`): the value is that entry itself.
     pub single: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Modes {
-    /// 0755 where executable or a directory, else 0644; owner 0:0; no xattrs.
-    Canonical,
-    /// As on disk, owner 0:0.
-    Exact,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
