@@ -322,6 +322,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn finish(mut self) -> Result<Built, ExecError> {
+        self.executor.finish()?;
         if self.next_history != self.history {
             self.next_history.save(self.memo, self.order.workspace)?;
         }

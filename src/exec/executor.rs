@@ -14,6 +14,9 @@ pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
     fn pin(&self, op: &mut Op) -> Result<(), ExecError>;
 
+    /// Keeps what it learned of the sources for the next build.
+    fn finish(&self) -> Result<(), ExecError>;
+
     /// Blocks until the action is done. `listener` hears what a command writes, as it comes.
     fn execute(
         &self,

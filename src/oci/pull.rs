@@ -17,6 +17,17 @@ use crate::oci::manifest;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::{BlobWriter, Memo};
 
+/// The digest of the manifest that `pull` would take now. Reads only what leads to it.
+pub fn resolve(
+    layout: &Path,
+    reference: Option<&str>,
+    digest: Option<&str>,
+    platform: &Platform,
+) -> Result<OciDigest, OciError> {
+    let layout = LayoutReader::open(layout)?;
+    Ok(find(&layout, reference, digest, platform)?.digest)
+}
+
 /// `reference` is a tag or `sha256:…`; without one the layout must hold a single image.
 /// `digest`, where given, is what the manifest or the index that leads to it must have.
 pub fn pull(
@@ -27,10 +38,7 @@ pub fn pull(
     platform: &Platform,
 ) -> Result<Image, OciError> {
     let layout = LayoutReader::open(layout)?;
-    let wanted =
-        digest.map(|text| text.parse().map_err(|_| OciError::BadDigest(text.to_owned()))).transpose()?;
-    let reference = reference.or(digest);
-    let descriptor = find_manifest(&layout, reference, wanted, platform)?;
+    let descriptor = find(&layout, reference, digest, platform)?;
     let manifest = manifest::read(&layout.read(&descriptor)?)?;
     let config = config::read(&layout.read(&manifest.config)?)?;
     check_platform(&config.platform, platform)?;
@@ -97,6 +105,17 @@ fn find_manifest(
     }
     let reason = format!("more than {NESTED_MOST} indexes are nested");
     Err(OciError::Malformed { what: "the index".to_owned(), reason })
+}
+
+fn find(
+    layout: &LayoutReader,
+    reference: Option<&str>,
+    digest: Option<&str>,
+    platform: &Platform,
+) -> Result<Descriptor, OciError> {
+    let wanted =
+        digest.map(|text| text.parse().map_err(|_| OciError::BadDigest(text.to_owned()))).transpose()?;
+    find_manifest(layout, reference.or(digest), wanted, platform)
 }
 
 fn check_platform(found: &Platform, wanted: &Platform) -> Result<(), OciError> {

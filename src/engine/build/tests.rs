@@ -28,6 +28,10 @@ impl Executor for &Script {
         Ok(())
     }
 
+    fn finish(&self) -> Result<(), ExecError> {
+        Ok(())
+    }
+
     fn execute(&self, action: &Action, _: &Cancel, listener: &mut dyn Listener) -> Result<Made, ExecError> {
         std::thread::sleep(self.slow);
         listener.output(Stream::Stdout, action.node.as_bytes());
