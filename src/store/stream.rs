@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::base::digest::{BlobDigest, OciDigest};
-use crate::store::disk::{Disk, ObjectDraft};
+use crate::store::disk::{self, Disk, ObjectDraft};
 use crate::store::object::{Object, StoreError};
 use crate::store::tier::Tier as _;
 
@@ -35,7 +35,7 @@ pub struct BlobWriter {
     sha256: sha2::Sha256,
     /// Bytes hashed and written to the draft.
     passed: u64,
-    /// A write failed, so nobody knows what the draft holds.
+    /// A write failed, so nobody knows what was taken.
     broken: bool,
 }
 
@@ -95,10 +95,8 @@ impl BlobWriter {
             Some(draft) => draft,
             none => none.insert(self.disk.draft()?),
         };
-        if let Err(error) = draft.file().write_all(&self.buffer) {
-            self.broken = true;
-            return Err(self.failure(error));
-        }
+        let written = draft.file().write_all(&self.buffer);
+        written.map_err(|error| self.failure(error))?;
         self.hash_buffer();
         self.passed += self.buffer.len() as u64;
         self.buffer.clear();
@@ -112,7 +110,9 @@ impl Write for BlobWriter {
         let taken = bytes.len().min(BUFFER - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         if self.buffer.len() == BUFFER {
-            self.pass_buffer()?;
+            let passed = self.pass_buffer();
+            self.broken = passed.is_err();
+            passed?;
         }
         Ok(taken)
     }
@@ -144,11 +144,14 @@ pub(super) struct BlobReader {
 }
 
 impl BlobReader {
-    /// `file` is the blob's own in the store.
-    pub(super) fn of_store(disk: &Disk, blob: BlobDigest, file: File) -> Result<BlobReader, StoreError> {
+    /// `None` where the store has it not.
+    pub(super) fn of_store(disk: &Disk, blob: BlobDigest) -> Result<Option<BlobReader>, StoreError> {
         let path = disk.place(Object::Blob(blob));
+        let Some(file) = disk::existing(File::open(&path), &path)? else {
+            return Ok(None);
+        };
         let size = file.metadata().map_err(StoreError::io("cannot look at", &path))?.len();
-        Ok(BlobReader::new(file, size, Source::Store, path, blob))
+        Ok(Some(BlobReader::new(file, size, Source::Store, path, blob)))
     }
 
     /// Fails at once where the path is no longer a file.
@@ -171,8 +174,20 @@ impl BlobReader {
         }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    /// Bytes not read yet: of a new reader, all.
+    pub(super) fn remaining(&self) -> u64 {
         self.remaining
+    }
+
+    /// Hands all of it to `to`, in larger pieces than `io::copy` does. Errors of reading hold a `StoreError`.
+    pub(super) fn copy(&mut self, to: &mut dyn Write) -> io::Result<u64> {
+        let mut copied = 0;
+        while !self.verified {
+            self.fill()?;
+            to.write_all(&self.buffer)?;
+            copied += self.buffer.len() as u64;
+        }
+        Ok(copied)
     }
 
     /// Reads to the end and gives nothing.
@@ -184,13 +199,14 @@ impl BlobReader {
     }
 
     fn fill(&mut self) -> Result<(), StoreError> {
-        let wanted = self.remaining.min(BUFFER as u64);
+        let wanted = self.remaining.min(BUFFER as u64) as usize;
         self.given = 0;
-        self.buffer.clear();
-        let got = (&self.file).take(wanted).read_to_end(&mut self.buffer);
-        let got = got.map_err(StoreError::io("cannot read", &self.path))? as u64;
-        self.hasher.update(&self.buffer);
-        self.remaining -= got;
+        self.buffer.resize(wanted, 0);
+        let got = read_full(&mut self.file, &mut self.buffer);
+        let got = got.inspect_err(|_| self.buffer.clear());
+        let got = got.map_err(StoreError::io("cannot read", &self.path))?;
+        self.hasher.update(&self.buffer[..got]);
+        self.remaining -= got as u64;
         if got < wanted || (self.remaining == 0 && self.hasher.finalize() != *self.blob.as_bytes()) {
             self.buffer.clear();
             return Err(self.mismatch());
@@ -222,6 +238,20 @@ impl Read for BlobReader {
         self.given += count;
         Ok(count)
     }
+}
+
+/// Fills `into`, but for what lies beyond the end of the file.
+fn read_full(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < into.len() {
+        match file.read(&mut into[got..]) {
+            Ok(0) => break,
+            Ok(count) => got += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
 }
 
 /// The origin's file and its size. It was a file when it was hashed: anything else has changed.
@@ -260,7 +290,7 @@ pub(super) fn adopt(disk: &Disk, path: &Path, blob: BlobDigest) -> Result<(), St
         reader.remaining = reader.file.metadata().map_err(StoreError::io("cannot copy", path))?.len();
         reader.verify()?;
     } else {
-        io::copy(&mut reader, draft.file()).map_err(StoreError::io("cannot write", &to))?;
+        reader.copy(draft.file()).map_err(StoreError::io("cannot write", &to))?;
     }
     draft.publish(&to)
 }
@@ -283,7 +313,7 @@ mod tests {
     }
 
     fn open(disk: &Disk, blob: BlobDigest) -> BlobReader {
-        BlobReader::of_store(disk, blob, disk.open_blob(blob).unwrap().unwrap()).unwrap()
+        BlobReader::of_store(disk, blob).unwrap().unwrap()
     }
 
     #[test]
@@ -299,6 +329,9 @@ mod tests {
             let mut back = Vec::new();
             open(&disk, blob).read_to_end(&mut back).unwrap();
             assert!(back == bytes, "{size} bytes");
+            back.clear();
+            assert_eq!(open(&disk, blob).copy(&mut back).unwrap(), size as u64);
+            assert!(back == bytes, "{size} bytes copied");
         }
     }
 
