@@ -16,13 +16,13 @@ use crate::store::disk::{self, Disk};
 use crate::store::format;
 use crate::store::memory::Memory;
 use crate::store::object::{Object, StoreError};
+use crate::store::reader::{self, BlobReader};
 use crate::store::record::Record;
-use crate::store::stream::{self, BlobReader};
 use crate::store::tier::Tier;
 use crate::store::work;
 
-pub use crate::store::stream::{BlobWriter, Written};
 pub use crate::store::work::WorkFolder;
+pub use crate::store::writer::{BlobWriter, Written};
 
 /// Bytes that the memory tier keeps at most.
 const MEMORY_BOUND: usize = 64 << 20;
@@ -178,7 +178,7 @@ impl Memo {
     /// Copies a file from anywhere into the store, sharing its disk blocks where the filesystem can.
     /// `Changed` where the file does not hold the blob.
     pub fn adopt(&self, path: &Path, blob: BlobDigest) -> Result<(), StoreError> {
-        stream::adopt(&self.0.disk, path, blob)
+        reader::adopt(&self.0.disk, path, blob)
     }
 
     /// The record, if any tier has it and its objects can be had.

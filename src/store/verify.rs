@@ -12,8 +12,8 @@ use crate::base::digest::{ActionKey, BlobDigest, Digest, TreeDigest};
 use crate::store::disk::{self, Disk};
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
+use crate::store::reader::BlobReader;
 use crate::store::record;
-use crate::store::stream::BlobReader;
 use crate::store::tier::Tier as _;
 use crate::store::usage::digest_of;
 
