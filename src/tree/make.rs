@@ -181,7 +181,11 @@ fn make_whiteout(folder: BorrowedFd<'_>, name: &[u8], flavour: Flavour) -> Resul
     }
 }
 
-fn make_marked_whiteout(folder: BorrowedFd<'_>, name: &[u8], flavour: Flavour) -> Result<(), Errno> {
+pub(crate) fn make_marked_whiteout(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    flavour: Flavour,
+) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::fsetxattr(&file, flavour.name(b"whiteout"), b"y", XattrFlags::empty())?;

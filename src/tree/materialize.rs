@@ -200,3 +200,6 @@ impl Filling<'_> {
 fn make_folder(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::mkdirat(parent, name, Mode::RWXU)
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,3 +154,6 @@ fn leads_to_left_out(path: &[u8], options: &CaptureOptions) -> bool {
         .iter()
         .any(|left_out| left_out.as_bytes().strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")))
 }
+
+#[cfg(test)]
+mod tests;
