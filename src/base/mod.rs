@@ -4,4 +4,5 @@ pub mod cancel;
 pub mod digest;
 pub mod durable;
 pub mod facts;
+pub mod suggest;
 pub mod tree_path;

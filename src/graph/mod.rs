@@ -4,3 +4,5 @@ pub mod action;
 pub mod graph;
 pub mod op;
 pub mod value;
+pub mod select;
+pub mod render;
