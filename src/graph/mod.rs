@@ -5,3 +5,5 @@ pub mod op;
 pub mod facts;
 pub mod value;
 pub mod action;
+pub mod select;
+pub mod render;
