@@ -3,5 +3,6 @@
 pub mod cancel;
 pub mod digest;
 pub mod durable;
+pub mod remove;
 pub mod facts;
 pub mod tree_path;

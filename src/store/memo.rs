@@ -1,23 +1,44 @@
-//! `Memo`: the store as everything above sees it. The one place that knows the write order:
-//! blobs, then trees, then the record, each by rename.
+//! `Memo`: the store as everything above sees it: the tiers in order, nearest first. The one place that
+//! knows the write order: blobs, then trees, then the record, each by rename.
 
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::{ActionKey, BlobDigest, OciDigest, TreeDigest};
+use crate::base::digest::{ActionKey, BlobDigest, TreeDigest};
+use crate::base::durable::FileLock;
+use crate::base::remove::remove_folder;
+use crate::store::collect::{self, Lease};
+use crate::store::disk::{self, Disk};
+use crate::store::format;
+use crate::store::memory::Memory;
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Record;
+use crate::store::stream::{self, BlobReader};
+use crate::store::tier::Tier;
+use crate::store::work;
+
+pub use crate::store::stream::{BlobWriter, Written};
+pub use crate::store::work::WorkFolder;
+
+/// Bytes that the memory tier keeps at most.
+const MEMORY_BOUND: usize = 64 << 20;
 
 /// Cheap to clone; all clones are one store.
 #[derive(Clone)]
 pub struct Memo(Arc<Inner>);
 
 struct Inner {
-    folder: PathBuf,
-    origins: Mutex<Vec<Arc<dyn Origin>>>,
+    memory: Memory,
+    disk: Arc<Disk>,
+    origins: RwLock<Vec<Arc<dyn Origin>>>,
+    from_memory: AtomicU64,
+    from_disk: AtomicU64,
+    missed: AtomicU64,
+    _lease: Lease,
 }
 
 /// Knows files outside the store that hold blobs, so that content is copied only when it is needed.
@@ -25,147 +46,230 @@ pub trait Origin: Send + Sync {
     fn locate(&self, blob: &BlobDigest) -> Option<PathBuf>;
 }
 
-/// What a finished writer gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    pub blob: BlobDigest,
-    /// SHA-256 of the same bytes, from the same pass.
-    pub oci: OciDigest,
-    pub size: u64,
+/// How often keys were looked up, by where they were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub memory: u64,
+    pub disk: u64,
+    pub missed: u64,
 }
 
 impl Memo {
+    /// Makes the store where there is none, and sweeps what dead processes left in it.
     pub fn open(folder: &Path) -> Result<Memo, StoreError> {
-        for name in ["blobs", "trees", "records", "work"] {
-            let path = folder.join(name);
-            fs::create_dir_all(&path).map_err(StoreError::io("cannot create", &path))?;
-        }
-        Ok(Memo(Arc::new(Inner { folder: folder.to_owned(), origins: Mutex::default() })))
+        format::open_or_create(folder)?;
+        let memo = Memo(Arc::new(Inner {
+            memory: Memory::new(MEMORY_BOUND),
+            disk: Arc::new(Disk::new(folder)),
+            origins: RwLock::default(),
+            from_memory: AtomicU64::new(0),
+            from_disk: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            _lease: Lease::shared(folder)?,
+        }));
+        // What this process may not remove, another may: no reason not to open.
+        let _ = memo.sweep(&remove_folder);
+        Ok(memo)
     }
 
     pub fn folder(&self) -> &Path {
-        &self.0.folder
+        self.0.disk.folder()
     }
 
-    fn place(&self, object: Object) -> PathBuf {
-        match object {
-            Object::Blob(digest) => self.0.folder.join("blobs").join(digest.to_hex()),
-            Object::Tree(digest) => self.0.folder.join("trees").join(digest.to_hex()),
-        }
+    pub(super) fn disk(&self) -> &Disk {
+        &self.0.disk
     }
 
     /// Whether the object can be had, from the store or an origin. Does not read it.
     pub fn has(&self, object: Object) -> bool {
-        self.place(object).exists()
+        matches!(self.0.disk.size(object), Ok(Some(_))) || self.locate(object).is_some()
     }
 
     /// The whole object, verified.
     pub fn read(&self, object: Object) -> Result<Arc<[u8]>, StoreError> {
-        let path = self.place(object);
-        let bytes = fs::read(&path).map_err(|_| StoreError::Missing(object))?;
-        if !object.matches(&bytes) {
-            let _ = fs::remove_file(&path);
-            return Err(StoreError::Damaged(object));
+        if let Some(bytes) = self.0.memory.read(object)? {
+            return Ok(bytes);
         }
+        let bytes = match (self.0.disk.read(object), object) {
+            (Ok(Some(bytes)), _) => bytes,
+            (Ok(None), Object::Blob(blob)) => self.read_origin(blob)?,
+            (Ok(None), Object::Tree(_)) => return Err(StoreError::Missing(object)),
+            (Err(error), _) => return Err(error),
+        };
+        self.0.memory.keep(object, bytes.clone());
+        Ok(bytes)
+    }
+
+    fn read_origin(&self, blob: BlobDigest) -> Result<Arc<[u8]>, StoreError> {
+        let path = self.locate(Object::Blob(blob)).ok_or(StoreError::Missing(Object::Blob(blob)))?;
+        let mut bytes = Vec::new();
+        let read = BlobReader::of_origin(&path, blob)?.read_to_end(&mut bytes);
+        read.map_err(StoreError::io("cannot read", &path))?;
         Ok(bytes.into())
     }
 
-    /// A stream of a blob's bytes that fails at its end if they were not what the digest says.
+    /// A stream of a blob's bytes, from the store or an origin. It fails before its last bytes if they
+    /// were not what the digest says; its errors hold a `StoreError`, which `StoreError::io` takes out.
     pub fn open_blob(&self, blob: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
-        let bytes = self.read(Object::Blob(blob))?;
-        Ok(Box::new(std::io::Cursor::new(bytes.to_vec())))
+        Ok(Box::new(self.blob_reader(blob)?))
+    }
+
+    /// Bytes of the blob, which is not read.
+    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
+        Ok(self.blob_reader(blob)?.size())
+    }
+
+    fn blob_reader(&self, blob: BlobDigest) -> Result<BlobReader, StoreError> {
+        if let Some(file) = self.0.disk.open_blob(blob)? {
+            return BlobReader::of_store(&self.0.disk, blob, file);
+        }
+        match self.locate(Object::Blob(blob)) {
+            Some(path) => BlobReader::of_origin(&path, blob),
+            None => Err(StoreError::Missing(Object::Blob(blob))),
+        }
+    }
+
+    fn locate(&self, object: Object) -> Option<PathBuf> {
+        let Object::Blob(blob) = object else {
+            return None;
+        };
+        let origins = self.0.origins.read().expect("bug: poisoned");
+        origins.iter().find_map(|origin| origin.locate(&blob))
     }
 
     pub fn write_blob(&self, bytes: &[u8]) -> Result<BlobDigest, StoreError> {
         let digest = BlobDigest::of(bytes);
-        self.put(Object::Blob(digest), bytes)?;
+        self.write(Object::Blob(digest), bytes)?;
         Ok(digest)
     }
 
     /// `encoding` is the canonical form of one directory.
     pub fn write_tree(&self, encoding: &[u8]) -> Result<TreeDigest, StoreError> {
         let digest = TreeDigest::of(encoding);
-        self.put(Object::Tree(digest), encoding)?;
+        self.write(Object::Tree(digest), encoding)?;
         Ok(digest)
     }
 
-    fn put(&self, object: Object, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.place(object);
-        fs::write(&path, bytes).map_err(StoreError::io("cannot write", &path))
+    fn write(&self, object: Object, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.disk.write(object, bytes)?;
+        self.0.memory.write(object, bytes)
     }
 
     /// For bytes that come as a stream.
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
-        Ok(BlobWriter { memo: self.clone(), bytes: Vec::new() })
+        Ok(BlobWriter::new(self.0.disk.clone()))
+    }
+
+    /// Copies a file from anywhere into the store, sharing its disk blocks where the filesystem can.
+    /// `Changed` where the file does not hold the blob.
+    pub fn adopt(&self, path: &Path, blob: BlobDigest) -> Result<(), StoreError> {
+        stream::adopt(&self.0.disk, path, blob)
     }
 
     pub fn recall(&self, key: ActionKey) -> Result<Option<Record>, StoreError> {
-        let path = self.0.folder.join("records").join(key.to_hex());
-        Ok(fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(self.recall_from(key)?.map(|(record, _)| record))
     }
 
-    /// The record's objects must be in the store already.
+    /// The record with the name of the tier it was found in; nearer tiers then have it too.
+    /// One that names an object which can no longer be had is no find.
+    pub fn recall_from(&self, key: ActionKey) -> Result<Option<(Record, &'static str)>, StoreError> {
+        let inner = &*self.0;
+        let tiers: [(&dyn Tier, &AtomicU64); 2] =
+            [(&inner.memory, &inner.from_memory), (&*inner.disk, &inner.from_disk)];
+        for (place, (tier, count)) in tiers.iter().enumerate() {
+            let Some(record) = tier.load(key)? else {
+                continue;
+            };
+            if !record.objects.iter().all(|object| self.has(*object)) {
+                break;
+            }
+            for (nearer, _) in &tiers[..place] {
+                nearer.save(key, &record)?;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            return Ok(Some((record, tier.name())));
+        }
+        inner.missed.fetch_add(1, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// The record's objects must be in the store already, or with an origin.
     pub fn remember(&self, key: ActionKey, record: &Record) -> Result<(), StoreError> {
-        let path = self.0.folder.join("records").join(key.to_hex());
-        let json = serde_json::to_vec(record).expect("bug: a record is always JSON");
-        fs::write(&path, json).map_err(StoreError::io("cannot write", &path))
+        if let Some(object) = record.objects.iter().find(|object| !self.has(**object)) {
+            return Err(StoreError::Missing(*object));
+        }
+        self.0.disk.save(key, record)?;
+        self.0.memory.save(key, record)
+    }
+
+    /// Makes the key a miss, for when something below its objects turned out to be damaged or gone.
+    pub fn forget(&self, key: ActionKey) -> Result<(), StoreError> {
+        self.0.memory.forget(key);
+        self.0.disk.forget(key)
+    }
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            memory: self.0.from_memory.load(Ordering::Relaxed),
+            disk: self.0.from_disk.load(Ordering::Relaxed),
+            missed: self.0.missed.load(Ordering::Relaxed),
+        }
     }
 
     pub fn offer(&self, origin: Arc<dyn Origin>) {
-        self.0.origins.lock().expect("bug: poisoned").push(origin);
+        self.0.origins.write().expect("bug: poisoned").push(origin);
     }
 
     /// A folder of this process's own, on the store's filesystem, removed when dropped or,
     /// after a crash, by the next process.
     pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
-        let path = self.0.folder.join("work").join(std::process::id().to_string());
-        fs::create_dir_all(&path).map_err(StoreError::io("cannot create", &path))?;
-        Ok(WorkFolder { path })
+        WorkFolder::create(&self.folder().join(disk::WORK))
     }
 
-    /// Waits until no other process makes this key's record.
-    pub fn lock_key(&self, _key: ActionKey, _cancel: &Cancel) -> Result<KeyLock, StoreError> {
-        Ok(KeyLock(()))
+    /// Work folders of dead processes that this one could not remove: other users' files, as a rule.
+    pub fn stale_work_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let above = self.folder().join(disk::WORK);
+        work::stale(&above).map_err(StoreError::io("cannot list", &above))
+    }
+
+    /// Removes what dead processes left, their work folders by `with`; gives the folders still there.
+    pub fn sweep(&self, with: &dyn Fn(&Path) -> std::io::Result<()>) -> Result<Vec<PathBuf>, StoreError> {
+        let locks = self.folder().join(LOCKS);
+        collect::sweep_locks(&locks).map_err(StoreError::io("cannot sweep", &locks))?;
+        let above = self.folder().join(disk::WORK);
+        work::sweep(&above, with).map_err(StoreError::io("cannot sweep", &above))
+    }
+
+    /// Waits until no one else, in this process or another, makes this key's record.
+    pub fn lock_key(&self, key: ActionKey, cancel: &Cancel) -> Result<KeyLock, StoreError> {
+        let path = self.folder().join(LOCKS).join(key.to_hex());
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if cancel.is_raised() {
+                return Err(StoreError::Cancelled);
+            }
+            if let Some(lock) =
+                FileLock::try_exclusive(&path).map_err(StoreError::io("cannot lock", &path))?
+            {
+                return Ok(KeyLock(Some(lock)));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
     }
 }
 
-pub struct KeyLock(());
+/// A lock a file: a lock for several keys could make two builds wait for each other.
+const LOCKS: &str = "locks";
 
-pub struct WorkFolder {
-    path: PathBuf,
-}
+/// Given up when dropped.
+pub struct KeyLock(Option<FileLock>);
 
-impl WorkFolder {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for WorkFolder {
+impl Drop for KeyLock {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = self.0.take().map(FileLock::remove);
     }
 }
 
-pub struct BlobWriter {
-    memo: Memo,
-    bytes: Vec<u8>,
-}
-
-impl BlobWriter {
-    pub fn finish(self) -> Result<Written, StoreError> {
-        let blob = self.memo.write_blob(&self.bytes)?;
-        Ok(Written { blob, oci: OciDigest::of(&self.bytes), size: self.bytes.len() as u64 })
-    }
-}
-
-impl Write for BlobWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

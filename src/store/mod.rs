@@ -3,3 +3,15 @@
 pub mod memo;
 pub mod object;
 pub mod record;
+pub mod tier;
+pub mod memory;
+pub mod disk;
+pub mod format;
+pub mod stream;
+pub mod work;
+pub mod collect;
+pub mod usage;
+pub mod verify;
+
+#[cfg(test)]
+mod laws;

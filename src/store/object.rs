@@ -1,6 +1,7 @@
 //! What the store keeps by digest, and what can go wrong with it.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -38,9 +39,11 @@ impl fmt::Display for Object {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("the store at {} has format {found}, this program reads format {wanted}", path.display())]
     OtherFormat { path: PathBuf, found: String, wanted: u32 },
+    #[error("{} is not empty and not a store", path.display())]
+    NotStore { path: PathBuf },
     /// Found damaged and put aside, so that the next look misses.
     #[error("{0} in the store is damaged")]
     Damaged(Object),
@@ -54,7 +57,41 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
-        move |source| StoreError::Io { action, path: path.to_owned(), source }
+    /// For `map_err`. An error that went through an `io::Error`, as a reader's and a writer's must,
+    /// comes out as it was.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        move |source| match source.downcast::<StoreError>() {
+            Ok(error) => error,
+            Err(source) => StoreError::Io { action, path: path.to_owned(), source },
+        }
+    }
+}
+
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> io::Error {
+        let kind = match &error {
+            StoreError::Io { source, .. } => source.kind(),
+            StoreError::Missing(_) => io::ErrorKind::NotFound,
+            StoreError::Damaged(_) | StoreError::Changed { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_survive_the_way_through_io() {
+        let changed = StoreError::Changed { path: "there".into() };
+        let back = StoreError::io("cannot read", Path::new("here"))(changed.into());
+        assert!(matches!(back, StoreError::Changed { path } if path == Path::new("there")));
+
+        let full = StoreError::io("cannot write", Path::new("here"))(io::ErrorKind::StorageFull.into());
+        let full = io::Error::from(full);
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert!(full.to_string().contains("cannot write here"));
     }
 }

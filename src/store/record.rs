@@ -1,10 +1,11 @@
-//! What an action key produced.
+//! What an action key produced, and its text form: a version line, the key, one line of JSON, and a
+//! BLAKE3 checksum over all before it, so that no damage, nor a record under another's key, is read as a record.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::digest::BlobDigest;
+use crate::base::digest::{ActionKey, BlobDigest};
 use crate::store::object::Object;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,4 +26,69 @@ pub struct Record {
     pub shareable: bool,
     /// The node it was made for, to be shown.
     pub node: String,
+}
+
+const VERSION: &str = "memobuild record 1";
+
+/// The text form of the key's record.
+pub fn format(key: ActionKey, record: &Record) -> Vec<u8> {
+    let json = serde_json::to_string(record).expect("bug: a record is always JSON");
+    let body = format!("{VERSION}\nkey {key}\n{json}\n");
+    format!("{body}checksum {}\n", BlobDigest::of(body.as_bytes())).into_bytes()
+}
+
+/// `None` where the text is not exactly what `format` made for this key.
+pub fn parse(key: ActionKey, text: &[u8]) -> Option<Record> {
+    // "checksum ", the digits and the newline.
+    let (body, last) = text.split_at_checked(text.len().checked_sub(9 + 64 + 1)?)?;
+    if last != format!("checksum {}\n", BlobDigest::of(body)).as_bytes() {
+        return None;
+    }
+    let json = body.strip_prefix(format!("{VERSION}\nkey {key}\n").as_bytes())?;
+    serde_json::from_slice(json).ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::base::digest::TreeDigest;
+
+    pub(crate) fn sample(node: &str, objects: &[Object]) -> Record {
+        Record {
+            outputs: BTreeMap::from([("tree".into(), serde_json::json!({ "tree": TreeDigest::of(b"t") }))]),
+            objects: objects.to_vec(),
+            facts: vec![("op".into(), "run".into())],
+            log: None,
+            seconds: 1.5,
+            rung: Some("A".into()),
+            shareable: true,
+            node: node.into(),
+        }
+    }
+
+    pub(crate) fn key(number: u8) -> ActionKey {
+        ActionKey::from_bytes([number; 32])
+    }
+
+    #[test]
+    fn reads_back() {
+        let record = sample("compile é\n", &[Object::Blob(BlobDigest::of(b"x"))]);
+        assert_eq!(parse(key(1), &format(key(1), &record)), Some(record));
+    }
+
+    #[test]
+    fn any_flipped_bit_any_cut_and_another_key_are_noticed() {
+        let record = sample("compile", &[]);
+        let text = format(key(1), &record);
+        for place in 0..text.len() {
+            for bit in 0..8 {
+                let mut text = text.clone();
+                text[place] ^= 1 << bit;
+                assert_eq!(parse(key(1), &text), None, "bit {bit} of byte {place}");
+            }
+            assert_eq!(parse(key(1), &text[..place]), None, "cut at {place}");
+        }
+        assert_eq!(parse(key(2), &text), None);
+        assert_eq!(parse(key(1), &[&text[..], b"\n"].concat()), None);
+    }
 }
