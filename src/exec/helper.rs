@@ -1,0 +1,199 @@
+//! Starts a sandbox's own process and talks to it, from the main process: spec in, output and reply out.
+//! One thread waits for all of it; no thread is made, and nothing is forked.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::base::cancel::{Cancel, Urgency};
+use crate::exec::executor::{ExecError, Stream};
+use crate::exec::identity::Identity;
+use crate::exec::sandbox::ARGUMENT;
+use crate::exec::sandbox::spec::{Done, Reply, Spec, Trouble, receive, send, word};
+
+/// How often the flag is looked at that says "stop".
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// For what is still in the pipes when everything inside is dead.
+const PIPE_GRACE: Duration = Duration::from_secs(1);
+
+/// Takes what a command writes, as it comes.
+pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
+
+/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
+/// `program` is this program, as a path that can be started.
+pub(crate) fn run(
+    program: &Path,
+    spec: &Spec,
+    cancel: &Cancel,
+    output: &mut Hear<'_>,
+) -> Result<Done, ExecError> {
+    let mut helper = Helper::start(program).map_err(Trouble::at("start its own process"))?;
+    send(&helper.socket, spec).map_err(Trouble::at("tell its own process what to do"))?;
+    let done = helper.attend(&spec.identity, cancel, output);
+    helper.finish(done, cancel)
+}
+
+struct Helper {
+    child: Child,
+    socket: UnixStream,
+    /// `None` once it has closed.
+    pipes: [Option<File>; 2],
+    /// What it has been told so far.
+    told: Urgency,
+}
+
+impl Helper {
+    fn start(program: &Path) -> io::Result<Helper> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let child = Command::new(program)
+            .arg(ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(stdout_end))
+            .stderr(Stdio::from(stderr_end))
+            // Ctrl-C is for the main process, which then says how urgent it is.
+            .process_group(0)
+            .spawn()?;
+        let pipes = [Some(File::from(stdout)), Some(File::from(stderr))];
+        Ok(Helper { child, socket: ours, pipes, told: Urgency::None })
+    }
+
+    /// Until the helper has said how it went, and everything the command wrote is read.
+    fn attend(
+        &mut self,
+        identity: &Identity,
+        cancel: &Cancel,
+        output: &mut Hear<'_>,
+    ) -> Result<Option<Result<Done, Trouble>>, ExecError> {
+        let mut reply = None;
+        let mut until = None;
+        while reply.is_none() || self.pipes.iter().any(Option::is_some) {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+            let readable = self.wait(reply.is_none()).map_err(Trouble::at("listen"))?;
+            for (number, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+                if readable[number] {
+                    self.pump(number, stream, output)?;
+                }
+            }
+            if readable[2] {
+                match receive(&mut self.socket) {
+                    Ok(Reply::WantsIds) => self.write_ids(identity)?,
+                    Ok(Reply::Done(done)) => reply = Some(Ok(done)),
+                    Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
+                    Err(_) => break,
+                }
+                until = reply.is_some().then(|| Instant::now() + PIPE_GRACE);
+            }
+            self.pass_on(cancel.urgency());
+        }
+        Ok(reply)
+    }
+
+    /// Which of stdout, stderr and the socket can be read.
+    fn wait(&self, with_socket: bool) -> Result<[bool; 3], Errno> {
+        let mut events = Vec::with_capacity(3);
+        let mut numbers = Vec::with_capacity(3);
+        for (number, pipe) in self.pipes.iter().enumerate() {
+            if let Some(pipe) = pipe {
+                events.push(PollFd::new(pipe, PollFlags::IN));
+                numbers.push(number);
+            }
+        }
+        if with_socket {
+            events.push(PollFd::new(&self.socket, PollFlags::IN));
+            numbers.push(2);
+        }
+        let mut readable = [false; 3];
+        match poll(&mut events, Some(&TICK)) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(readable),
+            Err(error) => return Err(error),
+        }
+        for (event, &number) in events.iter().zip(&numbers) {
+            readable[number] = !event.revents().is_empty();
+        }
+        Ok(readable)
+    }
+
+    fn pump(&mut self, number: usize, stream: Stream, output: &mut Hear<'_>) -> Result<(), ExecError> {
+        let mut buffer = [0; 64 << 10];
+        let Some(pipe) = &mut self.pipes[number] else { return Ok(()) };
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.pipes[number] = None,
+            Ok(count) => output(stream, &buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Trouble::at("read what the command writes")(error).into()),
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, urgency: Urgency) {
+        if urgency <= self.told {
+            return;
+        }
+        self.told = urgency;
+        let said = if urgency == Urgency::Now { word::KILL } else { word::END };
+        // A helper that is gone needs no telling.
+        let _ = self.socket.write_all(&[said]);
+    }
+
+    /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
+    fn write_ids(&mut self, identity: &Identity) -> Result<(), ExecError> {
+        let arguments = identity.range_arguments(self.child.id()).unwrap_or_default();
+        for (program, arguments) in ["newuidmap", "newgidmap"].into_iter().zip(arguments) {
+            let action = format!("run {program}");
+            let made = Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .output()
+                .map_err(Trouble::at(action.clone()))?;
+            if !made.status.success() {
+                let words = String::from_utf8_lossy(&made.stderr).trim().to_owned();
+                return Err(Trouble::environment(format!("{program} refused: {words}")).into());
+            }
+        }
+        self.socket.write_all(&[word::IDS]).map_err(Trouble::at("pass user ids on"))?;
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        reply: Result<Option<Result<Done, Trouble>>, ExecError>,
+        cancel: &Cancel,
+    ) -> Result<Done, ExecError> {
+        let reply = reply?;
+        let status = self.child.wait().map_err(Trouble::at("wait for its own process"))?;
+        match reply {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(_)) | None if cancel.is_raised() => Err(ExecError::Cancelled),
+            Some(Err(trouble)) => Err(trouble.into()),
+            None => Err(ExecError::Environment {
+                message: format!("the sandbox's own process ended without a word ({status})"),
+                help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
+            }),
+        }
+    }
+}
+
+/// Whoever is left is of no use any more; with it goes all that it started.
+impl Drop for Helper {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

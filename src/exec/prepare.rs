@@ -1,0 +1,316 @@
+//! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
+//! command's surroundings. Everything that a run sees, and that is no file, is decided here.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::TreeDigest;
+use crate::base::tree_path::TreePath;
+use crate::exec::executor::ExecError;
+use crate::exec::identity::Identity;
+use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Root, Source, Spec};
+use crate::graph::action::ActionInput;
+use crate::graph::op::{Command, From, Mount, Run};
+use crate::graph::value::Value;
+use crate::oci::image::Rootfs;
+use crate::store::memo::Memo;
+use crate::tree::encode;
+use crate::tree::flatten;
+use crate::tree::materialize::Owners;
+use crate::tree::snapshot::{SnapshotForm, snapshot};
+use crate::tree::tree::{Content, Directory, Entry, Metadata};
+use crate::tree::xattr::Flavour;
+
+/// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LC_ALL", "C.UTF-8"),
+    ("TZ", "UTC"),
+    // The time of every file in a layer, so that compilers of byte code check contents instead of times.
+    ("SOURCE_DATE_EPOCH", "315532800"),
+];
+const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
+const HOSTNAME: &str = "build";
+
+/// Name of the one entry in a snapshot made around something that is no plain directory.
+const WRAPPED: &[u8] = b"entry";
+
+pub(crate) struct Prepared {
+    pub spec: Spec,
+    /// What the run stands on; empty for `scratch` and `host`.
+    pub rootfs: Rootfs,
+}
+
+pub(crate) fn prepare(
+    memo: &Memo,
+    run: &Run,
+    inputs: &[ActionInput],
+    identity: &Identity,
+    work: &Path,
+    cancel: &Cancel,
+) -> Result<Prepared, ExecError> {
+    let rootfs = match run.from {
+        From::Input(index) => rootfs_of(&inputs[index])?.clone(),
+        From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
+    };
+    let folders = Folders { memo, form: form(identity), cancel };
+    let trees: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+    let root = match run.from {
+        From::Host(_) => Root::Host,
+        _ => Root::Layers { folders: folders.of_layers(&trees)?, trees: trees.clone() },
+    };
+    let inherited = Inherited::of(run, &rootfs)?;
+    let spec = Spec {
+        parent: std::process::id().cast_signed(),
+        store: memo.folder().to_owned(),
+        work: work.to_owned(),
+        identity: identity.clone(),
+        root,
+        mounts: folders.of_mounts(&run.mounts, inputs, trees.len())?,
+        commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
+        environment: environment(run, &rootfs),
+        workdir: inherited.workdir,
+        user: inherited.user,
+        hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        network: run.network,
+        outputs: run.outputs.clone(),
+        exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
+        timeout: run.limits.timeout,
+    };
+    Ok(Prepared { spec, rootfs })
+}
+
+fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {
+    input.value.rootfs().ok_or_else(|| wrong_type(input, "a root filesystem"))
+}
+
+fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
+    let found = input.value.type_of().name();
+    ExecError::Input {
+        message: format!("`{}` needs {wanted}, and got a {found}", input.slot),
+        help: "name another node".to_owned(),
+    }
+}
+
+fn form(identity: &Identity) -> SnapshotForm {
+    match identity {
+        Identity::Real => SnapshotForm::root(),
+        Identity::Single { .. } => SnapshotForm::one_id(),
+        Identity::Ranges { uids, gids, .. } => SnapshotForm {
+            owners: Owners::Exact,
+            flavour: Flavour::User,
+            class: format!("{}-{}-{}-{}", uids.first, uids.count, gids.first, gids.count),
+        },
+    }
+}
+
+/// What the run's own lines override, where the root's configuration is obeyed.
+struct Inherited {
+    workdir: TreePath,
+    user: Option<String>,
+    shell: Vec<String>,
+}
+
+impl Inherited {
+    fn of(run: &Run, rootfs: &Rootfs) -> Result<Inherited, ExecError> {
+        let config = run.inherit.then_some(&rootfs.config);
+        let workdir = match (&run.workdir, config.and_then(|config| config.workdir.as_deref())) {
+            (Some(workdir), _) => workdir.clone(),
+            (None, Some(workdir)) => TreePath::parse(workdir).map_err(|error| ExecError::Input {
+                message: format!("the root's working directory cannot be used: {error}"),
+                help: "set another with `workdir`".to_owned(),
+            })?,
+            (None, None) => TreePath::root(),
+        };
+        let shell = run.shell.as_ref().or_else(|| config.and_then(|config| config.shell.as_ref()));
+        Ok(Inherited {
+            workdir,
+            user: run.user.clone().or_else(|| config.and_then(|config| config.user.clone())),
+            shell: shell.cloned().unwrap_or_else(|| SHELL.map(str::to_owned).to_vec()),
+        })
+    }
+}
+
+fn words(command: &Command, shell: &[String]) -> Vec<String> {
+    match command {
+        Command::Exec(words) => words.clone(),
+        Command::Sh(script) => shell.iter().chain([script]).cloned().collect(),
+    }
+}
+
+fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
+    let mut environment: Vec<(String, String)> =
+        ENVIRONMENT.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut set = |name: &str, value: Option<&str>| {
+        environment.retain(|(known, _)| known != name);
+        environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    };
+    if run.inherit {
+        for (name, value) in &rootfs.config.env {
+            set(name, Some(value));
+        }
+    }
+    for (name, value) in &run.env {
+        set(name, value.as_deref());
+    }
+    environment
+}
+
+/// Makes trees into folders.
+struct Folders<'a> {
+    memo: &'a Memo,
+    form: SnapshotForm,
+    cancel: &'a Cancel,
+}
+
+impl Folders<'_> {
+    /// Each layer shows a later time than the one below it. Where there are too many to be stacked, the
+    /// lowest ones become one, with the time of the highest of them.
+    fn of_layers(&self, trees: &[TreeDigest]) -> Result<Vec<PathBuf>, ExecError> {
+        let merged = match trees.len().checked_sub(MOST_LOWERS) {
+            None | Some(0) => 0,
+            Some(surplus) => surplus + 1,
+        };
+        let mut folders = Vec::with_capacity(trees.len() - merged + 1);
+        if merged > 0 {
+            let tree = flatten::flatten(self.memo, &trees[..merged])?;
+            folders.push(self.of_tree(tree, merged)?);
+        }
+        for (number, &tree) in trees.iter().enumerate().skip(merged) {
+            folders.push(self.of_tree(tree, number + 1)?);
+        }
+        Ok(folders)
+    }
+
+    /// A mount is newer than the root, and than a mount that it lies in.
+    fn of_mounts(
+        &self,
+        mounts: &[Mount],
+        inputs: &[ActionInput],
+        layers: usize,
+    ) -> Result<Vec<Mounted>, ExecError> {
+        let mut sorted: Vec<&Mount> = mounts.iter().collect();
+        sorted.sort_by(|one, other| one.at.cmp(&other.at));
+        let mounted = |mount: &&Mount| {
+            check_place(&mount.at)?;
+            let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
+            let source = self.of_input(&inputs[mount.input], layers + 1 + above.count())?;
+            Ok(Mounted { at: mount.at.clone(), source, access: mount.access })
+        };
+        sorted.iter().map(mounted).collect()
+    }
+
+    fn of_input(&self, input: &ActionInput, slot: usize) -> Result<Source, ExecError> {
+        let Value::Tree(entry) = &input.value else { return Err(wrong_type(input, "a tree")) };
+        match &entry.content {
+            Content::Directory { tree, .. } if entry.metadata == Metadata::plain(0o755) => {
+                Ok(Source::Folder(self.of_tree(*tree, slot)?))
+            }
+            Content::Directory { .. } => Ok(Source::Folder(self.wrapped(entry, slot)?)),
+            Content::File { .. } => Ok(Source::File(self.wrapped(entry, slot)?)),
+            _ => Err(ExecError::Input {
+                message: format!("`{}` is neither a directory nor a regular file", input.slot),
+                help: "mount the directory that holds it".to_owned(),
+            }),
+        }
+    }
+
+    /// A snapshot is a directory's content: what has a mode of its own, or is a file, needs one around it.
+    fn wrapped(&self, entry: &Entry, slot: usize) -> Result<PathBuf, ExecError> {
+        let around = Directory { entries: [(WRAPPED.to_vec(), entry.clone())].into() };
+        let tree = encode::save(self.memo, &around)?;
+        Ok(self.of_tree(tree, slot)?.join("entry"))
+    }
+
+    fn of_tree(&self, tree: TreeDigest, slot: usize) -> Result<PathBuf, ExecError> {
+        let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+        Ok(snapshot(self.memo, tree, slot, &self.form, self.cancel)?)
+    }
+}
+
+/// The sandbox's own places.
+fn check_place(at: &TreePath) -> Result<(), ExecError> {
+    let first = at.names().next();
+    if first.is_some() && first != Some(b"proc") && first != Some(b"dev") {
+        return Ok(());
+    }
+    Err(ExecError::Input {
+        message: format!("nothing can be mounted at `{at}`"),
+        help: "mount it at a folder of its own, like `/src`".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::op::{Limits, Network};
+    use crate::oci::image::Config;
+
+    fn run() -> Run {
+        Run {
+            from: From::Scratch,
+            inherit: true,
+            commands: Vec::new(),
+            env: Vec::new(),
+            workdir: None,
+            user: None,
+            shell: None,
+            hostname: None,
+            network: Network::None,
+            mounts: Vec::new(),
+            outputs: Vec::new(),
+            expect: None,
+            limits: Limits::default(),
+            salt: None,
+        }
+    }
+
+    fn rootfs() -> Rootfs {
+        let env = [("PATH", "/own"), ("LANG", "de")];
+        let config = Config {
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            workdir: Some("/app/".to_owned()),
+            user: Some("bob".to_owned()),
+            shell: Some(vec!["/bin/bash".to_owned(), "-c".to_owned()]),
+            ..Config::default()
+        };
+        Rootfs { layers: Vec::new(), config }
+    }
+
+    fn value<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn environment_in_three_levels() {
+        let mut run = run();
+        run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".to_owned()))];
+        let found = environment(&run, &rootfs());
+        assert_eq!(value(&found, "PATH"), Some("/own"));
+        assert_eq!(value(&found, "LANG"), None);
+        assert_eq!(value(&found, "TZ"), Some("CET"));
+        assert_eq!(value(&found, "LC_ALL"), Some("C.UTF-8"));
+        run.inherit = false;
+        assert_eq!(value(&environment(&run, &rootfs()), "PATH"), Some(ENVIRONMENT[0].1));
+    }
+
+    #[test]
+    fn configuration_is_obeyed_where_it_is_inherited() {
+        let mut run = run();
+        let found = Inherited::of(&run, &rootfs()).unwrap();
+        assert_eq!((found.workdir.to_string().as_str(), found.user.as_deref()), ("/app", Some("bob")));
+        assert_eq!(words(&Command::Sh("x".to_owned()), &found.shell), ["/bin/bash", "-c", "x"]);
+        run.inherit = false;
+        run.user = Some("0".to_owned());
+        let found = Inherited::of(&run, &rootfs()).unwrap();
+        assert_eq!((found.workdir.to_string().as_str(), found.user.as_deref()), ("/", Some("0")));
+        assert_eq!(words(&Command::Sh("x".to_owned()), &found.shell), ["/bin/sh", "-e", "-c", "x"]);
+    }
+
+    #[test]
+    fn the_sandboxs_own_places_are_taken() {
+        for (place, free) in [("/", false), ("/proc/x", false), ("/dev", false), ("/device", true)] {
+            assert_eq!(check_place(&TreePath::parse(place).unwrap()).is_ok(), free, "{place}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A `run` or `test`: its inputs become a sandbox, what the sandbox leaves becomes its outputs.
+//! Starts no command where no isolation rung holds: a weaker room is never used silently.
+
+use std::collections::BTreeMap;
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::{BlobDigest, TreeDigest};
+use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
+use crate::exec::helper;
+use crate::exec::log::LogWriter;
+use crate::exec::prepare::{Prepared, prepare};
+use crate::exec::probe::Isolation;
+use crate::exec::sandbox::spec::{Done, Ended, as_typed};
+use crate::graph::action::ActionInput;
+use crate::graph::op::{Expect, From, Network, Run, free_output};
+use crate::graph::value::Value;
+use crate::oci::image::{Layer, Rootfs};
+use crate::store::memo::Memo;
+use crate::store::object::StoreError;
+use crate::tree::encode;
+use crate::tree::flatten;
+use crate::tree::tree::{Directory, Entry};
+
+/// The one output of a passed test, beside what it declares.
+pub const PASSED: &str = "passed";
+
+/// Blocks until the commands have ended and their outputs are in the store.
+pub fn run(
+    memo: &Memo,
+    run: &Run,
+    inputs: &[ActionInput],
+    isolation: &Isolation,
+    cancel: &Cancel,
+    listener: &mut dyn Listener,
+) -> Result<Made, ExecError> {
+    let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
+    let work = memo.work_folder()?;
+    let Prepared { spec, rootfs } = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
+    let mut heard = Heard::new(memo, run.expect.as_ref())?;
+    let done = helper::run(&isolation.program, &spec, cancel, &mut |stream, bytes| {
+        listener.output(stream, bytes);
+        heard.write(stream, bytes)
+    })?;
+    let (log, stdout) = heard.finish()?;
+    check(&spec.commands[done.command], &done, run, &stdout, log)?;
+    Ok(Made {
+        outputs: values(memo, run, done, rootfs)?,
+        log,
+        rung: Some(granted.rung.name().to_owned()),
+        shareable: run.network == Network::None,
+    })
+}
+
+/// What the command has written so far.
+struct Heard {
+    log: LogWriter<crate::store::memo::BlobWriter>,
+    /// Kept only as far as a difference to what is expected can be told.
+    stdout: Vec<u8>,
+    keep: usize,
+}
+
+impl Heard {
+    fn new(memo: &Memo, expect: Option<&Expect>) -> Result<Heard, ExecError> {
+        let expected = expect.and_then(|expect| expect.stdout.as_ref());
+        let keep = expected.map_or(0, |text| text.len() + 4096);
+        Ok(Heard { log: LogWriter::new(memo)?, stdout: Vec::new(), keep })
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
+        if stream == Stream::Stdout {
+            let room = self.keep - self.stdout.len();
+            self.stdout.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        self.log.write(stream, bytes).map_err(|error| ExecError::Environment {
+            message: format!("cannot write the command's log into the store: {error}"),
+            help: None,
+        })
+    }
+
+    fn finish(self) -> Result<(Option<BlobDigest>, Vec<u8>), StoreError> {
+        Ok((self.log.finish()?, self.stdout))
+    }
+}
+
+fn check(
+    command: &[String],
+    done: &Done,
+    run: &Run,
+    stdout: &[u8],
+    log: Option<BlobDigest>,
+) -> Result<(), ExecError> {
+    let expect = run.expect.clone().unwrap_or_default();
+    let cause = match done.ended {
+        Ended::Cancelled => return Err(ExecError::Cancelled),
+        Ended::NotFound => Some(Cause::NotFound),
+        Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
+        Ended::Signal(signal) => Some(Cause::Signal(signal)),
+        Ended::Exit(code) if code != expect.exit && expect.exit == 0 => Some(Cause::Exit(code)),
+        Ended::Exit(code) if code != expect.exit => {
+            let expected = expect.exit;
+            Some(Cause::Expectation(format!("ended with exit code {code}, {expected} is expected")))
+        }
+        Ended::Exit(_) => expect.stdout.and_then(|expected| stdout_differs(&expected, stdout)),
+    };
+    match cause {
+        Some(cause) => Err(ExecError::Failed(Failure { command: as_typed(command), cause, log })),
+        None => Ok(()),
+    }
+}
+
+fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
+    let differs = expected.as_bytes() != found;
+    let found = String::from_utf8_lossy(found);
+    differs.then(|| Cause::Expectation(format!("wrote {found:?} to stdout, {expected:?} is expected")))
+}
+
+fn values(memo: &Memo, run: &Run, done: Done, rootfs: Rootfs) -> Result<BTreeMap<String, Value>, ExecError> {
+    let mut values: BTreeMap<String, Value> =
+        done.outputs.into_iter().map(|(name, entry)| (name, Value::Tree(entry))).collect();
+    if run.expect.is_some() {
+        values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
+    } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {
+        values.extend(free_values(memo, rootfs, change)?);
+    }
+    Ok(values)
+}
+
+fn free_values(
+    memo: &Memo,
+    mut rootfs: Rootfs,
+    change: TreeDigest,
+) -> Result<[(String, Value); 3], StoreError> {
+    // A run that changed nothing gives the root it stood on.
+    if change != encode::save(memo, &Directory::default())? {
+        rootfs.layers.push(Layer { tree: change, pulled: None });
+    }
+    let layers: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+    let tree = flatten::flatten(memo, &layers)?;
+    let diff = flatten::flatten(memo, &[change])?;
+    let tree_of = |tree| Value::Tree(Entry::directory(tree));
+    Ok([
+        (free_output::ROOTFS.to_owned(), Value::Rootfs(Box::new(rootfs))),
+        (free_output::TREE.to_owned(), tree_of(tree)),
+        (free_output::DIFF.to_owned(), tree_of(diff)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_shows_both_sides() {
+        assert_eq!(stdout_differs("a\n", b"a\n"), None);
+        let words = "wrote \"b\" to stdout, \"a\\n\" is expected".to_owned();
+        assert_eq!(stdout_differs("a\n", b"b"), Some(Cause::Expectation(words)));
+    }
+}

@@ -1,0 +1,213 @@
+//! The first process of a sandbox (pid 1 inside): finishes the room from within, runs the commands one
+//! after another, reaps what they leave behind, and says how they ended. When it ends, the kernel kills
+//! everything else inside. Single-threaded from birth, so that it may fork.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, chdir, fchdir, kill_process_group, pivot_root,
+    set_dumpable_behavior, set_parent_process_death_signal, wait,
+};
+use rustix::thread::UnshareFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::command::{self, NotStarted};
+use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+use crate::exec::sandbox::{landlock, limits, processes, seccomp, sys};
+use crate::graph::op::Network;
+
+/// What is still to be done when everything outside is ready.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// Where the root hangs.
+    pub root: PathBuf,
+    pub commands: Vec<Vec<String>>,
+    pub environment: Vec<(String, String)>,
+    pub workdir: TreePath,
+    pub account: Account,
+    /// Whether more than one id exists, so that others can be taken.
+    pub ids: bool,
+    pub hostname: String,
+    pub network: Network,
+}
+
+/// What it says in the end; once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    Ended { command: usize, ended: Ended },
+    Trouble(Trouble),
+}
+
+/// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
+pub(super) fn live(helper: OwnedFd) -> ! {
+    let mut helper = UnixStream::from(helper);
+    let report = match run(&mut helper) {
+        Ok((command, ended)) => Report::Ended { command, ended },
+        Err(trouble) => Report::Trouble(trouble),
+    };
+    // If nobody listens any more there is nobody to tell either.
+    let _ = send(&helper, &report);
+    match sys::exit(code(&report)) {}
+}
+
+/// As a shell would report it.
+fn code(report: &Report) -> i32 {
+    match report {
+        Report::Ended { ended: Ended::Exit(code), .. } => *code,
+        Report::Ended { ended: Ended::Signal(signal), .. } => 128 + signal,
+        Report::Ended { .. } => 127,
+        Report::Trouble(_) => 125,
+    }
+}
+
+fn run(helper: &mut UnixStream) -> Result<(usize, Ended), Trouble> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
+    // A parent that died before that call has closed its end.
+    let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
+    let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
+    enter(&plan)?;
+    close_all_but(helper, &signals)?;
+    restrict(&plan)?;
+    let mut watch = Watch { helper, signals: &signals, told_to_end: false };
+    let mut last = (0, Ended::Exit(0));
+    for (number, arguments) in plan.commands.iter().enumerate() {
+        last = (number, run_command(&plan, arguments, &mut watch)?);
+        if last.1 != Ended::Exit(0) || watch.told_to_end {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// What it listens to while a command runs.
+struct Watch<'a> {
+    helper: &'a mut UnixStream,
+    signals: &'a OwnedFd,
+    told_to_end: bool,
+}
+
+fn enter(plan: &Plan) -> Result<(), Trouble> {
+    // A copy of the helper's mounts: the helper's own view stays, for what is captured later.
+    sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("copy its mounts"))?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = openat(CWD, &plan.root, flags | OFlags::DIRECTORY, Mode::empty())
+        .map_err(Trouble::at("open its root"))?;
+    let null = openat(&root, "dev/null", flags, Mode::empty()).map_err(Trouble::at("open /dev/null"))?;
+    processes::mount(root.as_fd(), null.as_fd())?;
+    if plan.network == Network::None {
+        sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+    }
+    rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
+    fchdir(&root).map_err(Trouble::at("enter its root"))?;
+    pivot_root(".", ".").map_err(Trouble::at("change its root"))?;
+    // Both roots are stacked at `.`: the old one is on top (pivot_root(2), NOTES).
+    unmount(".", UnmountFlags::DETACH).map_err(Trouble::at("leave the machine's root"))?;
+    chdir("/").map_err(Trouble::at("enter its root"))?;
+    let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Trouble::at("open /dev/null"))?;
+    rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))
+}
+
+/// Forgets what came from the helper by way of being its copy.
+fn close_all_but(helper: &mut UnixStream, signals: &OwnedFd) -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<std::io::Error>("close inherited descriptors");
+    let mut keep = [helper.as_raw_fd() as u32, signals.as_raw_fd() as u32];
+    keep.sort_unstable();
+    let [first, second] = keep;
+    sys::close_between(3, first).map_err(cannot())?;
+    sys::close_between(first + 1, second).map_err(cannot())?;
+    sys::close_between(second + 1, u32::MAX).map_err(cannot())
+}
+
+fn restrict(plan: &Plan) -> Result<(), Trouble> {
+    limits::set_limits()?;
+    enter_workdir(&plan.workdir)?;
+    limits::give_up_capabilities()?;
+    if plan.network == Network::Host {
+        landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
+    }
+    // Nobody inside may look into this process: it is a program of the machine.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Trouble::at("protect its first process"))?;
+    seccomp::restrict().map_err(|error| Trouble::environment(format!("seccomp: {error}")))
+}
+
+/// Made where it is missing, and kept.
+fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
+    let path = std::path::Path::new("/").join(workdir.as_path());
+    fs::create_dir_all(&path).and_then(|()| std::env::set_current_dir(&path)).map_err(|error| {
+        Trouble::input(
+            format!("`{workdir}` cannot be the working directory: {error}"),
+            "name a folder that the root has, or one that can be made",
+        )
+    })
+}
+
+fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
+    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account)) {
+        Ok(pid) => watch.wait_for(pid).map_err(Trouble::at("wait for its command")),
+        Err(NotStarted::NotFound) => Ok(Ended::NotFound),
+        Err(NotStarted::Other(trouble)) => Err(trouble),
+    }
+}
+
+impl Watch<'_> {
+    /// Reaps everything that ends meanwhile: orphans come to the first process.
+    fn wait_for(&mut self, pid: Pid) -> Result<Ended, std::io::Error> {
+        loop {
+            while let Some((ended, status)) = reap()? {
+                if ended == pid {
+                    return Ok(ended_as(status));
+                }
+            }
+            if self.listen()? {
+                self.told_to_end = true;
+                // It may have ended just now.
+                let _ = kill_process_group(pid, Signal::TERM);
+            }
+        }
+    }
+
+    /// Returns when a process has ended, or the helper has said something: whether that was to end.
+    fn listen(&mut self) -> Result<bool, std::io::Error> {
+        let mut events =
+            [PollFd::new(self.signals, PollFlags::IN), PollFd::new(&*self.helper, PollFlags::IN)];
+        match poll(&mut events, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let spoken = !events[1].revents().is_empty();
+        let mut pending = [0; 128];
+        while rustix::io::read(self.signals, &mut pending[..]).is_ok() {}
+        if !spoken {
+            return Ok(false);
+        }
+        let mut said = [0];
+        self.helper.read_exact(&mut said)?;
+        Ok(said[0] == word::END)
+    }
+}
+
+fn reap() -> Result<Option<(Pid, WaitStatus)>, Errno> {
+    match wait(WaitOptions::NOHANG) {
+        Err(Errno::CHILD) => Ok(None),
+        other => other,
+    }
+}
+
+fn ended_as(status: WaitStatus) -> Ended {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ended::Exit(code),
+        (None, Some(signal)) => Ended::Signal(signal),
+        (None, None) => Ended::Signal(0),
+    }
+}

@@ -1,0 +1,59 @@
+//! What the first process of a sandbox gives up before anything foreign runs: capabilities, the way
+//! to new ones, and the inherited limits.
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+
+use crate::exec::sandbox::spec::Trouble;
+
+/// What package managers need of root. All of it ends at the sandbox's own files and processes.
+const KEPT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::NET_BIND_SERVICE);
+
+/// The soft limits that Linux itself starts with: a build must not depend on who called it.
+const OPEN_FILES: u64 = 1024;
+const STACK_BYTES: u64 = 8 << 20;
+
+/// Numbers that the kernel may know; it answers EINVAL for those it doesn't.
+const MOST_CAPABILITIES: u32 = 64;
+
+pub(super) fn give_up_capabilities() -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<rustix::io::Errno>("drop capabilities");
+    for number in 0..MOST_CAPABILITIES {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) if !KEPT.contains(capability) => {
+                remove_capability_from_bounding_set(capability).map_err(cannot())?;
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(cannot())?;
+    set_no_new_privs(true).map_err(cannot())
+}
+
+pub(super) fn set_limits() -> Result<(), Trouble> {
+    umask(Mode::from_raw_mode(0o022));
+    let cannot = || Trouble::at::<rustix::io::Errno>("set limits");
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(cannot())?;
+    for (resource, soft) in [(Resource::Nofile, OPEN_FILES), (Resource::Stack, STACK_BYTES)] {
+        let maximum = getrlimit(resource).maximum;
+        let current = Some(maximum.map_or(soft, |maximum| maximum.min(soft)));
+        setrlimit(resource, Rlimit { current, maximum }).map_err(cannot())?;
+    }
+    Ok(())
+}

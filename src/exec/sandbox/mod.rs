@@ -1,0 +1,192 @@
+//! The closed room a command runs in. A process of its own, this program started again as `__sandbox`,
+//! makes it, watches it and keeps what came of it; the main process with its many threads never forks.
+//!
+//! Two processes: the helper outside, which holds the mounts, and `init` inside, the first process of
+//! the room. The helper dies with the main process, `init` with the helper, and all else with `init`.
+
+mod account;
+mod command;
+mod devices;
+mod host_root;
+mod init;
+mod landlock;
+mod limits;
+mod mounts;
+mod network;
+mod place;
+mod processes;
+mod results;
+mod root;
+mod seccomp;
+pub(crate) mod spec;
+mod supervise;
+mod sys;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::UnshareFlags;
+
+use crate::exec::identity::{Identity, map_single};
+use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::init::Plan;
+use crate::exec::sandbox::spec::{Done, Ended, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::supervise::Init;
+use crate::exec::sandbox::sys::{Cloned, Side};
+use crate::graph::op::Network;
+
+/// The hidden first argument that makes this program a sandbox's helper.
+pub const ARGUMENT: &str = "__sandbox";
+
+/// What `main` calls when the first argument is `ARGUMENT`: a whole sandbox, from spec to reply. Standard
+/// input is a socket to the main process; standard output and error are the command's.
+pub fn sandbox_main() -> ExitCode {
+    let mut main = match take_socket() {
+        Ok(main) => main,
+        Err(_) => return ExitCode::FAILURE,
+    };
+    let Ok(spec) = receive::<Spec>(&mut main) else { return ExitCode::FAILURE };
+    let reply = match run(&spec, &mut main) {
+        Ok(done) => Reply::Done(done),
+        Err(trouble) => Reply::Trouble(trouble),
+    };
+    match send(&main, &reply) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Moves the socket away from where commands have their standard input.
+fn take_socket() -> std::io::Result<UnixStream> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(null)?;
+    Ok(UnixStream::from(socket))
+}
+
+fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+    die_with(spec.parent)?;
+    enter_identity(&spec.identity, main)?;
+    die_with(spec.parent)?;
+    sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(Trouble::at("keep its mounts to itself"))?;
+    // Made before anything that may start threads, since it is a fork.
+    let mut init = start_init(spec.network)?;
+    let root = root::assemble(spec)?;
+    let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
+    check_ids(&account, spec)?;
+    init.tell(&plan(spec, account))?;
+    let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
+    let mut done = Done { ended, command, outputs: Default::default(), change: None };
+    if ended == Ended::Exit(spec.exit) {
+        let results = results::Results::new(spec)?;
+        done.outputs = results.outputs(root.top.as_fd())?;
+        let root::Assembled { top, stubs } = root;
+        drop(top);
+        unmount(root::place(&spec.work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))?;
+        done.change = results.change(&stubs)?;
+    }
+    clear(&spec.work);
+    Ok(done)
+}
+
+/// The main process may have died before the kernel was told to tell.
+fn die_with(parent: i32) -> Result<(), Trouble> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch the main process"))?;
+    match getppid() {
+        Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
+        _ => Err(Trouble::environment("the main process is gone")),
+    }
+}
+
+fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trouble> {
+    if !identity.has_namespace() {
+        return Ok(());
+    }
+    sys::unshare(UnshareFlags::NEWUSER).map_err(Trouble::at("make a user namespace"))?;
+    if let Identity::Single { uid, gid } = identity {
+        return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
+    }
+    send(&*main, &Reply::WantsIds).map_err(Trouble::at("ask for user ids"))?;
+    let mut said = [0];
+    main.read_exact(&mut said).map_err(Trouble::at("wait for user ids"))?;
+    match said[0] {
+        word::IDS => become_root(),
+        _ => Err(Trouble::environment("the sandbox was stopped before it began")),
+    }
+}
+
+/// Until then it is nobody in the namespace.
+fn become_root() -> Result<(), Trouble> {
+    use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    let root = || {
+        set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+        set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+        set_thread_groups(&[])
+    };
+    root().map_err(Trouble::at("become root inside"))
+}
+
+fn start_init(network: Network) -> Result<Init, Trouble> {
+    let cannot = || Trouble::at::<std::io::Error>("start its first process");
+    let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let mut namespaces =
+        UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
+    if network == Network::None {
+        namespaces |= UnshareFlags::NEWNET;
+    }
+    match sys::clone_into(namespaces).map_err(cannot())? {
+        Cloned { side: Side::Child, .. } => {
+            drop(ours);
+            init::live(OwnedFd::from(theirs))
+        }
+        Cloned { pidfd, .. } => {
+            let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
+            Ok(Init { pidfd, socket: ours })
+        }
+    }
+}
+
+fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
+    let ids = [account.uid, account.gid];
+    match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
+        None => Ok(()),
+        Some(id) => Err(Trouble::Environment {
+            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
+            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
+        }),
+    }
+}
+
+fn plan(spec: &Spec, account: Account) -> Plan {
+    let mut environment = spec.environment.clone();
+    if !environment.iter().any(|(name, _)| name == "HOME") {
+        environment.push(("HOME".to_owned(), account.home.clone()));
+    }
+    Plan {
+        root: root::place(&spec.work),
+        commands: spec.commands.clone(),
+        environment,
+        workdir: spec.workdir.clone(),
+        account,
+        ids: !matches!(spec.identity, Identity::Single { .. }),
+        hostname: spec.hostname.clone(),
+        network: spec.network,
+    }
+}
+
+/// Inside the namespace, since outside it nobody may be allowed to. What stays is swept later.
+fn clear(work: &Path) {
+    let Ok(entries) = fs::read_dir(work) else { return };
+    for entry in entries.flatten() {
+        let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+    }
+}

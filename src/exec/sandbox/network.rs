@@ -1,0 +1,74 @@
+//! The files under `/etc` that make names of machines work. Synthesised or copied into the run's own
+//! folder and mounted, so that they are no part of what the run leaves behind.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::exec::sandbox::mounts;
+use crate::exec::sandbox::place::{self, Stubs};
+use crate::exec::sandbox::root::{known, make_folder};
+use crate::exec::sandbox::spec::{Root, Spec, Trouble};
+use crate::graph::op::Network;
+
+const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
+
+/// Files of the machine that a run on the machine's network sees.
+const RESOLVING: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
+/// Shown only where the root has none of its own.
+const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
+
+pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
+    let own = spec.work.join("etc");
+    make_folder(&own, 0o755)?;
+    match spec.network {
+        Network::None => show(root, stubs, &own, "etc/hosts", LOCAL_HOSTS.as_bytes()),
+        Network::Host => {
+            for path in RESOLVING {
+                show_machines(root, stubs, &own, path)?;
+            }
+            // The host root has the machine's certificates already, read-only.
+            let is_missing = |path| {
+                matches!(spec.root, Root::Layers { .. })
+                    && place::open_following(root, &known(path), OFlags::PATH).is_err()
+            };
+            for path in WHERE_MISSING {
+                if is_missing(path) {
+                    show_machines(root, stubs, &own, path)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A copy, since what the machine's file is may change or lead anywhere. What the machine has not is left out.
+fn show_machines(root: BorrowedFd<'_>, stubs: &mut Stubs, own: &Path, path: &str) -> Result<(), Trouble> {
+    match fs::read(Path::new("/").join(path)) {
+        Ok(content) => show(root, stubs, own, path, &content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Trouble::at(format!("read /{path}"))(error)),
+    }
+}
+
+fn show(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    own: &Path,
+    path: &str,
+    content: &[u8],
+) -> Result<(), Trouble> {
+    let copy = own.join(path.replace('/', "-"));
+    fs::write(&copy, content).map_err(Trouble::at(format!("copy /{path}")))?;
+    let view = mounts::view(&copy).map_err(Trouble::at(format!("show /{path}")))?;
+    let under = match stubs.file(root, &known(path)) {
+        Ok(under) => under,
+        // The root has a link there (to a resolver's own file, mostly): its choice stands.
+        Err(Trouble::Input { .. }) => return Ok(()),
+        Err(trouble) => return Err(trouble),
+    };
+    mounts::attach(view.as_fd(), under.as_fd()).map_err(Trouble::at(format!("mount /{path}")))
+}

@@ -1,0 +1,129 @@
+//! What a command leaves behind, taken into the store when nothing inside the sandbox lives any more.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::TreeDigest;
+use crate::base::tree_path::TreePath;
+use crate::exec::identity::Identity;
+use crate::exec::sandbox::place::{Stubs, file_type, open_inside};
+use crate::exec::sandbox::root;
+use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
+use crate::graph::op::{Output, OutputKind};
+use crate::store::memo::Memo;
+use crate::tree::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::overlay::Layers;
+use crate::tree::tree::Entry;
+use crate::tree::upper::capture_upper;
+use crate::tree::xattr::Flavour;
+
+pub(super) struct Results<'a> {
+    spec: &'a Spec,
+    memo: Memo,
+    /// The main process kills whoever it has no patience for.
+    never: Cancel,
+}
+
+impl Results<'_> {
+    pub(super) fn new(spec: &Spec) -> Result<Results<'_>, Trouble> {
+        let memo = Memo::open(&spec.store).map_err(|error| Trouble::environment(error.to_string()))?;
+        Ok(Results { spec, memo, never: Cancel::default() })
+    }
+
+    /// The declared outputs, seen as the command saw them; `top` is the root's top.
+    pub(super) fn outputs(&self, top: BorrowedFd<'_>) -> Result<BTreeMap<String, Entry>, Trouble> {
+        let mut entries = BTreeMap::new();
+        for output in &self.spec.outputs {
+            match self.output(top, output)? {
+                Some(entry) => drop(entries.insert(output.name.clone(), entry)),
+                None if output.optional => {}
+                None => return Err(self.missing(output)),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn output(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
+        let place = match open_inside(top, &output.path, OFlags::PATH) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(Errno::LOOP) => return Err(wrong_kind(output, "a symbolic link, or lies behind one")),
+            place => place.map_err(Trouble::at(format!("open the output `{}`", output.path)))?,
+        };
+        let found =
+            file_type(place.as_fd()).map_err(Trouble::at(format!("look at the output `{}`", output.path)))?;
+        match (output.kind, found) {
+            (OutputKind::Dir, FileType::Directory) => self.folder(top, output).map(Some),
+            (OutputKind::File, FileType::RegularFile) => self.file(top, output),
+            (OutputKind::Dir, _) => Err(wrong_kind(output, "no directory")),
+            (OutputKind::File, _) => Err(wrong_kind(output, "no regular file")),
+        }
+    }
+
+    fn folder(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Entry, Trouble> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let folder = open_inside(top, &output.path, flags)
+            .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
+        let below = |path: &TreePath| path.strip_prefix(&output.path).filter(|path| !path.is_root());
+        let options = CaptureOptions {
+            leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
+            ..self.options()
+        };
+        capture_folder(&self.memo, folder.as_fd(), &options, &self.never)
+            .map_err(|error| Trouble::environment(error.to_string()))
+    }
+
+    fn file(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
+        let (Some(parent), Some(name)) = (output.path.parent(), output.path.name()) else { return Ok(None) };
+        let parent = open_inside(top, &parent, OFlags::RDONLY | OFlags::DIRECTORY)
+            .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
+        capture_entry(&self.memo, parent.as_fd(), name, &self.options(), &self.never)
+            .map_err(|error| Trouble::environment(error.to_string()))
+    }
+
+    /// What changed on the root; nothing where it is the machine's.
+    pub(super) fn change(&self, stubs: &Stubs) -> Result<Option<TreeDigest>, Trouble> {
+        let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let upper = openat(CWD, root::upper(&self.spec.work), flags, Mode::empty())
+            .map_err(Trouble::at("open what the command wrote"))?;
+        stubs.remove_from(upper.as_fd());
+        let below = Layers::new(&self.memo, trees.iter().copied());
+        let options = CaptureOptions { unlock: true, ..self.options() };
+        capture_upper(&self.memo, upper.as_fd(), &below, &options, &self.never)
+            .map(Some)
+            .map_err(|error| Trouble::environment(error.to_string()))
+    }
+
+    fn options(&self) -> CaptureOptions {
+        let has_namespace = self.spec.identity.has_namespace();
+        CaptureOptions {
+            ids: match (&self.spec.identity, &self.spec.root) {
+                // Who called the build is no part of what the machine's programs made.
+                (Identity::Single { .. }, _) | (_, Root::Host) => Ids::AllRoot,
+                _ => Ids::Exact,
+            },
+            flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
+            ..CaptureOptions::default()
+        }
+    }
+
+    fn missing(&self, output: &Output) -> Trouble {
+        let command = self.spec.commands.last().map_or_else(String::new, |words| as_typed(words));
+        Trouble::input(
+            format!("`{command}` did not make its output `{}`", output.path),
+            "let the command write it there, or declare it `optional=#true`",
+        )
+    }
+}
+
+fn wrong_kind(output: &Output, found: &str) -> Trouble {
+    let help = match output.kind {
+        OutputKind::Dir => "let the command put a directory there, or declare it `type=file`",
+        OutputKind::File => "let the command put a regular file there, or declare a directory",
+    };
+    Trouble::input(format!("the output `{}` is {found}", output.path), help)
+}

@@ -1,0 +1,165 @@
+//! Puts a sandbox's root together: layers, devices, mounts, and the folders its outputs go to.
+//! Everything hangs in the helper's own mount namespace, so that the machine never sees it.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::mounts::{self, Overlay};
+use crate::exec::sandbox::place::{self, Stubs};
+use crate::exec::sandbox::spec::{Mounted, Root, Source, Spec, Trouble};
+use crate::exec::sandbox::{devices, host_root, network};
+use crate::graph::op::{Access, OutputKind};
+
+/// A root with everything in its place.
+pub(super) struct Assembled {
+    /// Its top, as the commands will see it.
+    pub top: OwnedFd,
+    pub stubs: Stubs,
+}
+
+/// Where the root hangs, in the run's own folder.
+pub(super) fn place(work: &Path) -> PathBuf {
+    work.join("root")
+}
+
+/// What the run writes onto its root, as an overlay keeps it.
+pub(super) fn upper(work: &Path) -> PathBuf {
+    work.join("upper")
+}
+
+pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
+    let top = mount_layers(spec)?;
+    let root = top.as_fd();
+    let mut stubs = Stubs::default();
+    if let Root::Host = spec.root {
+        host_root::mount(root, &mut stubs, &spec.store)?;
+    }
+    stubs.folder(root, &known("proc"))?;
+    devices::mount(root, &mut stubs)?;
+    ensure_tmp(root)?;
+    network::mount(root, &mut stubs, spec)?;
+    mount_all(root, &mut stubs, spec)?;
+    for output in &spec.outputs {
+        match output.kind {
+            OutputKind::Dir => stubs.folder(root, &output.path)?,
+            OutputKind::File => stubs.folder(root, &output.path.parent().unwrap_or_default())?,
+        };
+    }
+    Ok(Assembled { top, stubs })
+}
+
+fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
+    let (upper, work, place) = (upper(&spec.work), spec.work.join("overlay"), place(&spec.work));
+    for folder in [&upper, &work, &place] {
+        make_folder(folder, 0o755)?;
+    }
+    let mut lowers = match &spec.root {
+        Root::Layers { folders, .. } => folders.clone(),
+        Root::Host => Vec::new(),
+    };
+    if lowers.is_empty() {
+        let empty = spec.work.join("empty");
+        make_folder(&empty, 0o755)?;
+        lowers.push(empty);
+    }
+    let user_marks = spec.identity.has_namespace();
+    let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
+    let under = open(&place).map_err(Trouble::at("open the root's place"))?;
+    mounts::attach(overlay.as_fd(), under.as_fd()).map_err(Trouble::at("mount the root"))?;
+    open(&place).map_err(Trouble::at("open the root"))
+}
+
+/// Every program expects a `/tmp`. What a run leaves there is its own affair.
+fn ensure_tmp(root: BorrowedFd<'_>) -> Result<(), Trouble> {
+    match place::make_folder(root, b"tmp", 0o1777) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(Trouble::at("make /tmp")(error)),
+    }
+}
+
+fn mount_all(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
+    let mut to_be_sealed = Vec::new();
+    for (number, mounted) in spec.mounts.iter().enumerate() {
+        let own = spec.work.join(format!("mount{number}"));
+        let has_more_below = has_more_below(mounted, spec);
+        let mount = match (&mounted.source, mounted.access) {
+            (Source::Folder(folder), Access::Ro) if !has_more_below => read_only(folder)?,
+            (Source::Folder(folder), _) => copy_on_write(folder, &own, spec.identity.has_namespace())?,
+            (Source::File(file), Access::Ro) => read_only(file)?,
+            (Source::File(file), Access::Cow) => copy_file(file, &own)
+                .and_then(|()| mounts::view(&own).map_err(Into::into))
+                .map_err(Trouble::at(format!("copy the file that is mounted at `{}`", mounted.at)))?,
+        };
+        let under = match mounted.source {
+            Source::Folder(_) => stubs.folder(root, &mounted.at)?,
+            Source::File(_) => stubs.file(root, &mounted.at)?,
+        };
+        mounts::attach(mount.as_fd(), under.as_fd())
+            .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
+        if mounted.access == Access::Ro && has_more_below {
+            to_be_sealed.push(mount);
+        }
+    }
+    to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))
+}
+
+/// Then something has to be made in the mount first, so that the rest can hang there.
+fn has_more_below(mounted: &Mounted, spec: &Spec) -> bool {
+    let below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
+    spec.mounts.iter().any(|other| below(&other.at))
+}
+
+fn read_only(source: &Path) -> Result<OwnedFd, Trouble> {
+    let view = mounts::view(source).map_err(Trouble::at("open a snapshot"))?;
+    mounts::make_read_only(view.as_fd())?;
+    Ok(view)
+}
+
+fn copy_on_write(source: &Path, own: &Path, user_marks: bool) -> Result<OwnedFd, Trouble> {
+    let (upper, work) = (own.join("upper"), own.join("overlay"));
+    make_folder(own, 0o700)?;
+    make_folder(&work, 0o755)?;
+    make_folder(&upper, 0o755)?;
+    // The top of an overlay looks like the top of its upper folder.
+    copy_owner_and_mode(source, &upper).map_err(Trouble::at("copy a folder's mode"))?;
+    Overlay { lowers: &[source.to_owned()], upper: &upper, work: &work, user_marks }.mount()
+}
+
+fn copy_file(source: &Path, target: &Path) -> std::io::Result<()> {
+    fs::copy(source, target)?;
+    copy_owner_and_mode(source, target)?;
+    let modified = fs::metadata(source)?.modified()?;
+    fs::File::open(target)?.set_modified(modified)
+}
+
+fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
+    let (wanted, found) = (fs::metadata(source)?, fs::metadata(target)?);
+    if (wanted.uid(), wanted.gid()) != (found.uid(), found.gid()) {
+        chown(target, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    fs::set_permissions(target, wanted.permissions())
+}
+
+/// Exactly this mode, whatever the umask is.
+pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
+    let make = || {
+        fs::create_dir(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    };
+    make().map_err(Trouble::at::<std::io::Error>(format!("make {}", path.display())))
+}
+
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// A path that this program itself names.
+pub(super) fn known(path: &str) -> TreePath {
+    TreePath::parse(path).expect("bug: a plain path")
+}

@@ -1,0 +1,213 @@
+//! What the main process and the sandbox's own process say to each other: one spec in, one reply out,
+//! both JSON behind a length, and single bytes for what may happen in between.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::base::digest::TreeDigest;
+use crate::base::tree_path::TreePath;
+use crate::exec::executor::ExecError;
+use crate::exec::identity::Identity;
+use crate::graph::op::{Access, Network, Output};
+use crate::tree::tree::Entry;
+
+/// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    /// Process id of the main process: whose death ends the sandbox.
+    pub parent: i32,
+    /// The store's folder, for what is captured.
+    pub store: PathBuf,
+    /// A fresh folder of this run's own, on the store's filesystem.
+    pub work: PathBuf,
+    pub identity: Identity,
+    pub root: Root,
+    /// Sorted by `at`, so that what lies below comes later.
+    pub mounts: Vec<Mounted>,
+    /// Argument lists, run in order until one fails.
+    pub commands: Vec<Vec<String>>,
+    /// `HOME` is added by the sandbox, which knows the user, where it is not given.
+    pub environment: Vec<(String, String)>,
+    pub workdir: TreePath,
+    /// `user`, `user:group`, by name or number.
+    pub user: Option<String>,
+    pub hostname: String,
+    pub network: Network,
+    pub outputs: Vec<Output>,
+    /// The exit code that counts as success.
+    pub exit: i32,
+    /// Seconds.
+    pub timeout: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Root {
+    Layers {
+        /// Folders to be stacked, lowest first; at most `MOST_LOWERS`.
+        folders: Vec<PathBuf>,
+        /// The same root as trees, lowest first: what the captured change is relative to.
+        trees: Vec<TreeDigest>,
+    },
+    /// This machine's own programs.
+    Host,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Mounted {
+    pub at: TreePath,
+    pub source: Source,
+    pub access: Access,
+}
+
+/// A part of a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Source {
+    Folder(PathBuf),
+    File(PathBuf),
+}
+
+/// From the sandbox to the main process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// The user namespace is there and waits for its id ranges.
+    WantsIds,
+    Done(Done),
+    Trouble(Trouble),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub ended: Ended,
+    /// Which of the commands `ended` speaks of.
+    pub command: usize,
+    /// Declared outputs that were made; empty where the command failed.
+    pub outputs: BTreeMap<String, Entry>,
+    /// What changed on the root; `None` where the command failed or the root is the host.
+    pub change: Option<TreeDigest>,
+}
+
+/// How the last command that ran came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ended {
+    Exit(i32),
+    Signal(i32),
+    NotFound,
+    TimedOut,
+    Cancelled,
+}
+
+/// What keeps a command from running, in a form that crosses a pipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Trouble {
+    Input { message: String, help: String },
+    Environment { message: String, help: Option<String> },
+}
+
+/// From the main process to the sandbox, one byte each.
+pub(crate) mod word {
+    /// Ask the commands to end, give them five seconds.
+    pub(crate) const END: u8 = b'e';
+    /// Kill them.
+    pub(crate) const KILL: u8 = b'k';
+    /// The id ranges are written.
+    pub(crate) const IDS: u8 = b'i';
+}
+
+/// An overlay with more lower folders than this is slow for names that are in none of them.
+pub(crate) const MOST_LOWERS: usize = 8;
+
+/// A length that no spec and no reply comes near.
+const MOST_BYTES: u32 = 256 << 20;
+
+pub(crate) fn send(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_vec(message)?;
+    let length = u32::try_from(json.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut frame = length.to_le_bytes().to_vec();
+    frame.extend(json);
+    to.write_all(&frame)
+}
+
+pub(crate) fn receive<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    if length > MOST_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut json = vec![0; length as usize];
+    from.read_exact(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+/// A command as a shell would take it.
+pub(crate) fn as_typed(command: &[String]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    let quoted = |word: &String| match word.as_bytes() {
+        bytes if !bytes.is_empty() && bytes.iter().copied().all(plain) => word.clone(),
+        _ => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+impl Trouble {
+    pub(crate) fn input(message: impl Into<String>, help: impl Into<String>) -> Trouble {
+        Trouble::Input { message: message.into(), help: help.into() }
+    }
+
+    pub(crate) fn environment(message: impl Into<String>) -> Trouble {
+        Trouble::Environment { message: message.into(), help: None }
+    }
+
+    /// For a call that the kernel refused: `action` says what was to be done.
+    pub(crate) fn at<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Trouble {
+        move |error| {
+            let (action, error) = (action.into(), error.into());
+            let help = match error.raw_os_error() {
+                Some(libc::ENOSPC) => Some("free some space on the store's disk".to_owned()),
+                _ => Some("`memobuild doctor` tells what this machine allows".to_owned()),
+            };
+            Trouble::Environment { message: format!("the sandbox cannot {action}: {error}"), help }
+        }
+    }
+}
+
+impl From<Trouble> for ExecError {
+    fn from(trouble: Trouble) -> ExecError {
+        match trouble {
+            Trouble::Input { message, help } => ExecError::Input { message, help },
+            Trouble::Environment { message, help } => ExecError::Environment { message, help },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back_as_sent() {
+        let mut pipe = Vec::new();
+        send(&mut pipe, &Reply::WantsIds).unwrap();
+        send(&mut pipe, &Reply::Trouble(Trouble::environment("no"))).unwrap();
+        let mut pipe = pipe.as_slice();
+        assert!(matches!(receive(&mut pipe).unwrap(), Reply::WantsIds));
+        assert!(matches!(receive(&mut pipe).unwrap(), Reply::Trouble(_)));
+        assert_eq!(receive::<Reply>(&mut pipe).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused() {
+        let error = receive::<Reply>(&[0xff_u8; 8][..]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn commands_are_shown_as_typed() {
+        let words = ["cc", "-o", "a b", "it's", ""].map(str::to_owned);
+        assert_eq!(as_typed(&words), r"cc -o 'a b' 'it'\''s' ''");
+    }
+}

@@ -1,0 +1,165 @@
+//! Watches a running sandbox: its first process, the main process, the clock. One loop over
+//! descriptors, so that answering a seccomp listener is one more descriptor in it.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use crate::exec::sandbox::init::Report;
+use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+
+/// Between asking to end and killing.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The first process of a sandbox, from outside. When it is dropped, everything inside is killed.
+pub(super) struct Init {
+    pub pidfd: OwnedFd,
+    pub socket: UnixStream,
+}
+
+/// What is going on, and what it will be called when it is over.
+#[derive(Clone, Copy)]
+enum Phase {
+    Running { until: Option<Instant> },
+    Ending { kill_at: Instant, why: Ended },
+    Killed { why: Ended },
+}
+
+/// Returns when nothing inside lives any more: the number of the last command, and how it ended.
+pub(super) fn supervise(
+    init: &mut Init,
+    main: &mut UnixStream,
+    timeout: Option<u64>,
+) -> Result<(usize, Ended), Trouble> {
+    let mut phase = Phase::Running { until: timeout.and_then(|seconds| later(Duration::from_secs(seconds))) };
+    loop {
+        let heard = wait(init, main, phase).map_err(Trouble::at("wait for its processes"))?;
+        if heard.dead {
+            break;
+        }
+        phase = match heard.word {
+            Some(word) => on_word(init, phase, word),
+            None => on_time(init, phase, Instant::now()),
+        };
+    }
+    reap(init)?;
+    let report = receive(&mut init.socket);
+    match (phase, report) {
+        (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended { command, .. })) => {
+            Ok((command, why))
+        }
+        (Phase::Ending { why, .. } | Phase::Killed { why }, _) => Ok((0, why)),
+        (Phase::Running { .. }, Ok(Report::Ended { command, ended })) => Ok((command, ended)),
+        (Phase::Running { .. }, Ok(Report::Trouble(trouble))) => Err(trouble),
+        (Phase::Running { .. }, Err(_)) => Err(Trouble::Environment {
+            message: "the sandbox's first process was killed".to_owned(),
+            help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
+        }),
+    }
+}
+
+struct Heard {
+    dead: bool,
+    word: Option<u8>,
+}
+
+fn wait(init: &Init, main: &mut UnixStream, phase: Phase) -> std::io::Result<Heard> {
+    let patience = match phase {
+        Phase::Running { until } => until,
+        Phase::Ending { kill_at, .. } => Some(kill_at),
+        Phase::Killed { .. } => None,
+    };
+    let patience = patience.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+    // A closed main process has been heard already; it would be heard for ever.
+    let main_events = if matches!(phase, Phase::Killed { .. }) { PollFlags::empty() } else { PollFlags::IN };
+    let mut events = [PollFd::new(&init.pidfd, PollFlags::IN), PollFd::new(&*main, main_events)];
+    let count = if main_events.is_empty() { 1 } else { 2 };
+    match poll(&mut events[..count], patience.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (dead, spoken) = (!events[0].revents().is_empty(), !events[1].revents().is_empty());
+    let word = match (dead, spoken) {
+        (false, true) => Some(read_word(main)),
+        _ => None,
+    };
+    Ok(Heard { dead, word })
+}
+
+/// A main process that is gone wants what one in a hurry wants.
+fn read_word(main: &mut UnixStream) -> u8 {
+    let mut word = [0];
+    match main.read(&mut word) {
+        Ok(1) => word[0],
+        _ => word::KILL,
+    }
+}
+
+fn on_word(init: &Init, phase: Phase, said: u8) -> Phase {
+    match (phase, said) {
+        (Phase::Running { .. }, word::END) => end(init, Ended::Cancelled),
+        (Phase::Running { .. }, word::KILL) => kill(init, Ended::Cancelled),
+        (Phase::Ending { why, .. }, word::KILL) => kill(init, why),
+        (phase, _) => phase,
+    }
+}
+
+fn on_time(init: &Init, phase: Phase, now: Instant) -> Phase {
+    match phase {
+        Phase::Running { until: Some(until) } if now >= until => end(init, Ended::TimedOut),
+        Phase::Ending { kill_at, why } if now >= kill_at => kill(init, why),
+        phase => phase,
+    }
+}
+
+fn end(init: &Init, why: Ended) -> Phase {
+    let told = rustix::io::write(&init.socket, &[word::END]);
+    match (told, later(GRACE)) {
+        (Ok(1), Some(kill_at)) => Phase::Ending { kill_at, why },
+        _ => kill(init, why),
+    }
+}
+
+fn kill(init: &Init, why: Ended) -> Phase {
+    // It may have died just now, which is as good.
+    let _ = pidfd_send_signal(&init.pidfd, Signal::KILL);
+    Phase::Killed { why }
+}
+
+/// Its end means the end of everything inside: the kernel has waited for them.
+fn reap(init: &Init) -> Result<(), Trouble> {
+    waitid(WaitId::PidFd(init.pidfd.as_fd()), WaitIdOptions::EXITED)
+        .map(drop)
+        .map_err(Trouble::at("wait for its first process"))
+}
+
+impl Init {
+    pub(super) fn tell(&self, plan: &impl serde::Serialize) -> Result<(), Trouble> {
+        send(&self.socket, plan).map_err(Trouble::at("tell its first process what to do"))
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+/// `None` for a time so far away that it cannot be said.
+fn later(duration: Duration) -> Option<Instant> {
+    Instant::now().checked_add(duration)
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    // A nanosecond more, so that the time is over when the wait is.
+    let duration = duration + Duration::from_nanos(1);
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
