@@ -8,3 +8,4 @@ pub mod graph;
 pub mod lang;
 pub mod exec;
 pub mod engine;
+pub mod cli;

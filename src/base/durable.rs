@@ -86,6 +86,15 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Puts a file or folder in the place of what `to` is, which comes to lie at `from`, or where nothing is.
+/// Whoever looks finds the old one or the new one.
+pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::NOENT) => rename_noreplace(from, to),
+        other => Ok(other?),
+    }
+}
+
 /// Moves a file or folder within one filesystem; fails with `AlreadyExists` where `to` exists.
 pub fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
     Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)

@@ -14,3 +14,4 @@ pub mod probe;
 mod prepare;
 pub mod host;
 pub mod run;
+pub mod local;

@@ -44,10 +44,12 @@ pub fn run(
     let (log, stdout) = heard.finish()?;
     check(&spec.commands[done.command], &done, run, &stdout, log)?;
     Ok(Made {
-        outputs: values(memo, run, done, rootfs)?,
+        outputs: values(run, done),
         log,
         rung: Some(granted.rung.name().to_owned()),
-        shareable: run.network == Network::None,
+        // What the machine itself put in is no use to others.
+        shareable: run.network == Network::None && !matches!(run.from, From::Host(_)),
+        bytes: 0,
     })
 }
 
@@ -114,35 +116,15 @@ fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
     differs.then(|| Cause::Expectation(format!("wrote {found:?} to stdout, {expected:?} is expected")))
 }
 
-fn values(memo: &Memo, run: &Run, done: Done, rootfs: Rootfs) -> Result<BTreeMap<String, Value>, ExecError> {
+fn values(run: &Run, done: Done) -> BTreeMap<String, Value> {
     let mut values: BTreeMap<String, Value> =
         done.outputs.into_iter().map(|(name, entry)| (name, Value::Tree(entry))).collect();
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
     } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {
-        values.extend(free_values(memo, rootfs, change)?);
+        values.insert(free_output::CHANGE.to_owned(), Value::Tree(Entry::directory(change)));
     }
-    Ok(values)
-}
-
-fn free_values(
-    memo: &Memo,
-    mut rootfs: Rootfs,
-    change: TreeDigest,
-) -> Result<[(String, Value); 3], StoreError> {
-    // A run that changed nothing gives the root it stood on.
-    if change != encode::save(memo, &Directory::default())? {
-        rootfs.layers.push(Layer { tree: change, pulled: None });
-    }
-    let layers: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
-    let tree = flatten::flatten(memo, &layers)?;
-    let diff = flatten::flatten(memo, &[change])?;
-    let tree_of = |tree| Value::Tree(Entry::directory(tree));
-    Ok([
-        (free_output::ROOTFS.to_owned(), Value::Rootfs(Box::new(rootfs))),
-        (free_output::TREE.to_owned(), tree_of(tree)),
-        (free_output::DIFF.to_owned(), tree_of(diff)),
-    ])
+    values
 }
 
 #[cfg(test)]

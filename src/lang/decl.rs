@@ -70,6 +70,11 @@ impl<'a> Edges<'a> {
         self.inputs.len() - 1
     }
 
+    /// What a single file that the reference means is called.
+    pub fn file_name(&self, reference: &Reference) -> Option<String> {
+        self.names.file_name(reference)
+    }
+
     /// The line `from` of a body.
     pub fn from(&mut self, item: &Item) -> Option<From> {
         let reference = item.only("from")?.reference()?;

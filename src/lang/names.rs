@@ -19,9 +19,21 @@ pub struct Names {
     /// Files and folders that are named by path.
     pub locals: BTreeMap<TreePath, NodeId>,
     pub host: Option<NodeId>,
+    /// Where runs put their outputs, by the node's name and the output's.
+    pub outputs: BTreeMap<(String, String), TreePath>,
 }
 
 impl Names {
+    /// The last name of where a single file is found: what it is called when it lands inside a folder.
+    pub fn file_name(&self, reference: &Reference) -> Option<String> {
+        let path = match &reference.target {
+            Target::Local(path) => path,
+            Target::Node { name, output } => self.outputs.get(&(name.clone(), output.clone()?))?,
+            Target::Host | Target::Scratch => return None,
+        };
+        last_name(path)
+    }
+
     /// The reference must have been checked; `scratch` is no node.
     pub fn output(&self, reference: &Reference) -> OutputRef {
         match &reference.target {
@@ -40,4 +52,9 @@ impl Names {
             }
         }
     }
+}
+
+/// `None` for the root.
+pub fn last_name(path: &TreePath) -> Option<String> {
+    path.name().map(|name| String::from_utf8_lossy(name).into_owned())
 }

@@ -12,7 +12,7 @@ use crate::lang::code::Code;
 use crate::lang::cycle;
 use crate::lang::decl::{Declaration, Edges, Outputs, files};
 use crate::lang::file::File;
-use crate::lang::item::{Item, Reference, Target};
+use crate::lang::item::{Given, Item, Reference, Target};
 use crate::lang::mistake::{Findings, Mistake, Span};
 use crate::lang::names::{HOST, Names, TREE};
 use crate::lang::source::FILE_NAME;
@@ -49,6 +49,11 @@ fn names(file: &File) -> (Names, Vec<Anonymous>) {
     for (place, (declaration, item)) in file.nodes.iter().enumerate() {
         if let Some(name) = item.text() {
             names.nodes.insert(name.to_owned(), (NodeId(place), (declaration.outputs)(item).main));
+            for output in item.each("output") {
+                if let (Some(word), Some(path)) = (output.text(), output.argument(1).and_then(Given::path)) {
+                    names.outputs.insert((name.to_owned(), word.to_owned()), path.clone());
+                }
+            }
         }
     }
     let mut anonymous = Vec::new();

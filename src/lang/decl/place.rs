@@ -7,6 +7,7 @@ use crate::lang::code::Code;
 use crate::lang::decl::Edges;
 use crate::lang::item::{Given, Item};
 use crate::lang::mistake::{Findings, Mistake};
+use crate::lang::names::last_name;
 use crate::lang::slip::shorten;
 use crate::lang::table::{EXCLUDE, INCLUDE, Line, Slot, Wants, may, must, one, some};
 
@@ -117,10 +118,17 @@ fn copy(item: &Item, edges: &mut Edges<'_>) -> Option<Place> {
         exclude: item.globs("exclude"),
     };
     let path = to.path()?.clone();
+    let reference = item.reference()?;
+    let into = to.ends_in_slash();
+    let name = match &select.path {
+        Some(path) => last_name(path),
+        None => edges.file_name(reference),
+    };
     Some(Place::Copy {
-        input: edges.add(format!("copy {path}"), item.reference()?, select),
+        input: edges.add(format!("copy {path}"), reference, select),
         to: path,
-        into: to.ends_in_slash(),
+        into,
+        name: name.filter(|_| into),
         owner: item.property("owner").and_then(Given::text).map(|owner| Owner(owner.to_owned())),
         mode: item.property("mode").and_then(Given::mode),
     })

@@ -1,0 +1,10 @@
+//! All tests of the whole program, in one binary, for link time.
+
+mod space;
+mod tidy;
+mod commands;
+mod reuse;
+mod images;
+mod input;
+mod crash;
+mod damage;
