@@ -61,6 +61,16 @@ fn an_untrusted_index_is_not_used() {
 }
 
 #[test]
+fn one_index_whatever_the_spelling() {
+    let space = project();
+    space.scan(&all()).unwrap();
+    let link = space.folder.path().join("link");
+    symlink("workspace", &link).unwrap();
+    let scanner = Scanner::new(&link, &space.memo, true, &Cancel::default()).unwrap();
+    assert_eq!(scanner.scan(&all()).unwrap().bytes_hashed, 0);
+}
+
+#[test]
 fn overlapping_scans_read_once() {
     let space = project();
     let scanner = space.scanner();
