@@ -21,6 +21,10 @@ impl Bits {
         self.0[number / 8] |= 1 << (number % 8);
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
     pub(crate) fn has(&self, number: usize) -> bool {
         self.0.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1)
     }

@@ -57,3 +57,45 @@ fn probe(folder: &Path) -> Option<(u64, i64)> {
     let device = u64::from(rustix::fs::major(device)) << 32 | u64::from(rustix::fs::minor(device));
     Some((device, metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_older_settles() {
+        const NOW: i64 = 1_000 * FAR;
+        let clock = Clock { here: Some((1, NOW)), elsewhere: NOW - FAR };
+        let check = |device: u64, modified: i64, changed: i64, expected: bool| {
+            let stat = Stat { device, inode: 1, size: 1, modified, changed, mode: 0o100644 };
+            assert_eq!(clock.settles(&stat), expected, "{stat:?}");
+        };
+        let old = NOW - TICK - 1;
+        check(1, old, old, true);
+        check(1, old, NOW - TICK, false);
+        check(1, NOW, old, false);
+        check(1, i64::MAX, old, false);
+        check(2, old, old, false);
+        check(2, NOW - FAR - 1, NOW - FAR - 1, true);
+        check(2, 0, NOW - FAR, false);
+    }
+
+    #[test]
+    fn the_clock_is_the_filesystem_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = Clock::read(folder.path());
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let stat = rustix::fs::statx(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::AtFlags::empty(),
+            rustix::fs::StatxFlags::BASIC_STATS,
+        );
+        let stat = Stat::from(&stat.unwrap());
+        assert!(!before.settles(&stat), "written after the clock was read");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        assert!(Clock::read(folder.path()).settles(&stat));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+}

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, RawDir};
 use crate::base::digest::TreeDigest;
 use crate::tree::bits::Bits;
 use crate::tree::index::Record;
-use crate::tree::place::{Place, Stat};
+use crate::tree::place::{Place, Stat, shown};
 use crate::tree::scan::ScanError;
 
 #[derive(Default)]
@@ -145,20 +145,20 @@ impl Listing {
                 FileType::Unknown => Kind::of_mode(place.stat_of(name)?.mode),
                 known => Kind::of_type(known),
             };
-            listing.push(name, kind, &place.shown(c""))?;
+            listing.push(name, kind).ok_or_else(|| ScanError::TooMany { path: shown(place.path()) })?;
         }
         Ok(listing)
     }
 
-    fn push(&mut self, name: &CStr, kind: Kind, folder: &std::path::Path) -> Result<(), ScanError> {
-        let start = u32::try_from(self.names.len());
-        let start = start.map_err(|_| ScanError::TooMany { path: folder.to_owned() })?;
+    /// `None` where the names are too long for the index.
+    fn push(&mut self, name: &CStr, kind: Kind) -> Option<()> {
+        let start = u32::try_from(self.names.len()).ok()?;
         if name == c".gitignore" && kind == Kind::File {
             self.ignore_file = Some(self.slots.len());
         }
         self.names.extend_from_slice(name.to_bytes_with_nul());
         self.slots.push(Slot::new(start, kind, None));
-        Ok(())
+        Some(())
     }
 
     /// Joins names to those in the index.

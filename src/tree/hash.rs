@@ -11,9 +11,9 @@ use rustix::io::{Errno, pread};
 use crate::base::digest::BlobDigest;
 
 /// What one core reads and hashes at a time: fits the cache, and is a power of two of BLAKE3's chunks.
-const PART: usize = 256 * 1024;
+const PART: usize = 128 * 1024;
 /// Below this, cores are better used on several files.
-const LARGE: u64 = 4 * PART as u64;
+const LARGE: u64 = 8 * PART as u64;
 
 /// Of all bytes of a regular file that has `size` of them. `None` where it holds more or fewer.
 pub(crate) fn hash_file(file: BorrowedFd<'_>, size: u64) -> io::Result<Option<BlobDigest>> {

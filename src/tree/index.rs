@@ -118,12 +118,16 @@ impl<'a> Record<'a> {
     }
 
     pub(crate) fn views(&self) -> impl Iterator<Item = View> + use<'a> {
-        let mut rest = self.bytes.get(HEAD + self.count as usize * ENTRY + self.names..).unwrap_or_default();
-        std::iter::from_fn(move || read_view(&mut rest))
+        self.stored_views().map(StoredView::read)
     }
 
     pub(crate) fn view(&self, filter: &[u8; 32]) -> Option<View> {
-        self.views().find(|view| view.filter == *filter)
+        self.stored_views().find(|view| view.fixed[..32] == *filter).map(StoredView::read)
+    }
+
+    fn stored_views(&self) -> impl Iterator<Item = StoredView<'a>> + use<'a> {
+        let mut rest = self.bytes.get(HEAD + self.count as usize * ENTRY + self.names..).unwrap_or_default();
+        std::iter::from_fn(move || StoredView::take(&mut rest))
     }
 
     /// As it is stored.
@@ -137,23 +141,34 @@ impl<'a> Record<'a> {
     }
 }
 
-fn read_view(rest: &mut &[u8]) -> Option<View> {
-    let filter = take(rest, 32)?.try_into().ok()?;
-    let children = take(rest, 32)?.try_into().ok()?;
-    let has_tree = take(rest, 1)?[0] == 1;
-    let tree = TreeDigest::from_bytes(take(rest, 32)?.try_into().ok()?);
-    let files = u64_at(take(rest, 8)?, 0)?;
-    let mut bits = || {
-        let size = u32_at(take(rest, 4)?, 0)?;
-        Some(Bits::from_bytes(take(rest, size as usize)?))
-    };
-    let (selection, matched) = (bits()?, bits()?);
-    Some(View {
-        filter,
-        selection,
-        children,
-        found: Found { tree: has_tree.then_some(tree), files, matched },
-    })
+/// Filter, children, whether there is a tree, tree, files.
+const VIEW: usize = 32 + 32 + 1 + 32 + 8;
+
+struct StoredView<'a> {
+    fixed: &'a [u8; VIEW],
+    selection: &'a [u8],
+    matched: &'a [u8],
+}
+
+impl<'a> StoredView<'a> {
+    fn take(rest: &mut &'a [u8]) -> Option<StoredView<'a>> {
+        let fixed = take(rest, VIEW)?.try_into().ok()?;
+        let mut bits = || {
+            let size = u32_at(take(rest, 4)?, 0)?;
+            take(rest, size as usize)
+        };
+        Some(StoredView { fixed, selection: bits()?, matched: bits()? })
+    }
+
+    fn read(self) -> View {
+        let digest = |start: usize| self.fixed[start..start + 32].try_into().expect("bug: 32 bytes");
+        let found = Found {
+            tree: (self.fixed[64] == 1).then(|| TreeDigest::from_bytes(digest(65))),
+            files: u64_at(self.fixed, 97).expect("bug: eight bytes"),
+            matched: Bits::from_bytes(self.matched),
+        };
+        View { filter: digest(0), selection: Bits::from_bytes(self.selection), children: digest(32), found }
+    }
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {

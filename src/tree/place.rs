@@ -41,7 +41,7 @@ impl<'a> Place<'a> {
         &self.path
     }
 
-    /// From the workspace.
+    /// From the workspace. Of the empty name, with a slash at its end where one belongs.
     pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
         let mut path = Vec::with_capacity(self.path.len() + 1 + name.len());
         path.extend_from_slice(&self.path);

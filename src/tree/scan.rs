@@ -156,19 +156,15 @@ pub(crate) struct State {
 }
 
 impl Workspace {
-    fn open(path: &Path, index: Option<Index>) -> Result<Workspace, ScanError> {
-        let unreadable = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => ScanError::Missing { path: path.to_owned() },
-            _ => ScanError::Unreadable { path: path.to_owned(), source },
-        };
-        let absolute = path.canonicalize().map_err(unreadable)?;
+    /// `path` is absolute, without links.
+    fn open(path: PathBuf, index: Option<Index>) -> Result<Workspace, ScanError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&absolute, flags, Mode::empty());
-        let directory = directory.map_err(|errno| unreadable(errno.into()))?;
+        let directory = rustix::fs::open(&path, flags, Mode::empty());
+        let directory = directory.map_err(|errno| unreadable(&path)(errno.into()))?;
         let indexed = index.as_ref().and_then(Index::root);
         let root = Folder { indexed, ..Folder::default() };
         let state = State { root, index, news: false, scans: 0 };
-        Ok(Workspace { path: absolute, directory, state: Mutex::new(state) })
+        Ok(Workspace { path, directory, state: Mutex::new(state) })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -178,8 +174,7 @@ impl Workspace {
 
     fn place(&self) -> Result<Place<'static>, ScanError> {
         let directory = self.directory.try_clone();
-        let unreadable = |source| ScanError::Unreadable { path: self.path.clone(), source };
-        Ok(Place::workspace(directory.map_err(unreadable)?))
+        Ok(Place::workspace(directory.map_err(unreadable(&self.path))?))
     }
 }
 
@@ -193,6 +188,7 @@ impl Scanner {
     ) -> Result<Scanner, ScanError> {
         let folder = memo.folder().join("index");
         std::fs::create_dir_all(&folder).map_err(StoreError::io("cannot create", &folder))?;
+        let workspace = workspace.canonicalize().map_err(unreadable(workspace))?;
         let name = BlobDigest::of(workspace.as_os_str().as_bytes()).to_hex();
         let index = folder.join(name);
         let last = if trust_index { Index::open(&index) } else { None };
@@ -255,6 +251,13 @@ impl Scanner {
     }
 }
 
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> ScanError {
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => ScanError::Missing { path: path.to_owned() },
+        _ => ScanError::Unreadable { path: path.to_owned(), source },
+    }
+}
+
 /// Walks recurse, and a thread that waits takes up other walks: stacks are only touched where needed.
 fn threads(count: usize) -> Result<ThreadPool, ScanError> {
     ThreadPoolBuilder::new()
@@ -288,24 +291,20 @@ pub enum HashResult {
 
 /// Names a file or folder without a store. A link is followed, those inside a folder are not.
 pub fn hash_path(path: &Path) -> Result<HashResult, ScanError> {
-    let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => ScanError::Missing { path: path.to_owned() },
-        _ => ScanError::Unreadable { path: path.to_owned(), source },
-    };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    let metadata = std::fs::metadata(path).map_err(unreadable(path))?;
     if metadata.is_dir() {
         return hash_folder(path).map(HashResult::Folder);
     }
     if !metadata.is_file() {
         return Err(ScanError::Special { path: path.to_owned() });
     }
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let digest = threads(0)?.install(|| hash_file(file.as_fd(), metadata.len())).map_err(unreadable)?;
+    let file = std::fs::File::open(path).map_err(unreadable(path))?;
+    let digest = threads(0)?.install(|| hash_file(file.as_fd(), metadata.len())).map_err(unreadable(path))?;
     digest.map(HashResult::File).ok_or_else(|| ScanError::Changed { path: path.to_owned() })
 }
 
 fn hash_folder(path: &Path) -> Result<TreeDigest, ScanError> {
-    let workspace = Workspace::open(path, None)?;
+    let workspace = Workspace::open(path.canonicalize().map_err(unreadable(path))?, None)?;
     let request = ScanRequest {
         root: TreePath::root(),
         include: Vec::new(),

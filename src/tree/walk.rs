@@ -208,12 +208,15 @@ impl Walk<'_> {
     ) -> Result<(Bits, Bits), ScanError> {
         let position = self.filter.at(self.relative(place.path()));
         let mut selection = Bits::none(listing.slots.len());
-        let mut matched = position.no_matches();
+        let (mut matched, mut hits) = (position.no_matches(), position.no_matches());
+        let mut path = place.path_of(b"");
+        let start = path.len();
         for (number, slot) in listing.slots.iter().enumerate() {
             let name = listing.name(slot).to_bytes();
-            let path = place.path_of(name);
+            path.truncate(start);
+            path.extend_from_slice(name);
+            hits.clear();
             let directory = slot.kind == Kind::Directory;
-            let mut hits = position.no_matches();
             let wanted = match directory {
                 true => position.enters(self.relative(&path)),
                 false => position.takes(self.relative(&path), &mut hits),

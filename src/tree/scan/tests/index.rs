@@ -65,6 +65,16 @@ fn an_untrusted_index_is_not_used() {
 }
 
 #[test]
+fn one_index_whatever_the_spelling() {
+    let space = project();
+    space.scan(&all()).unwrap();
+    let link = space.folder.path().join("link");
+    symlink("workspace", &link).unwrap();
+    let scanner = Scanner::new(&link, &space.memo, true, &Cancel::default()).unwrap();
+    assert_eq!(scanner.scan(&all()).unwrap().bytes_hashed, 0);
+}
+
+#[test]
 fn overlapping_scans_read_once() {
     let space = project();
     let scanner = space.scanner();
@@ -100,7 +110,28 @@ fn touched_files_give_the_same_tree() {
     assert_eq!(second.bytes_hashed, 12);
 }
 
-/// Same name, size and, often, times: never the old content.
+/// What could change without a trace is looked at again, however often it turns out the same.
+#[test]
+fn the_young_are_not_trusted() {
+    let space = project();
+    let future = SystemTime::now() + Duration::from_secs(3600);
+    fs::File::open(space.path("src/b.c")).unwrap().set_modified(future).unwrap();
+    fs::File::open(space.path("src")).unwrap().set_modified(future).unwrap();
+    space.settle();
+    let first = space.scan(&all()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(space.scan(&all()).unwrap(), Scanned { bytes_hashed: 6, ..first.clone() });
+        let scanner = space.scanner();
+        scanner.scan(&all()).unwrap();
+        let state = scanner.workspace.state();
+        let settled = |folder: &Folder| folder.listing.as_ref().unwrap().settled;
+        let listing = state.root.listing.as_ref().unwrap();
+        let src = &listing.slots[listing.find(b"src").unwrap()];
+        assert!(settled(&state.root) && !settled(src.child.as_ref().unwrap()));
+    }
+}
+
+/// Same name, size and, where the kernel's clock is coarse, times: never the old content.
 #[test]
 fn racy_files_are_never_stale() {
     let space = Space::new(&[("d/f", "aaaa"), ("d/g", "cccc")]);
