@@ -11,6 +11,7 @@ use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
 use crate::engine::report::{Report, Totals};
+use crate::engine::values::Values;
 use crate::exec::executor::{ExecError, Executor};
 use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
@@ -47,16 +48,20 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let order =
         Order { graph: &graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
     let mut progress = progress::start(asked.progress, &graph);
-    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut());
+    let created = created()?;
+    let mut written = Vec::new();
+    let mut export = |values: &Values| {
+        written.clear();
+        for (output, source) in outputs.iter().zip(&chosen) {
+            let value = values.output(&memo, &graph, source)?;
+            written.push(output.write(&memo, &value, created, &cancel)?);
+        }
+        Ok(())
+    };
+    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut export);
     drop(progress);
     let built = built?;
-    for (output, source) in outputs.iter().zip(chosen) {
-        if let Ok(value) = built.values.output(&memo, &graph, source)
-            && built.failures.is_empty()
-        {
-            print::note(&output.write(&memo, &value, created()?, &cancel)?);
-        }
-    }
+    written.iter().for_each(|line| print::note(line));
     remember_exports(&memo, &workspace, history.exported.len(), &outputs)?;
     if let Some(path) = &asked.report {
         write_report(path, &built.report)?;

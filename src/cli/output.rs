@@ -9,6 +9,7 @@ use crate::base::remove::remove_folder;
 use crate::cli::failure::Failure;
 use crate::cli::place;
 use crate::engine::history::{History, identity};
+use crate::exec::executor::ExecError;
 use crate::graph::graph::{Graph, OutputRef};
 use crate::graph::value::{Type, Value};
 use crate::oci::archive::ArchiveSink;
@@ -146,7 +147,7 @@ impl Output {
         value: &Value,
         created: u64,
         cancel: &Cancel,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, ExecError> {
         match (self.transport, value) {
             (Transport::Files, value) => {
                 self.write_files(memo, &tree_of(memo, value)?, cancel)?;
@@ -177,23 +178,20 @@ impl Output {
         created: u64,
         sink: &mut dyn Sink,
         cancel: &Cancel,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, ExecError> {
         let exported = export(memo, image, created, sink, cancel)?;
         Ok(format!("wrote {} {}", self.written, exported.manifest))
     }
 
     /// Made beside the destination and put in its place in one rename.
-    fn write_files(&self, memo: &Memo, entry: &Entry, cancel: &Cancel) -> Result<(), Failure> {
+    fn write_files(&self, memo: &Memo, entry: &Entry, cancel: &Cancel) -> Result<(), ExecError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fresh = self.path.with_file_name(format!(".{name}.memobuild-{}", std::process::id()));
         let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
         let swapped =
-            materialize(memo, entry, &fresh, &options, cancel).map_err(Failure::from).and_then(|()| {
+            materialize(memo, entry, &fresh, &options, cancel).map_err(ExecError::from).and_then(|()| {
                 durable::exchange(&fresh, &self.path).map_err(|error| {
-                    Failure::environment(
-                        format!("cannot put `{}` in place: {error}", self.path.display()),
-                        None,
-                    )
+                    environment(format!("cannot put `{}` in place: {error}", self.path.display()))
                 })
             });
         // What was there before, or what an error left.
@@ -202,14 +200,16 @@ impl Output {
             Ok(_) => std::fs::remove_file(&fresh),
             Err(_) => Ok(()),
         }
-        .map_err(|error| {
-            Failure::environment(format!("cannot remove `{}`: {error}", fresh.display()), None)
-        })?;
+        .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
         swapped
     }
 }
 
-fn tree_of(memo: &Memo, value: &Value) -> Result<Entry, Failure> {
+fn environment(message: String) -> ExecError {
+    ExecError::Environment { message, help: None }
+}
+
+fn tree_of(memo: &Memo, value: &Value) -> Result<Entry, ExecError> {
     match value {
         Value::Tree(entry) => Ok(entry.clone()),
         other => {

@@ -49,25 +49,39 @@ pub type MakeExecutor<'m> = dyn Fn(Trust) -> Result<Box<dyn Executor + 'm>, Exec
 /// Attempts after damage was found; each has put the damaged object aside.
 const ATTEMPTS: usize = 4;
 
+/// What is done with the values of a build without failures, such as exporting them. Part of the
+/// attempt: damage that it finds is mended as any other.
+pub type UseValues<'u> = dyn FnMut(&Values) -> Result<(), ExecError> + 'u;
+
 pub fn build(
     order: &Order<'_>,
     memo: &Memo,
     executor: &MakeExecutor<'_>,
     cancel: &Cancel,
     watcher: &mut dyn Watcher,
+    use_values: &mut UseValues<'_>,
 ) -> Result<Built, ExecError> {
     let mut trust = Trust::Record;
-    for _ in 1..ATTEMPTS {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
         let executor = executor(trust)?;
-        match attempt(order, memo, executor.as_ref(), trust, cancel, watcher) {
-            Err(ExecError::Store(damage @ (StoreError::Damaged(_) | StoreError::Missing(_)))) => {
+        let built = attempt(order, memo, executor.as_ref(), trust, cancel, watcher).and_then(|built| {
+            if built.failures.is_empty() {
+                use_values(&built.values)?;
+            }
+            Ok(built)
+        });
+        match built {
+            Err(ExecError::Store(damage @ (StoreError::Damaged(_) | StoreError::Missing(_))))
+                if attempts < ATTEMPTS =>
+            {
                 watcher.hear(Event::Again { reason: &damage.to_string() });
                 trust = Trust::Nothing;
             }
             other => return other,
         }
     }
-    attempt(order, memo, executor(Trust::Nothing)?.as_ref(), Trust::Nothing, cancel, watcher)
 }
 
 fn attempt(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::{BlobDigest, TreeDigest};
+use crate::base::digest::BlobDigest;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
@@ -14,12 +14,9 @@ use crate::exec::sandbox::spec::{Done, Ended, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
-use crate::oci::image::{Layer, Rootfs};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
-use crate::tree::encode;
-use crate::tree::flatten;
-use crate::tree::tree::{Directory, Entry};
+use crate::tree::tree::Entry;
 
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";

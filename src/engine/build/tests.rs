@@ -121,7 +121,7 @@ impl Story {
             keep_going: self.keep_going,
         };
         let executor = |_| -> Result<Box<dyn Executor + '_>, ExecError> { Ok(Box::new(&self.script)) };
-        build(&order, &self.memo, &executor, &Cancel::default(), &mut Silent(Vec::new()))
+        build(&order, &self.memo, &executor, &Cancel::default(), &mut Silent(Vec::new()), &mut |_| Ok(()))
     }
 
     fn outcomes(&self) -> Vec<Outcome> {

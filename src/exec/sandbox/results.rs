@@ -30,7 +30,7 @@ pub(super) struct Results<'a> {
 
 impl Results<'_> {
     pub(super) fn new(spec: &Spec) -> Result<Results<'_>, Trouble> {
-        let memo = Memo::open(&spec.store).map_err(|error| Trouble::environment(error.to_string()))?;
+        let memo = Memo::open(&spec.store)?;
         Ok(Results { spec, memo, never: Cancel::default() })
     }
 
@@ -72,16 +72,14 @@ impl Results<'_> {
             leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
             ..self.options()
         };
-        capture_folder(&self.memo, folder.as_fd(), &options, &self.never)
-            .map_err(|error| Trouble::environment(error.to_string()))
+        capture_folder(&self.memo, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
     }
 
     fn file(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
         let (Some(parent), Some(name)) = (output.path.parent(), output.path.name()) else { return Ok(None) };
         let parent = open_inside(top, &parent, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
-        capture_entry(&self.memo, parent.as_fd(), name, &self.options(), &self.never)
-            .map_err(|error| Trouble::environment(error.to_string()))
+        capture_entry(&self.memo, parent.as_fd(), name, &self.options(), &self.never).map_err(Trouble::from)
     }
 
     /// What changed on the root; nothing where it is the machine's.
@@ -95,7 +93,7 @@ impl Results<'_> {
         let options = CaptureOptions { unlock: true, ..self.options() };
         capture_upper(&self.memo, upper.as_fd(), &below, &options, &self.never)
             .map(Some)
-            .map_err(|error| Trouble::environment(error.to_string()))
+            .map_err(Trouble::from)
     }
 
     fn options(&self) -> CaptureOptions {
