@@ -1,7 +1,7 @@
 //! Folder → tree: contents go to the store, names and metadata become directories. Times are left behind.
 //! Never follows a link, never enters another mount.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::RwLock;
 
 use rustix::fs::{AtFlags, FileType};
@@ -70,7 +70,7 @@ pub fn capture_entry(
         Found::Nothing => Ok(None),
         Found::Folder => {
             let (opened, facts) = reader.open_folder(parent, b"", name)?;
-            let entry = capture_folder(memo, std::os::fd::AsFd::as_fd(&opened), options, cancel)?;
+            let entry = capture_folder(memo, opened.as_fd(), options, cancel)?;
             Ok(Some(Entry { metadata: facts.metadata, ..entry }))
         }
     }

@@ -70,7 +70,7 @@ fn compare(
             if shows_through { names_below(below, folders, id).map(Some) } else { Ok(None) }
         })?;
         for (&id, names) in level.iter().zip(&found) {
-            compare_entries(&mut read[id], names.as_ref(), options.ids);
+            compare_entries(&mut read[id].directory.entries, names.as_ref(), options.ids);
         }
         held.extend(found);
     }
@@ -102,8 +102,12 @@ fn compare_folder(folder: &mut ReadFolder, before: Option<&Held>, ids: Ids) {
     }
 }
 
-fn compare_entries(folder: &mut ReadFolder, before: Option<&BTreeMap<Vec<u8>, Held>>, ids: Ids) {
-    folder.directory.entries.retain(|name, entry| {
+fn compare_entries(
+    entries: &mut BTreeMap<Vec<u8>, Entry>,
+    before: Option<&BTreeMap<Vec<u8>, Held>>,
+    ids: Ids,
+) {
+    entries.retain(|name, entry| {
         let before = before.and_then(|names| names.get(name));
         match (before, &entry.content) {
             (before, Content::Whiteout) => before.is_some(),

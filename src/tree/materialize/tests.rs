@@ -28,7 +28,7 @@ fn any_metadata(ids: BoxedStrategy<(u32, u32)>) -> impl Strategy<Value = Metadat
     let xattrs = proptest::collection::btree_map(
         name.prop_map(<[u8]>::to_vec),
         proptest::collection::vec(any::<u8>(), 0..40),
-        0..1,
+        0..2,
     );
     (0..0o10000u32, ids, xattrs).prop_map(|(mode, (uid, gid), xattrs)| Metadata { mode, uid, gid, xattrs })
 }

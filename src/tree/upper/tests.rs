@@ -11,9 +11,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{Mode, XattrFlags};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::*;
+use crate::base::digest::BlobDigest;
 use crate::tree::descent;
 use crate::tree::dsl;
 use crate::tree::encode;
@@ -135,6 +136,49 @@ fn what_is_left_out_was_never_there() {
 }
 
 #[test]
+fn attributes_sparse_and_special_files() {
+    in_namespaces("attributes_sparse_and_special_files", |form| {
+        let is_root = form.flavour == Flavour::Trusted;
+        let world = World::new(form, "{}");
+        let change = world.run(&[], |root| {
+            let sparse = File::create(root.join("sparse")).unwrap();
+            sparse.set_len(3 << 20).unwrap();
+            rustix::fs::fsetxattr(&sparse, "user.note", b"\xff", XattrFlags::empty()).unwrap();
+            fs::write(root.join("capable"), "").unwrap();
+            let capable = File::open(root.join("capable")).unwrap();
+            rustix::fs::fsetxattr(&capable, "security.capability", &CAPABILITY, XattrFlags::empty()).unwrap();
+            // The mount keeps the true one to itself, and this one under another name.
+            rustix::fs::fsetxattr(&capable, "user.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
+            rustix::fs::mknodat(CWD, root.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+                .unwrap();
+            if is_root {
+                let device = rustix::fs::makedev(1, 3);
+                let mode = Mode::from_raw_mode(0o600);
+                rustix::fs::mknodat(CWD, root.join("null"), FileType::CharacterDevice, mode, device).unwrap();
+            }
+        });
+        let mut directory = encode::load(&world.memo, change).unwrap();
+        if is_root {
+            let null = directory.entries.remove(&b"null"[..]).unwrap();
+            assert_eq!(null.content, Content::Device { block: false, major: 1, minor: 3 });
+        }
+        let fifo = directory.entries.remove(&b"fifo"[..]).unwrap();
+        assert_eq!(fifo, Entry { metadata: Metadata::plain(0o600), content: Content::Fifo });
+        let xattrs = |name: &[u8]| directory.entries[name].metadata.xattrs.clone();
+        let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+        assert_eq!(
+            xattrs(b"capable"),
+            [pair(b"security.capability", &CAPABILITY), pair(b"user.overlay.opaque", b"y")].into()
+        );
+        assert_eq!(xattrs(b"sparse"), [pair(b"user.note", b"\xff")].into());
+        assert!(matches!(directory.entries[&b"sparse"[..]].content, Content::File { size: 3_145_728, .. }));
+    });
+}
+
+/// `cap_net_raw+ep` (linux/capability.h, revision 2).
+const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
 fn every_name_and_depth_survives() {
     in_namespaces("every_name_and_depth_survives", |form| {
         let world = World::new(form, "{}");
@@ -185,6 +229,24 @@ fn whiteouts_by_attribute_hide_and_are_captured() {
             assert_eq!(names, ["kept"]);
         }
     });
+}
+
+#[test]
+fn where_one_user_stands_for_all_owners_and_capabilities_are_kept() {
+    let old = |content: &[u8]| {
+        let mut entry = Entry::file(BlobDigest::of(content), 1, 0o755);
+        entry.metadata.uid = 7;
+        entry.metadata.xattrs.insert(b"security.capability".to_vec(), CAPABILITY.to_vec());
+        entry
+    };
+    let before =
+        [(b"same".to_vec(), Held::Other(old(b"a"))), (b"other".to_vec(), Held::Other(old(b"a")))].into();
+    let written = |content: &[u8]| Entry::file(BlobDigest::of(content), 1, 0o755);
+    let mut entries = [(b"same".to_vec(), written(b"a")), (b"other".to_vec(), written(b"b"))].into();
+    compare_entries(&mut entries, Some(&before), Ids::AllRoot);
+    let mut other = written(b"b");
+    other.metadata.uid = 7;
+    assert_eq!(entries, [(b"other".to_vec(), other)].into());
 }
 
 #[test]
