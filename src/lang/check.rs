@@ -84,7 +84,8 @@ impl<'a> Scope<'a> {
                     if let Some(from) = from
                         && let Target::Node { name, .. } = &reference.target
                         && let Some((to, _)) = self.known.get_key_value(name.as_str())
-                        && let Some((from, _)) = self.known.get_key_value(from)
+                        && let Some((from, known)) = self.known.get_key_value(from)
+                        && std::ptr::eq(known.item, item)
                     {
                         needs.push(Need { from, to, span: reference.span.clone() });
                     }

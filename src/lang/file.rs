@@ -86,6 +86,9 @@ fn version<'a>(nodes: &'a [KdlNode], findings: &mut Findings) -> Option<&'a [Kdl
 
 impl File {
     fn add(&mut self, reader: &mut Reader<'_>, node: &KdlNode) {
+        if reader.findings.is_full() {
+            return;
+        }
         let word = node.name().value();
         if let Some(declaration) = DECLARATIONS.iter().find(|declaration| declaration.line.word == word) {
             let mut item = reader.item(declaration.line, node);

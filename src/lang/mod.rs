@@ -7,6 +7,8 @@ pub mod code;
 pub mod mistake;
 pub mod source;
 pub mod token;
+pub mod grammar;
+pub mod number;
 pub mod slip;
 pub mod parse;
 pub mod time;

@@ -71,6 +71,7 @@ impl Reader<'_> {
         let span = value_span(entry);
         let written = Written {
             line,
+            key: entry.name().map(|key| key.value()),
             slot,
             value: entry.value(),
             span: span.clone(),

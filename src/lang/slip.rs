@@ -2,7 +2,9 @@
 //! none, the kdl crate reads the text. It also keeps from that crate what would overflow its stack.
 
 use crate::lang::code::Code;
+use crate::lang::grammar::Grammar;
 use crate::lang::mistake::{Findings, Mistake, Span};
+use crate::lang::number::{self, Number};
 use crate::lang::token::{Kind, Token, Tokens, is_newline, is_space};
 
 /// Levels of `{`.
@@ -11,9 +13,21 @@ const DEEPEST_BLOCK: usize = 64;
 /// Levels of `/*`.
 const DEEPEST_COMMENT: usize = 16;
 
+/// Bare words and texts: what is read takes some 500 bytes of memory for each.
+const MOST_WORDS: usize = 500_000;
+
 /// Adds what it finds; the greatest depth of blocks otherwise.
 pub fn look(text: &str, findings: &mut Findings) -> usize {
-    let mut look = Look { text, findings, open: Vec::new(), deepest: 0, key: None, last: None };
+    let mut look = Look {
+        text,
+        findings,
+        grammar: Grammar::default(),
+        open: Vec::new(),
+        deepest: 0,
+        words: 0,
+        key: None,
+        last: None,
+    };
     let mut tokens = Tokens::new(text);
     while let Some(token) = tokens.next() {
         let end = token.span.end;
@@ -38,9 +52,11 @@ enum Next {
 struct Look<'a> {
     text: &'a str,
     findings: &'a mut Findings,
+    grammar: Grammar,
     /// Blocks that are open.
     open: Vec<Span>,
     deepest: usize,
+    words: usize,
     /// A key and its `=` that wait for a value.
     key: Option<Span>,
     last: Option<Token>,
@@ -50,6 +66,18 @@ impl Look<'_> {
     fn token(&mut self, token: Token) -> Next {
         let span = token.span.clone();
         self.property(&token);
+        if let Err(misplaced) = self.grammar.take(token.kind) {
+            self.add(Code::KdlSyntax, misplaced.message, span.clone(), misplaced.label, misplaced.help);
+            if token.kind == Kind::Open {
+                return Next::Stop;
+            }
+        }
+        if matches!(token.kind, Kind::Word | Kind::Text { .. }) {
+            self.words += 1;
+        }
+        if self.words > MOST_WORDS || self.findings.is_full() {
+            return self.too_much();
+        }
         let next = match token.kind {
             Kind::Word => self.word(&span),
             Kind::Text { raw, closed } => self.quoted(&span, raw, closed),
@@ -58,7 +86,8 @@ impl Look<'_> {
             Kind::Close => self.close(&span),
             Kind::Stray => self.needs_quotes(span.start),
             Kind::Forbidden => self.forbidden(&span),
-            Kind::Space | Kind::Newline | Kind::Slashdash | Kind::Equals | Kind::Semicolon => Next::Go,
+            Kind::Space | Kind::Continuation | Kind::Newline => Next::Go,
+            Kind::Slashdash | Kind::Equals | Kind::Semicolon => Next::Go,
         };
         self.last = Some(token);
         next
@@ -73,6 +102,15 @@ impl Look<'_> {
         help: impl Into<String>,
     ) {
         self.findings.add(Mistake::new(code, message, help).at(span, label));
+    }
+
+    fn too_much(&mut self) -> Next {
+        if self.words > MOST_WORDS {
+            let message = format!("the build file has more than {MOST_WORDS} words");
+            let help = "a build file names data, it does not hold it: move it to files of their own";
+            self.findings.add(Mistake::new(Code::FileSize, message, help));
+        }
+        Next::Stop
     }
 
     fn end(&mut self) {
@@ -98,7 +136,8 @@ impl Look<'_> {
                 };
                 self.key = Some(start..token.span.end);
             }
-            Kind::Space | Kind::Comment { .. } => {}
+            Kind::Space | Kind::Continuation | Kind::Comment { .. } => {}
+            Kind::Newline if self.grammar.is_continued() => {}
             Kind::Newline | Kind::Semicolon | Kind::Open | Kind::Close => {
                 if let Some(span) = self.key.take() {
                     let written = &self.text[span.clone()];
@@ -129,7 +168,7 @@ impl Look<'_> {
             "true" | "false" | "null" | "inf" | "-inf" | "nan" => self.bare_keyword(span),
             "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan" => {}
             _ if word.starts_with('#') => self.unknown_keyword(span),
-            _ if begins_like_a_number(word) => self.number(span),
+            _ if number::begins_like_one(word) => self.number(span),
             _ => {}
         }
         Next::Go
@@ -197,7 +236,7 @@ impl Look<'_> {
     fn number(&mut self, span: &Span) {
         let word = &self.text[span.clone()];
         let shown = shorten(word);
-        match number_form(word) {
+        match number::form(word) {
             Number::Valid => {}
             Number::Malformed => self.add(
                 Code::KdlQuote,
@@ -316,53 +355,6 @@ impl Look<'_> {
     }
 }
 
-enum Number {
-    Valid,
-    Malformed,
-    TooLarge,
-}
-
-fn begins_like_a_number(word: &str) -> bool {
-    let word = word.strip_prefix(['+', '-']).unwrap_or(word);
-    word.strip_prefix('.').unwrap_or(word).starts_with(|symbol: char| symbol.is_ascii_digit())
-}
-
-fn number_form(word: &str) -> Number {
-    let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
-    let radix = match unsigned.get(..2) {
-        Some("0x") => 16,
-        Some("0o") => 8,
-        Some("0b") => 2,
-        _ => 10,
-    };
-    let digits = if radix == 10 { unsigned } else { &unsigned[2..] };
-    if are_digits(digits, radix) {
-        return match i128::from_str_radix(&digits.replace('_', ""), radix) {
-            Ok(_) => Number::Valid,
-            Err(_) => Number::TooLarge,
-        };
-    }
-    if radix == 10 && is_float(digits) { Number::Valid } else { Number::Malformed }
-}
-
-fn are_digits(text: &str, radix: u32) -> bool {
-    text.starts_with(|symbol: char| symbol.is_digit(radix))
-        && text.chars().all(|symbol| symbol == '_' || symbol.is_digit(radix))
-}
-
-fn is_float(text: &str) -> bool {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let mantissa = match mantissa.split_once('.') {
-        Some((whole, fraction)) => are_digits(whole, 10) && are_digits(fraction, 10),
-        None => are_digits(mantissa, 10),
-    };
-    let exponent = exponent.map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
-    mantissa && exponent.is_none_or(|exponent| are_digits(exponent, 10))
-}
-
 /// KDL 2, "Escaped Whitespace" and the table of escapes.
 fn is_escape(sequence: &str) -> bool {
     let after = &sequence[1..];
@@ -405,7 +397,7 @@ mod tests {
             .iter()
             .map(|mistake| (mistake.code, &text[mistake.labels[0].span.clone()]))
             .collect();
-        assert_eq!(found, expected, "{text}");
+        assert_eq!(found, expected, "{}", shorten(text));
     }
 
     #[test]
@@ -438,11 +430,13 @@ mod tests {
         check("a /* b", &[(Code::KdlComment, "/*")]);
         check("a \"\"\"x\"\"\"", &[(Code::KdlString, "\"\"\"")]);
         check("a\u{0}", &[(Code::KdlCharacter, "\u{0}")]);
+        check("a { b; } c\n{}", &[(Code::KdlSyntax, "c"), (Code::KdlSyntax, "{")]);
+        check("run = 1", &[(Code::KdlSyntax, "=")]);
     }
 
     #[test]
     fn depth_is_bounded() {
-        check(&"{".repeat(100_000), &[(Code::KdlDepth, "{")]);
+        check(&"a{".repeat(100_000), &[(Code::KdlDepth, "{")]);
         check(&"/*".repeat(100_000), &[(Code::KdlDepth, "/*")]);
     }
 }

@@ -198,6 +198,7 @@ impl Slot {
             Slot::Glob => "a glob".to_owned(),
             Slot::Path => "an absolute path".to_owned(),
             Slot::Folder => "a folder of the workspace".to_owned(),
+            Slot::Int { min: i64::MIN, max: i64::MAX } => "an integer".to_owned(),
             Slot::Int { min, max: i64::MAX } => format!("an integer from {min}"),
             Slot::Int { min: i64::MIN, max } => format!("an integer up to {max}"),
             Slot::Int { min, max } => format!("an integer from {min} to {max}"),

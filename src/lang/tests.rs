@@ -122,6 +122,59 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
+/// Nothing may take more than a little time for each byte, nor a level of the stack for each word:
+/// the whole size of 4 MiB takes 30 times as long.
+#[test]
+fn monotonous_texts_end_soon() {
+    const LENGTH: usize = 128 << 10;
+    let printable: String = noise(LENGTH).iter().map(|byte| char::from(byte % 95 + 32)).collect();
+    let mut texts = vec![printable];
+    for piece in [
+        "a\n",
+        "a;",
+        "a {}\n",
+        "\"",
+        "\"\\",
+        "#\"",
+        "/- a\n",
+        "\\\n",
+        "=",
+        "a=1 ",
+        "\u{a0}",
+        "//",
+        "/**/",
+        "é",
+        "0x1 ",
+        "files a\n",
+        "default a\n",
+        "group a b\n",
+        "param a\n",
+        "${param.x} ",
+        "\"${a.b}\" ",
+        "}",
+        "\"\"\"\n",
+        "-",
+        "{}",
+        "a={",
+        "a {x} {y} ",
+        "=1",
+        "/-{}",
+        "a /-{} ",
+        "a { b c=1; }\n",
+        "run x { from host; exec \"a\"; output o \"/o\"; }\n",
+    ] {
+        for start in ["memobuild 1\n", "memobuild 1\nfiles "] {
+            texts.push(format!("{start}{}", piece.repeat(LENGTH / piece.len())));
+        }
+    }
+    for text in texts {
+        let start = std::time::Instant::now();
+        let _ = page(&load_text(&text));
+        let beginning: String = text.chars().skip(12).take(24).collect();
+        assert!(start.elapsed().as_secs() < 20, "{beginning:?} took {:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn the_reference_is_current() {
     let file = Path::new(HERE).join("schema/reference.md");

@@ -18,8 +18,10 @@ pub enum Kind {
         raw: bool,
         closed: bool,
     },
-    /// White space within a line; a line continuation (`\`).
+    /// White space within a line.
     Space,
+    /// `\` before the end of a line: the line goes on in the next one.
+    Continuation,
     Newline,
     Comment {
         closed: bool,
@@ -87,7 +89,7 @@ impl<'a> Tokens<'a> {
             '}' => Kind::Close,
             '=' => Kind::Equals,
             ';' => Kind::Semicolon,
-            '\\' if is_continuation(self.rest()) => Kind::Space,
+            '\\' if is_continuation(self.rest()) => Kind::Continuation,
             _ if is_newline(first) => Kind::Newline,
             _ if is_space(first) => Kind::Space,
             _ if is_forbidden(first) => Kind::Forbidden,
@@ -223,7 +225,7 @@ mod tests {
         check("a #\"x\"y\"# b", &["a", "#\"x\"y\"#", "b"]);
         check("a \"\"\"\nx \"y\"\n\"\"\" b", &["a", "\"\"\"\nx \"y\"\n\"\"\"", "b"]);
         check("a \"\\\"\" /* /* */ x */ b", &["a", "\"\\\"\"", "/* /* */ x */", "b"]);
-        check("/- a \\\n  b", &["/-", "a", "\n", "b"]);
+        check("/- a \\\n  b", &["/-", "a", "\\", "\n", "b"]);
         check("src/x", &["src", "/", "x"]);
         check("a \"x\nb", &["a", "\"x", "\n", "b"]);
     }

@@ -15,6 +15,8 @@ use crate::lang::time;
 /// A value as it stands in the file.
 pub struct Written<'a> {
     pub line: &'a Line,
+    /// The property that it is the value of.
+    pub key: Option<&'a str>,
     pub slot: Slot,
     pub value: &'a KdlValue,
     pub span: Span,
@@ -43,6 +45,16 @@ pub fn read_value(written: &Written<'_>, values: &Values, findings: &mut Finding
     }
 }
 
+impl Written<'_> {
+    /// For messages: what takes the value.
+    fn taker(&self) -> String {
+        match self.key {
+            Some(key) if self.line.free.is_none() => format!("`{key}=`"),
+            _ => ticked(self.line.word),
+        }
+    }
+}
+
 type Read<T> = Result<T, Box<Mistake>>;
 
 /// The value after substitution; `None` if it uses a poisoned one.
@@ -67,7 +79,7 @@ fn plain(written: &Written<'_>, values: &Values) -> Read<Option<Plain>> {
             Err(_) => return Err(wrong_type(written, "a number beyond 64 bits")),
         },
         KdlValue::Bool(truth) => Plain::Bool(*truth),
-        KdlValue::Float(_) if takes_text(written.slot) => return Err(number_for_text(written)),
+        KdlValue::Float(_) if takes_any_text(written.slot) => return Err(number_for_text(written)),
         KdlValue::Float(_) => return Err(wrong_type(written, "a decimal number")),
         KdlValue::Null => return Err(wrong_type(written, "#null")),
     }))
@@ -90,7 +102,7 @@ fn typed(written: &Written<'_>, slot: Slot, plain: Plain) -> Read<Datum> {
         (Slot::Mode, Plain::Text(_)) => Err(bad_mode(written, "a mode is a number in octal")),
         (slot, Plain::Text(text)) => from_text(written, slot, &text),
         (slot, plain) if substituted && takes_text(slot) => from_text(written, slot, &plain.to_text()),
-        (slot, Plain::Int(_)) if takes_text(slot) => Err(number_for_text(written)),
+        (slot, Plain::Int(_)) if takes_any_text(slot) => Err(number_for_text(written)),
         (_, Plain::Int(_)) => Err(wrong_type(written, "a number")),
         (_, Plain::Bool(truth)) => Err(wrong_type(written, if truth { "#true" } else { "#false" })),
     }
@@ -98,6 +110,11 @@ fn typed(written: &Written<'_>, slot: Slot, plain: Plain) -> Read<Datum> {
 
 fn takes_text(slot: Slot) -> bool {
     matches!(slot, Slot::Text | Slot::Script | Slot::Glob | Slot::Path | Slot::Folder | Slot::Word(_))
+}
+
+/// Where a number that is put between quotes makes sense.
+fn takes_any_text(slot: Slot) -> bool {
+    matches!(slot, Slot::Text | Slot::Script | Slot::Glob)
 }
 
 fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
@@ -160,7 +177,7 @@ fn word(written: &Written<'_>, words: &[&str], text: &str) -> Read<Datum> {
     if words.contains(&text) {
         return Ok(Datum::Text(text.to_owned()));
     }
-    let message = format!("`{}` takes {}, not `{}`", written.line.word, written.slot.takes(), shorten(text));
+    let message = format!("{} takes {}, not `{}`", written.taker(), written.slot.takes(), shorten(text));
     let help = match words {
         [only] => format!("only {} exists so far", ticked(only)),
         words => suggest::help(text, words, ticked, "one of"),
@@ -241,7 +258,7 @@ fn reference(written: &Written<'_>, wants: Wants) -> Read<Datum> {
 
 fn not_a_reference(written: &Written<'_>, text: &str) -> Box<Mistake> {
     let message =
-        format!("`{}` takes {}, and `{}` names none", written.line.word, written.slot.takes(), shorten(text));
+        format!("{} takes {}, and `{}` names none", written.taker(), written.slot.takes(), shorten(text));
     let help = "write the name of a node of this file, NAME.OUTPUT, or a path of the workspace: \"./src\"";
     at_value(written, Mistake::new(Code::RefForm, message, help), "not a reference")
 }
@@ -287,7 +304,8 @@ fn escaped_script(written: &Written<'_>, start: usize) -> Box<Mistake> {
     let help = if written.source.starts_with("\"\"\"") {
         "write it between #\"\"\" and \"\"\"#".to_owned()
     } else {
-        let inner = written.source.trim_matches('"').replace("\\\"", "\"");
+        let inner = written.source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let inner = inner.unwrap_or(written.source).replace("\\\"", "\"");
         format!("{} #\"{}\"#", written.line.word, shorten(&inner))
     };
     let message = "KDL reads this backslash itself; the script never sees it";
@@ -295,16 +313,16 @@ fn escaped_script(written: &Written<'_>, start: usize) -> Box<Mistake> {
 }
 
 fn number_for_text(written: &Written<'_>) -> Box<Mistake> {
-    let (word, source) = (written.line.word, written.source);
+    let (taker, source) = (written.taker(), written.source);
     let number = match written.value {
         KdlValue::Float(float) => float.to_string(),
         KdlValue::Integer(integer) => integer.to_string(),
         _ => source.to_owned(),
     };
     let message = if number == source {
-        format!("`{word}` takes {}, and {number} is a number", written.slot.takes())
+        format!("{taker} takes {}, and {number} is a number", written.slot.takes())
     } else {
-        format!("`{word}` takes {}, and {} as a number is {number}", written.slot.takes(), shorten(source))
+        format!("{taker} takes {}, and {} as a number is {number}", written.slot.takes(), shorten(source))
     };
     at_value(
         written,
@@ -314,13 +332,14 @@ fn number_for_text(written: &Written<'_>) -> Box<Mistake> {
 }
 
 fn wrong_type(written: &Written<'_>, what: &str) -> Box<Mistake> {
-    let message = format!("`{}` takes {}, not {what}", written.line.word, written.slot.takes());
+    let message = format!("{} takes {}, not {what}", written.taker(), written.slot.takes());
     let text = written.source.trim_matches('"');
     let help = match written.slot {
         Slot::Int { .. } if text.parse::<i64>().is_ok() && written.source != text => {
             format!("without quotes: {text}")
         }
         Slot::Bool if matches!(text, "true" | "false") => format!("#{text}"),
+        Slot::Int { min, max } => format!("for example {}", 8080.clamp(min, max.max(min))),
         slot => format!("for example {}", slot.example()),
     };
     bad_value(written, message, &help)

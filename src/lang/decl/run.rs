@@ -188,6 +188,7 @@ pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
     }
     if let Some(network) = item.only("network")
         && network.arguments.is_empty()
+        && network.whole
     {
         let message = "`network` needs a word: only `network host` exists so far";
         findings.add(
