@@ -13,3 +13,9 @@ mod room;
 mod commands;
 #[path = "sandbox/files.rs"]
 mod files;
+#[path = "sandbox/walls.rs"]
+mod walls;
+#[path = "sandbox/ends.rs"]
+mod ends;
+#[path = "sandbox/user.rs"]
+mod user;

@@ -37,7 +37,7 @@ use rustix::thread::UnshareFlags;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::Plan;
-use crate::exec::sandbox::spec::{Done, Ended, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
@@ -180,6 +180,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
+        ignore_ownership: matches!((&spec.identity, &spec.root), (Identity::Single { .. }, Root::Host)),
     }
 }
 
