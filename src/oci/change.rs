@@ -104,8 +104,8 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// A second name for a file of this layer. A file of a layer below is copied up: links between
-    /// layers do not exist.
+    /// A second name for a file of this layer; of anything else, or of a file of a layer below, a copy:
+    /// links between layers do not exist.
     pub(crate) fn hard_link(&mut self, path: &TreePath, target: &TreePath) -> Result<(), OciError> {
         let unknown = || OciError::HardLink { path: path.to_string(), target: target.to_string() };
         if path == target {

@@ -29,7 +29,6 @@ pub fn pull(
     let layout = LayoutReader::open(layout)?;
     let wanted =
         digest.map(|text| text.parse().map_err(|_| OciError::BadDigest(text.to_owned()))).transpose()?;
-    let reference = reference.or(digest);
     let descriptor = find_manifest(&layout, reference, wanted, platform)?;
     let manifest = manifest::read(&layout.read(&descriptor)?)?;
     let config = config::read(&layout.read(&manifest.config)?)?;
@@ -70,7 +69,13 @@ fn find_manifest(
     wanted: Option<OciDigest>,
     platform: &Platform,
 ) -> Result<Descriptor, OciError> {
-    let mut candidates = by_reference(layout.index()?, reference)?;
+    let mut candidates = match (by_reference(layout.index()?, reference), wanted) {
+        // Among several images a digest says which; of a single one it may name a manifest further down.
+        (Err(OciError::SeveralImages(_)), Some(digest)) => {
+            by_reference(layout.index()?, Some(&digest.to_string()))?
+        }
+        (candidates, _) => candidates?,
+    };
     let mut seen = Vec::new();
     for _ in 0..NESTED_MOST {
         let found = match candidates.len() {
