@@ -26,6 +26,7 @@ use crate::store::object::Object;
 use crate::store::record::Record;
 
 /// The layer's blob, from the memo or packed now. Its media type is the specification's.
+/// Waits for work on rayon's threads, so it must not be called from one of them.
 pub fn pack(
     memo: &Memo,
     tree: TreeDigest,

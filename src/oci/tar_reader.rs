@@ -179,7 +179,7 @@ impl<R: Read> TarReader<R> {
 
     fn skip_content(&mut self) -> Result<(), OciError> {
         let mut rest = [0; 16 << 10];
-        self.content += std::mem::take(&mut self.padding);
+        self.content = self.content.saturating_add(std::mem::take(&mut self.padding));
         while self.content > 0 {
             self.read(&mut rest).map_err(OciError::stream("reading a layer"))?;
         }
