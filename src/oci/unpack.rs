@@ -24,7 +24,7 @@ pub fn unpack(
     budget: Budget,
 ) -> Result<TreeDigest, OciError> {
     let mut reader = TarReader::new(tar, budget);
-    let mut change = Change::on(memo, lower);
+    let mut change = Change::on(memo, lower, budget.entries);
     while let Some(entry) = reader.next_entry()? {
         add(memo, &mut change, entry, &mut reader)?;
     }
