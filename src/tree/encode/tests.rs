@@ -27,12 +27,12 @@ fn golden_vectors() {
         assert_eq!(TreeDigest::of(&bytes).to_hex(), digest);
         assert_eq!(decode(&bytes), Some(directory));
     };
-    check(directory(&[]), "6d626401", "GOLDEN0");
+    check(directory(&[]), "6d626401", "d86a6baf254bf6ee408b2208bbca238a9ee73840b3a05af51aa0ac3b905a69bb");
     check(
         directory(&[("a", Entry::file(BlobDigest::of(b""), 0, 0o644))]),
         "6d6264010161a4010000000000000000000000000000\
          00af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000000000000000000",
-        "GOLDEN1",
+        "35bb5b0d0f9ff0f38bb9266831866d9d1e7380c2695afdb8c93e663309e81b44",
     );
     let mut owned = Entry::directory(TreeDigest::from_bytes([7; 32]));
     owned.metadata.uid = 1000;
@@ -48,8 +48,13 @@ fn golden_vectors() {
             ("l", entry(Content::Symlink { target: b"../x".to_vec() })),
             ("w", entry(Content::Whiteout)),
         ]),
-        "GOLDENHEX",
-        "GOLDEN2",
+        "6d6264010164ed010000e8030000640000000100000006000000757365722e6b01000000760107070707070707\
+         070707070707070707070707070707070707070707070707070003646576a40100000000000000000000000000\
+         00040108000000010000000166a4010000000000000000000000000000030168a4010000000000000000000000\
+         000000000909090909090909090909090909090909090909090909090909090909090909020100000000000001\
+         0500000000000000016ca401000000000000000000000000000002040000002e2e2f780177a401000000000000\
+         000000000000000005",
+        "d85db0432dc44af04759f50f0ffbc504f733192491ae073d823466045679882f",
     );
 }
 
