@@ -243,7 +243,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     start.wait();
-                    for _ in 0..200 {
+                    for _ in 0..50 {
                         let lock = FileLock::exclusive(&path).unwrap();
                         assert!(!inside.swap(true, Ordering::SeqCst));
                         std::thread::yield_now();

@@ -1,5 +1,5 @@
 //! Removes a folder with all below it, however deep it is and whatever its folders permit. Follows no
-//! link. Full folders are moved up until they lie directly in the one removed, so that neither the
+//! link and enters no mount: only what `rmdir` calls full is entered, and a mount it calls busy. Full folders are moved up until they lie directly in the one removed, so that neither the
 //! stack nor the number of open files limits the depth.
 
 use std::ffi::{CStr, CString};
@@ -140,12 +140,34 @@ mod tests {
         let folder = outer.path().join("folder");
         fs::create_dir(&folder).unwrap();
         let mut place = open_folder(CWD, &folder).unwrap();
-        for _ in 0..5000 {
+        for _ in 0..1500 {
             rustix::fs::mkdirat(&place, c"d", Mode::RWXU).unwrap();
             place = open_folder(place.as_fd(), c"d").unwrap();
         }
         remove_folder(&folder).unwrap();
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_left() {
+        use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+        let outer = tempfile::tempdir().unwrap();
+        let (kept, folder) = (outer.path().join("kept"), outer.path().join("folder"));
+        fs::create_dir_all(kept.join("below")).unwrap();
+        fs::create_dir_all(folder.join("a/b/mount")).unwrap();
+        let body = || {
+            // SAFETY: takes no pointers and changes the calling thread alone, which ends below.
+            let alone = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            if !alone || mount_change("/", private).is_err() {
+                return eprintln!("skipped: mounting needs root");
+            }
+            mount_bind(&kept, folder.join("a/b/mount")).unwrap();
+            assert_eq!(remove_folder(&folder).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+            assert!(kept.join("below").exists());
+        };
+        std::thread::scope(|scope| scope.spawn(body).join().unwrap());
+        remove_folder(&folder).unwrap();
     }
 
     #[test]

@@ -23,6 +23,14 @@ impl Memory {
         Memory(Mutex::new(Generations { bound, ..Generations::default() }))
     }
 
+    /// As `write`, and shares the bytes.
+    pub fn keep(&self, object: Object, bytes: Arc<[u8]>) {
+        if matches!(object, Object::Tree(_)) || bytes.len() <= LARGEST_BLOB {
+            let kept = Kept { weight: bytes.len() + OVERHEAD, value: bytes };
+            self.lock().keep(|generation| &mut generation.objects, object, kept);
+        }
+    }
+
     pub fn forget(&self, key: ActionKey) {
         let Generations { young, old, .. } = &mut *self.lock();
         for generation in [young, old] {
@@ -57,11 +65,7 @@ impl Tier for Memory {
     }
 
     fn write(&self, object: Object, bytes: &[u8]) -> Result<(), StoreError> {
-        if matches!(object, Object::Blob(_)) && bytes.len() > LARGEST_BLOB {
-            return Ok(());
-        }
-        let kept = Kept { weight: bytes.len() + OVERHEAD, value: bytes.into() };
-        self.lock().keep(|generation| &mut generation.objects, object, kept);
+        self.keep(object, bytes.into());
         Ok(())
     }
 

@@ -151,7 +151,7 @@ mod tests {
             let makers: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(|| {
-                        for _ in 0..300 {
+                        for _ in 0..100 {
                             let folder = WorkFolder::create(above.path()).unwrap();
                             fs::write(folder.path().join("file"), "").unwrap();
                         }

@@ -1,7 +1,7 @@
 //! The store as a whole: tiers, origins, locks, crashes, a full disk.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
@@ -67,6 +67,12 @@ impl Origin for File {
     }
 }
 
+fn again_with(memo: &Memo, path: &Path, blob: BlobDigest) -> Memo {
+    let memo = again(memo);
+    memo.offer(Arc::new(File(path.to_owned(), blob)));
+    memo
+}
+
 #[test]
 fn an_origin_serves_until_it_changes() {
     let (folder, memo) = store();
@@ -82,6 +88,7 @@ fn an_origin_serves_until_it_changes() {
     let mut text = String::new();
     memo.open_blob(blob).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "content");
+    assert_eq!(memo.copy_blob(blob, &mut io::sink()).unwrap(), 7);
     assert!(!memo.disk().place(Object::Blob(blob)).exists(), "reading copies nothing");
 
     fs::write(&path, "Content").unwrap();
@@ -92,6 +99,12 @@ fn an_origin_serves_until_it_changes() {
     assert!(path.exists());
 
     fs::write(&path, "content").unwrap();
+    memo.adopt(&path, blob).unwrap();
+    fs::remove_file(memo.disk().place(Object::Blob(blob))).unwrap();
+    fs::write(memo.disk().place(Object::Blob(blob)), "").unwrap();
+    assert_eq!(memo.blob_size(blob).unwrap(), 7, "what a power cut emptied is no reason to fail");
+    assert_eq!(&*again_with(&memo, &path, blob).read(Object::Blob(blob)).unwrap(), b"content");
+
     memo.adopt(&path, blob).unwrap();
     fs::remove_file(&path).unwrap();
     assert_eq!(&*memo.read(Object::Blob(blob)).unwrap(), b"content");
@@ -177,6 +190,51 @@ fn what_a_dead_process_left_is_swept_by_the_next() {
     assert_eq!(fs::read_dir(work).unwrap().count(), 0);
 }
 
+fn write_records(folder: &Path, round: u8) {
+    let memo = Memo::open(folder).unwrap();
+    for number in 0..u8::MAX {
+        let bytes = [round, number].repeat(3000);
+        let blob = Object::Blob(memo.write_blob(&bytes).unwrap());
+        let mut writer = memo.blob_writer().unwrap();
+        writer.write_all(&bytes.repeat(30)).unwrap();
+        let large = Object::Blob(writer.finish().unwrap().blob);
+        let tree = Object::Tree(memo.write_tree(&bytes).unwrap());
+        let _lock = memo.lock_key(key(number), &Cancel::default()).unwrap();
+        memo.remember(key(number), &sample("node", &[blob, large, tree])).unwrap();
+    }
+}
+
+#[test]
+fn kills_at_any_moment_leave_a_right_store() {
+    let (_folder, memo) = store();
+    for round in 0..50 {
+        // SAFETY: the child uses nothing that another thread could have held at the fork but the
+        // allocator, which the C library makes usable again.
+        let child = match unsafe { libc::fork() } {
+            0 => {
+                let done = std::panic::catch_unwind(|| write_records(memo.folder(), round));
+                // SAFETY: ends this process, and runs nothing that belongs to the parent.
+                unsafe { libc::_exit(i32::from(done.is_err())) }
+            }
+            child => rustix::process::Pid::from_raw(child).unwrap(),
+        };
+        std::thread::sleep(Duration::from_micros(200 * u64::from(round)));
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        let ended = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
+        assert_ne!(ended.unwrap().unwrap().1.exit_status(), Some(1), "the child panicked");
+
+        let memo = again(&memo);
+        assert!(crate::store::verify::verify(&memo, &Cancel::default()).unwrap().damaged.is_empty());
+        for number in 0..u8::MAX {
+            let record = memo.disk().load(key(number)).unwrap();
+            assert_eq!(record.is_some(), memo.recall(key(number)).unwrap().is_some());
+        }
+    }
+    assert!(memo.recall(key(0)).unwrap().is_some(), "some child came that far");
+    assert_eq!(fs::read_dir(memo.folder().join(disk::WORK)).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(memo.folder().join(LOCKS)).unwrap().count(), 0);
+}
+
 #[test]
 fn a_writer_that_is_dropped_leaves_nothing() {
     let (_folder, memo) = store();
@@ -213,13 +271,13 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
         let kept = Object::Blob(memo.write_blob(b"kept").unwrap());
         let large = vec![1; 1 << 20];
         let is_full = |error: StoreError| {
-            let full = matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+            let full = matches!(&error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull);
             assert!(full, "{error}");
         };
         is_full(memo.write_blob(&large).unwrap_err());
         let mut writer = memo.blob_writer().unwrap();
         is_full(StoreError::io("", Path::new(""))(writer.write_all(&large).unwrap_err()));
-        drop(writer);
+        assert!(writer.finish().is_err());
         assert!(!memo.has(Object::Blob(BlobDigest::of(&large))));
         assert_eq!(&*again(&memo).read(kept).unwrap(), b"kept");
         memo.write_blob(&large[..100_000]).unwrap();
