@@ -35,12 +35,6 @@ const HOSTNAME: &str = "build";
 /// Name of the one entry in a snapshot made around something that is no plain directory.
 const WRAPPED: &[u8] = b"entry";
 
-pub(crate) struct Prepared {
-    pub spec: Spec,
-    /// What the run stands on; empty for `scratch` and `host`.
-    pub rootfs: Rootfs,
-}
-
 pub(crate) fn prepare(
     memo: &Memo,
     run: &Run,
@@ -48,7 +42,7 @@ pub(crate) fn prepare(
     identity: &Identity,
     work: &Path,
     cancel: &Cancel,
-) -> Result<Prepared, ExecError> {
+) -> Result<Spec, ExecError> {
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -60,7 +54,7 @@ pub(crate) fn prepare(
         _ => Root::Layers { folders: folders.of_layers(&trees)?, trees: trees.clone() },
     };
     let inherited = Inherited::of(run, &rootfs)?;
-    let spec = Spec {
+    Ok(Spec {
         parent: std::process::id().cast_signed(),
         store: memo.folder().to_owned(),
         work: work.to_owned(),
@@ -76,8 +70,7 @@ pub(crate) fn prepare(
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         timeout: run.limits.timeout,
-    };
-    Ok(Prepared { spec, rootfs })
+    })
 }
 
 fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {

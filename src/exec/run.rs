@@ -8,7 +8,7 @@ use crate::base::digest::BlobDigest;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
-use crate::exec::prepare::{Prepared, prepare};
+use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, as_typed};
 use crate::graph::action::ActionInput;
@@ -32,7 +32,7 @@ pub fn run(
 ) -> Result<Made, ExecError> {
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let work = memo.work_folder()?;
-    let Prepared { spec, rootfs } = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let done = helper::run(&isolation.program, &spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);

@@ -24,6 +24,9 @@ pub(crate) struct Change<'a> {
     root: Folder,
     /// Files with several names so far, by number.
     inodes: usize,
+    /// Folders that may still be made: two bytes of a path are enough to imply one.
+    folders_left: u64,
+    folders_most: u64,
 }
 
 #[derive(Default)]
@@ -53,8 +56,8 @@ enum Kind {
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn on(memo: &'a Memo, lower: &'a [TreeDigest]) -> Change<'a> {
-        Change { memo, lower, root: Folder::default(), inodes: 0 }
+    pub(crate) fn on(memo: &'a Memo, lower: &'a [TreeDigest], folders_most: u64) -> Change<'a> {
+        Change { memo, lower, root: Folder::default(), inodes: 0, folders_left: folders_most, folders_most }
     }
 
     /// A directory; the root's own owner and mode are no part of a change.
@@ -104,8 +107,8 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// A second name for a file of this layer. A file of a layer below is copied up: links between
-    /// layers do not exist.
+    /// A second name for a file of this layer; of anything else, or of a file of a layer below, a copy:
+    /// links between layers do not exist.
     pub(crate) fn hard_link(&mut self, path: &TreePath, target: &TreePath) -> Result<(), OciError> {
         let unknown = || OciError::HardLink { path: path.to_string(), target: target.to_string() };
         if path == target {
@@ -173,6 +176,10 @@ impl<'a> Change<'a> {
             at = at.join(name);
             let node = folder.names.entry(name.to_vec()).or_default();
             if let Kind::Absent = node.kind {
+                self.folders_left = self
+                    .folders_left
+                    .checked_sub(1)
+                    .ok_or(OciError::Budget { what: "folders", most: self.folders_most })?;
                 node.kind = Kind::Folder(Folder::default());
             }
             folder = match &mut node.kind {

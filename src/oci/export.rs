@@ -2,6 +2,7 @@
 //! packed once and remembered; the rest is a few hundred bytes of JSON.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
@@ -62,11 +63,9 @@ pub fn export(
     };
     let exported = exported(&stored, &entry.descriptor, layers);
     for (descriptor, layer) in stored.layers.iter().zip(&exported.layers) {
-        if cancel.is_raised() {
-            return Err(OciError::Cancelled);
-        }
         if !sink.has(descriptor)? {
-            sink.blob(descriptor, &mut memo.open_blob(layer.blob)?)?;
+            let bytes = memo.open_blob(layer.blob)?;
+            sink.blob(descriptor, &mut Cancellable { bytes, cancel })?;
         }
     }
     for (descriptor, bytes) in [(&stored.config, config), (&entry.descriptor, manifest)] {
@@ -106,6 +105,21 @@ fn exported(stored: &Stored, manifest: &Descriptor, layers: Vec<LayerBlob>) -> E
         config: stored.config.digest,
         layers,
         size: sizes.into_values().sum(),
+    }
+}
+
+/// Fails as soon as the build is cancelled, however large the blob.
+struct Cancellable<'a, R> {
+    bytes: R,
+    cancel: &'a Cancel,
+}
+
+impl<R: Read> Read for Cancellable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_raised() {
+            return Err(io::Error::other(OciError::Cancelled));
+        }
+        self.bytes.read(buffer)
     }
 }
 

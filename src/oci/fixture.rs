@@ -1,9 +1,12 @@
 //! What several tests of this floor need.
 
+use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Compression, Config, Format, Healthcheck, Image, Layer, Packing, Platform, Rootfs};
+use crate::oci::layer::pack;
 use crate::store::memo::Memo;
+use crate::store::object::Object;
 use crate::tree::encode::save;
 use crate::tree::links::link_group;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
@@ -33,6 +36,12 @@ pub(super) fn whiteout() -> Entry {
 
 pub(super) fn group(paths: &[TreePath], blob: &BlobDigest) -> LinkGroup {
     link_group(&mut paths.iter().map(TreePath::as_bytes).collect::<Vec<_>>(), blob)
+}
+
+/// The layer as a plain tar.
+pub(super) fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
+    let layer = pack(memo, tree, Compression::None, &Cancel::default()).unwrap();
+    memo.read(Object::Blob(layer.blob)).unwrap().to_vec()
 }
 
 /// A valid one, of version 2 (linux/capability.h), with a newline among its bytes.

@@ -152,6 +152,8 @@ fn bombs_run_into_a_budget() {
     refused(&Tar(vec![0; 2 << 20]), "the layer has more than 1048576 bytes");
     let long = (0..60).fold(Tar::default(), |tar, n| tar.folder(&format!("{n}/{}", "y/".repeat(600))));
     refused(&long, "the layer has more than 512 names in one path");
+    let implied = (0..4).fold(Tar::default(), |tar, n| tar.folder(&format!("{n}/{}", "y/".repeat(40))));
+    refused(&implied, "the layer has more than 100 folders");
     let named = (0..60).fold(Tar::default(), |tar, n| tar.symlink(&n.to_string(), &"z".repeat(3000)));
     refused(&named, "the layer has more than 65536 bytes of names and xattrs");
 }

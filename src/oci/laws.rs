@@ -4,15 +4,12 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use proptest::prelude::*;
-
 use crate::base::cancel::Cancel;
-use crate::base::digest::{OciDigest, TreeDigest};
-use crate::base::tree_path::TreePath;
+use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::error::OciError;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, of, whiteout};
+use crate::oci::fixture::{self, directory, file, full_tree, image, memo, tar_of, whiteout};
 use crate::oci::image::{Compression, Format, Image, Platform};
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
@@ -20,15 +17,10 @@ use crate::oci::pull::pull;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::Memo;
 use crate::store::object::Object;
-use crate::tree::tree::{Content, Entry, Metadata};
+use crate::tree::tree::Content;
 
 const COMPRESSIONS: [Compression; 3] =
     [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 3 }];
-
-fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
-    let layer = pack(memo, tree, Compression::None, &Cancel::default()).unwrap();
-    memo.read(Object::Blob(layer.blob)).unwrap().to_vec()
-}
 
 fn export_to(memo: &Memo, image: &Image, folder: &Path) -> Exported {
     let mut sink = LayoutSink::open(folder, None).unwrap();
@@ -231,128 +223,80 @@ fn any_changed_byte_of_a_layout_is_noticed() {
 }
 
 #[test]
+fn a_layouts_links_lead_nowhere_else() {
+    let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
+    let layout = folder.path().join("layout");
+    let exported = export_to(&memo, &image(vec![full_tree(&memo)], Compression::None), &layout);
+    let blob = layout.join("blobs/sha256").join(exported.manifest.to_hex());
+    let outside = folder.path().join("outside");
+    fs::rename(&blob, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &blob).unwrap();
+    let result = pull(&memo, &layout, None, None, &amd64());
+    assert!(matches!(result, Err(OciError::Io { .. })), "{result:?}");
+    fs::remove_file(&blob).unwrap();
+    // A fifo that nobody writes to would keep a reader waiting for ever.
+    rustix::fs::mknodat(rustix::fs::CWD, &blob, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    let result = pull(&memo, &layout, None, None, &amd64());
+    assert!(matches!(result, Err(OciError::NotALayout { .. })), "{result:?}");
+}
+
+#[test]
+fn indexes_may_nest_and_digests_pin() {
+    let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
+    let exported = export_to(&memo, &image(vec![full_tree(&memo)], Compression::None), folder.path());
+    let index = fs::read(folder.path().join("index.json")).unwrap();
+    let inner = OciDigest::of(&index);
+    fs::write(folder.path().join("blobs/sha256").join(inner.to_hex()), &index).unwrap();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let outer = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{media_type}","digest":"{inner}","size":{}}}]}}"#,
+        index.len()
+    );
+    fs::write(folder.path().join("index.json"), outer).unwrap();
+    for digest in [inner, exported.manifest] {
+        pull(&memo, folder.path(), None, Some(&digest.to_string()), &amd64()).unwrap();
+    }
+    let other = OciDigest::of(b"other").to_string();
+    let result = pull(&memo, folder.path(), None, Some(&other), &amd64());
+    assert!(matches!(result, Err(OciError::OtherDigest { .. })), "{result:?}");
+    let arm = Platform { architecture: "arm".into(), ..amd64() };
+    assert!(matches!(pull(&memo, folder.path(), None, None, &arm), Err(OciError::NoPlatform { .. })));
+    let escape = pull(&memo, folder.path(), None, Some("sha256:../../x"), &amd64());
+    assert!(matches!(escape, Err(OciError::BadDigest(_))));
+}
+
+/// The manifest and the configuration agree, the layer is another than both say.
+#[test]
+fn a_diff_id_that_lies_is_noticed() {
+    let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
+    let mut image = image(vec![full_tree(&memo)], Compression::None);
+    let mut layer = pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
+    layer.diff_id = OciDigest::of(b"another");
+    image.rootfs.layers[0].pulled = Some(layer);
+    export_to(&memo, &image, folder.path());
+    let result = pull(&memo, folder.path(), None, None, &amd64());
+    assert!(matches!(result, Err(OciError::DiffId { .. })), "{result:?}");
+}
+
+#[test]
+fn an_export_stops_when_told_and_leaves_no_image() {
+    let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
+    let image = image(vec![full_tree(&memo)], Compression::None);
+    pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
+    let path = folder.path().join("image.tar");
+    let mut sink = ArchiveSink::open(&path, None).unwrap();
+    let result = export(&memo, &image, 0, &mut sink, &raised());
+    assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
+    drop(sink);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn another_platform_is_refused() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     export_to(&memo, &image(vec![], Compression::None), folder.path());
     let arm = Platform { architecture: "arm64".into(), ..amd64() };
     let message = pull(&memo, folder.path(), None, None, &arm).unwrap_err().to_string();
     assert_eq!(message, "there is no image for linux/arm64; there is one for linux/amd64");
-}
-
-/// A tree as data; groups are given once all paths are known.
-#[derive(Debug, Clone)]
-enum Sketch {
-    Folder {
-        names: Vec<(Vec<u8>, Sketch)>,
-        opaque: bool,
-        mode: u32,
-    },
-    File {
-        content: Vec<u8>,
-        xattr: Vec<u8>,
-        uid: u32,
-    },
-    /// A further name of one of three files.
-    Linked(usize),
-    Symlink(Vec<u8>),
-    Fifo,
-    Device(bool, u32, u32),
-    Whiteout,
-}
-
-fn name() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        4 => proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'-'), Just(b'!'), Just(0xff)], 1..4),
-        1 => proptest::collection::vec(Just(b'n'), 90..110),
-        1 => proptest::collection::vec(Just(b'l'), 240..252),
-    ]
-}
-
-fn leaf() -> impl Strategy<Value = Sketch> {
-    let bytes = || proptest::collection::vec(any::<u8>(), 0..700);
-    let target = proptest::collection::vec(1_u8.., 1..120);
-    prop_oneof![
-        3 => (bytes(), proptest::collection::vec(any::<u8>(), 0..40), any::<u32>())
-            .prop_map(|(content, xattr, uid)| Sketch::File { content, xattr, uid }),
-        3 => (0_usize..3).prop_map(Sketch::Linked),
-        1 => target.prop_map(Sketch::Symlink),
-        1 => Just(Sketch::Fifo),
-        1 => (any::<bool>(), 0_u32..4096, 0_u32..1 << 20).prop_map(|(block, major, minor)| Sketch::Device(block, major, minor)),
-        1 => Just(Sketch::Whiteout),
-    ]
-}
-
-fn folder(below: impl Strategy<Value = Sketch>) -> impl Strategy<Value = Sketch> {
-    (proptest::collection::vec((name(), below), 0..6), any::<bool>(), 0_u32..0o10000)
-        .prop_map(|(names, opaque, mode)| Sketch::Folder { names, opaque, mode })
-}
-
-fn sketch() -> impl Strategy<Value = Sketch> {
-    folder(leaf().prop_recursive(4, 40, 6, folder))
-}
-
-fn link_paths(sketch: &Sketch, path: &TreePath, found: &mut [Vec<TreePath>; 3]) {
-    match sketch {
-        Sketch::Folder { names, .. } => {
-            let names: std::collections::BTreeMap<_, _> = names.iter().cloned().collect();
-            names.iter().for_each(|(name, below)| link_paths(below, &path.join(name), found));
-        }
-        Sketch::Linked(group) => found[*group].push(path.clone()),
-        _ => {}
-    }
-}
-
-fn built(memo: &Memo, sketch: &Sketch, links: &[Vec<TreePath>; 3]) -> Entry {
-    match sketch {
-        Sketch::Folder { names, opaque, mode } => {
-            let entries: Vec<_> =
-                names.iter().map(|(name, below)| (name.as_slice(), built(memo, below, links))).collect();
-            let content = Content::Directory { tree: directory(memo, entries), opaque: *opaque };
-            Entry { metadata: Metadata::plain(*mode), content }
-        }
-        Sketch::File { content, xattr, uid } => {
-            let mut entry = file(memo, content, 0o6755);
-            entry.metadata.uid = *uid;
-            entry.metadata.xattrs.insert(b"user.x".to_vec(), xattr.clone());
-            entry
-        }
-        Sketch::Linked(group) => {
-            let mut entry = file(memo, &[*group as u8], 0o600);
-            if let Content::File { blob, link, .. } = &mut entry.content {
-                let paths = &links[*group];
-                *link = (paths.len() > 1).then(|| fixture::group(paths, blob));
-            }
-            entry
-        }
-        Sketch::Symlink(target) => of(Content::Symlink { target: target.clone() }),
-        Sketch::Fifo => of(Content::Fifo),
-        Sketch::Device(block, major, minor) => {
-            of(Content::Device { block: *block, major: *major, minor: *minor })
-        }
-        Sketch::Whiteout => whiteout(),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    #[test]
-    fn unpacking_takes_packing_back(sketch in sketch()) {
-        let (_folder, memo) = memo();
-        let mut links = Default::default();
-        link_paths(&sketch, &TreePath::root(), &mut links);
-        let Content::Directory { tree, .. } = built(&memo, &sketch, &links).content else { unreachable!() };
-        let tar = tar_of(&memo, tree);
-        prop_assert_eq!(unpack(&memo, &mut &tar[..], &[], Budget::DEFAULT).unwrap(), tree);
-    }
-
-    /// Whatever the bytes, reading them ends, in a tree or an error.
-    #[test]
-    fn damaged_archives_end(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
-        let (_folder, memo) = memo();
-        let mut tar = tar_of(&memo, full_tree(&memo));
-        let at = at.index(tar.len());
-        tar[at] = byte;
-        tar.truncate(cut.index(2 * tar.len()).max(at + 1).min(tar.len()));
-        let _ = unpack(&memo, &mut &tar[..], &[], Budget::DEFAULT);
-    }
 }

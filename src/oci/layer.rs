@@ -21,11 +21,12 @@ use crate::oci::error::OciError;
 use crate::oci::image::{Compression, Format, LayerBlob};
 use crate::oci::members::{FileContent, Member, Members};
 use crate::oci::tar_header::{END, padding};
-use crate::store::memo::{Memo, Written};
+use crate::store::memo::{BlobWriter, Memo};
 use crate::store::object::Object;
 use crate::store::record::Record;
 
 /// The layer's blob, from the memo or packed now. Its media type is the specification's.
+/// Waits for work on rayon's threads, so it must not be called from one of them.
 pub fn pack(
     memo: &Memo,
     tree: TreeDigest,
@@ -91,13 +92,15 @@ fn pack_now(
         let (send_blocks, blocks) = sync_channel(4);
         let reader = scope.spawn(move || read_ahead(memo, tree, cancel, &send_pieces));
         let packer = scope.spawn(move || store(memo, &blocks, compression));
-        let tar = write_tar(memo, &pieces, TarBlocks::into(send_blocks), cancel);
+        let tar = write_tar(memo, &pieces, TarBlocks::new(send_blocks), cancel);
         drop(pieces);
         // The reader's error is the cause where it has one: the others then only saw an early end.
         // The packer's comes next: the tar writer then only saw a closed channel.
         reader.join().expect("bug: reading files ahead panicked")?;
-        let written = packer.join().expect("bug: compressing a layer panicked")?;
-        Ok::<_, OciError>((written, tar?))
+        let writer = packer.join().expect("bug: compressing a layer panicked")?;
+        let diff_id = tar?;
+        // Only a whole layer becomes a blob.
+        Ok::<_, OciError>((writer.finish()?, diff_id))
     })?;
     Ok(LayerBlob {
         media_type: compression.layer_kind().media_type(Format::Oci).to_owned(),
@@ -230,10 +233,11 @@ fn copy_large(
     Ok(copied)
 }
 
-fn store(memo: &Memo, blocks: &Receiver<Vec<u8>>, compression: Compression) -> Result<Written, OciError> {
+/// The blob, written but not finished.
+fn store(memo: &Memo, blocks: &Receiver<Vec<u8>>, compression: Compression) -> Result<BlobWriter, OciError> {
     let mut writer = memo.blob_writer()?;
     compress(blocks, compression, &mut writer).map_err(OciError::stream("storing a layer"))?;
-    Ok(writer.finish()?)
+    Ok(writer)
 }
 
 /// Cuts a stream into blocks of one size, and hashes it.
@@ -244,7 +248,7 @@ struct TarBlocks {
 }
 
 impl TarBlocks {
-    fn into(blocks: SyncSender<Vec<u8>>) -> TarBlocks {
+    fn new(blocks: SyncSender<Vec<u8>>) -> TarBlocks {
         TarBlocks { block: Vec::with_capacity(BLOCK), hash: Sha256::new(), blocks }
     }
 

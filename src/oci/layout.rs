@@ -22,10 +22,14 @@ impl LayoutSink {
     /// Looks, and writes nothing yet.
     pub fn open(folder: &Path, tag: Option<&str>) -> Result<LayoutSink, OciError> {
         if !is_free(folder)? {
-            LayoutReader::open(folder).map_err(|error| match error {
+            let layout = LayoutReader::open(folder).map_err(|error| match error {
                 OciError::NotALayout { .. } => OciError::NotOurs(folder.to_owned()),
                 error => error,
             })?;
+            // An interrupted first export left none; one that cannot be read is known before work is done.
+            if folder.join(INDEX).exists() {
+                layout.index()?;
+            }
         }
         Ok(LayoutSink { folder: folder.to_owned(), tag: tag.map(str::to_owned), prepared: false })
     }
@@ -117,6 +121,37 @@ mod tests {
         assert_eq!(fs::read_dir(&full).unwrap().count(), 2);
         assert!(LayoutSink::open(&folder.path().join("new"), None).is_ok());
         assert!(!folder.path().join("new").exists());
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MARKER), MARKER_CONTENT).unwrap();
+        assert!(LayoutSink::open(folder.path(), None).is_ok());
+        fs::write(folder.path().join(INDEX), "{").unwrap();
+        assert!(matches!(LayoutSink::open(folder.path(), None), Err(OciError::Malformed { .. })));
+    }
+
+    #[test]
+    fn exports_at_the_same_time_each_leave_their_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for tag in 0..8 {
+                let folder = folder.path();
+                scope.spawn(move || {
+                    let mut sink = LayoutSink::open(folder, Some(&tag.to_string())).unwrap();
+                    let descriptor = Descriptor::of("x", b"the same for all");
+                    sink.blob(&descriptor, &mut &b"the same for all"[..]).unwrap();
+                    sink.finish(Listed { descriptor, platform: None, annotations: Default::default() })
+                        .unwrap();
+                });
+            }
+        });
+        let listed = LayoutReader::open(folder.path()).unwrap().index().unwrap();
+        let mut tags: Vec<_> = listed.iter().filter_map(Listed::reference).collect();
+        tags.sort_unstable();
+        assert_eq!(tags, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

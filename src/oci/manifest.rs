@@ -108,20 +108,21 @@ pub fn new_index(entry: &Listed) -> Vec<u8> {
     canonical_json(&index)
 }
 
-/// The index with `entry` in place of what had its reference, or its digest where neither has one.
+/// The index with `entry` in place of what had its reference; without one, in place of what had none
+/// either and was for the same platform, so that building twice into one layout leaves one image.
 /// Whatever else the index says stays as it was.
 pub fn updated_index(bytes: &[u8], entry: &Listed) -> Result<Vec<u8>, OciError> {
     let mut index: spec::ImageIndex = serde_json::from_slice(bytes).map_err(malformed("index.json"))?;
-    let mut manifests = index.manifests().clone();
-    let reference = |listed: &spec::Descriptor| {
-        listed.annotations().as_ref().and_then(|annotations| annotations.get(REFERENCE).cloned())
-    };
-    let new = entry.to_spec();
-    manifests.retain(|old| {
-        let same_reference = reference(old) == reference(&new);
-        !(same_reference && (reference(old).is_some() || old.digest() == new.digest()))
-    });
-    manifests.push(new);
+    let mut manifests = Vec::new();
+    for old in index.manifests() {
+        let listed = Listed::from_spec(old)?;
+        let same_name = listed.reference() == entry.reference();
+        let replaced = same_name && (entry.reference().is_some() || listed.platform == entry.platform);
+        if !replaced {
+            manifests.push(old.clone());
+        }
+    }
+    manifests.push(entry.to_spec());
     index.set_manifests(manifests);
     Ok(canonical_json(&index))
 }
@@ -178,9 +179,12 @@ mod tests {
         let index = new_index(&listed(b"one", Some("a")));
         let index = updated_index(&index, &listed(b"two", Some("b"))).unwrap();
         let index = updated_index(&index, &listed(b"three", Some("a"))).unwrap();
+        let elsewhere = Listed { platform: None, ..listed(b"elsewhere", None) };
+        let index = updated_index(&index, &elsewhere).unwrap();
         let index = updated_index(&index, &listed(b"four", None)).unwrap();
-        let index = updated_index(&index, &listed(b"four", None)).unwrap();
-        let expected = [listed(b"two", Some("b")), listed(b"three", Some("a")), listed(b"four", None)];
+        let index = updated_index(&index, &listed(b"five", None)).unwrap();
+        let (two, three) = (listed(b"two", Some("b")), listed(b"three", Some("a")));
+        let expected = [two, three, elsewhere, listed(b"five", None)];
         assert_eq!(read_index(&index).unwrap(), expected);
     }
 

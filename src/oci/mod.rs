@@ -24,6 +24,8 @@ mod fixture;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod readers;

@@ -78,7 +78,13 @@ fn find_manifest(
     wanted: Option<OciDigest>,
     platform: &Platform,
 ) -> Result<Descriptor, OciError> {
-    let mut candidates = by_reference(layout.index()?, reference)?;
+    let mut candidates = match (by_reference(layout.index()?, reference), wanted) {
+        // Among several images a digest says which; of a single one it may name a manifest further down.
+        (Err(OciError::SeveralImages(_)), Some(digest)) => {
+            by_reference(layout.index()?, Some(&digest.to_string()))?
+        }
+        (candidates, _) => candidates?,
+    };
     let mut seen = Vec::new();
     for _ in 0..NESTED_MOST {
         let found = match candidates.len() {
@@ -115,7 +121,7 @@ fn find(
 ) -> Result<Descriptor, OciError> {
     let wanted =
         digest.map(|text| text.parse().map_err(|_| OciError::BadDigest(text.to_owned()))).transpose()?;
-    find_manifest(layout, reference.or(digest), wanted, platform)
+    find_manifest(layout, reference, wanted, platform)
 }
 
 fn check_platform(found: &Platform, wanted: &Platform) -> Result<(), OciError> {

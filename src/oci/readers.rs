@@ -8,7 +8,7 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{directory, file, full_tree, image, memo, whiteout};
+use crate::oci::fixture::{directory, file, full_tree, image, memo, tar_of, whiteout};
 use crate::oci::image::Compression;
 use crate::oci::layout::LayoutSink;
 use crate::oci::pull::pull;
@@ -105,11 +105,8 @@ fn umoci_unpacks() {
 #[test]
 fn tar_lists_a_layer() {
     let (_store, memo) = memo();
-    let layer =
-        crate::oci::layer::pack(&memo, full_tree(&memo), Compression::None, &Cancel::default()).unwrap();
-    let bytes = memo.read(crate::store::object::Object::Blob(layer.blob)).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), bytes).unwrap();
+    fs::write(file.path(), tar_of(&memo, full_tree(&memo))).unwrap();
     let arguments = ["--utc", "--numeric-owner", "--full-time", "-tvf", &file.path().display().to_string()];
     let Some(listing) = run("tar", &arguments) else { return };
     insta::assert_snapshot!(listing);

@@ -15,7 +15,7 @@ use crate::oci::tar_header::{BLOCK, padding};
 pub struct Budget {
     /// Bytes of the unpacked tar.
     pub bytes: u64,
-    /// Entries.
+    /// Entries, and folders that they imply.
     pub entries: u64,
     /// Bytes of names and xattrs, all together: they stay in memory until the layer is read.
     pub names: u64,
@@ -178,11 +178,10 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip_content(&mut self) -> Result<(), OciError> {
-        let mut rest = [0; 16 << 10];
-        self.content += std::mem::take(&mut self.padding);
-        while self.content > 0 {
-            self.read(&mut rest).map_err(OciError::stream("reading a layer"))?;
-        }
+        let rest = self.content.saturating_add(std::mem::take(&mut self.padding));
+        self.content = rest;
+        io::copy(&mut self.by_ref().take(rest), &mut io::sink())
+            .map_err(OciError::stream("reading a layer"))?;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ pub fn unpack(
     budget: Budget,
 ) -> Result<TreeDigest, OciError> {
     let mut reader = TarReader::new(tar, budget);
-    let mut change = Change::on(memo, lower);
+    let mut change = Change::on(memo, lower, budget.entries);
     while let Some(entry) = reader.next_entry()? {
         add(memo, &mut change, entry, &mut reader)?;
     }
@@ -64,7 +64,7 @@ fn add(
         Kind::Directory => return change.directory(&path, metadata),
         Kind::HardLink => return change.hard_link(&path, &parse(&entry.link)?),
         Kind::File => read_file(memo, content, entry.size)?,
-        Kind::Symlink => Content::Symlink { target: entry.link },
+        Kind::Symlink => symlink(&entry.path, entry.link)?,
         Kind::Fifo => Content::Fifo,
         Kind::Device { block, major, minor } => Content::Device { block, major, minor },
     };
@@ -86,6 +86,14 @@ fn read_file(memo: &Memo, content: &mut TarReader<&mut dyn Read>, size: u64) -> 
         writer.finish()?.blob
     };
     Ok(Content::File { blob, size, link: None })
+}
+
+/// Linux takes 4095 bytes (PATH_MAX, with the NUL).
+fn symlink(path: &[u8], target: Vec<u8>) -> Result<Content, OciError> {
+    if target.is_empty() || target.len() > 4095 || target.contains(&0) {
+        return Err(OciError::entry(path, "its target is empty, too long, or has a NUL byte"));
+    }
+    Ok(Content::Symlink { target })
 }
 
 /// The last name, without slashes after it, and what stands before it.
