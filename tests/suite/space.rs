@@ -10,34 +10,34 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_memobuild");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_memobuild");
 
-pub struct Space {
+pub(crate) struct Space {
     folder: TempDir,
     user: User,
 }
 
 /// Who runs the binary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum User {
+pub(crate) enum User {
     /// Whoever runs the tests.
     Current,
     /// Root drops to this id for it.
     Id(u32),
 }
 
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Space {
-    pub fn new() -> Space {
+    pub(crate) fn new() -> Space {
         Space::of(User::Current)
     }
 
-    pub fn of(user: User) -> Space {
+    pub(crate) fn of(user: User) -> Space {
         let folder = tempfile::Builder::new().prefix("memobuild-test-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let space = Space { folder, user };
@@ -50,13 +50,13 @@ impl Space {
     }
 
     /// A space with a copy of one of the project's examples.
-    pub fn example(name: &str) -> Space {
+    pub(crate) fn example(name: &str) -> Space {
         let space = Space::new();
         space.copy_example(name);
         space
     }
 
-    pub fn copy_example(&self, name: &str) {
+    pub(crate) fn copy_example(&self, name: &str) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
         for entry in fs::read_dir(source).unwrap() {
             let entry = entry.unwrap();
@@ -72,20 +72,20 @@ impl Space {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.folder.path().join("workspace")
     }
 
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
 
     /// Writes a file of the workspace.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.workspace().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -100,7 +100,7 @@ impl Space {
     }
 
     /// The command as the space's user would give it, in the space's folder.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match self.user {
             User::Current => Command::new(BINARY),
             User::Id(id) => {
@@ -120,30 +120,30 @@ impl Space {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         run(&mut self.command(arguments))
     }
 
     /// Runs and expects success.
-    pub fn ok(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Ran {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(0), "memobuild {arguments:?}\n{}{}", ran.stdout, ran.stderr);
         ran
     }
 
     /// Builds and gives the outcome of each node.
-    pub fn build(&self, arguments: &[&str]) -> BTreeMap<String, String> {
+    pub(crate) fn build(&self, arguments: &[&str]) -> BTreeMap<String, String> {
         let mut all = vec!["build", "--report", "report.json"];
         all.extend(arguments);
         self.ok(&all);
         self.outcomes()
     }
 
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         serde_json::from_slice(&fs::read(self.path().join("report.json")).unwrap()).unwrap()
     }
 
-    pub fn outcomes(&self) -> BTreeMap<String, String> {
+    pub(crate) fn outcomes(&self) -> BTreeMap<String, String> {
         let report = self.report();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let nodes = report["nodes"].as_array().unwrap();
@@ -151,12 +151,12 @@ impl Space {
     }
 
     /// Names of the nodes with that outcome in the last report.
-    pub fn with_outcome(&self, outcome: &str) -> Vec<String> {
+    pub(crate) fn with_outcome(&self, outcome: &str) -> Vec<String> {
         self.outcomes().into_iter().filter(|(_, found)| found == outcome).map(|(name, _)| name).collect()
     }
 }
 
-pub fn run(command: &mut Command) -> Ran {
+pub(crate) fn run(command: &mut Command) -> Ran {
     let output = command.output().unwrap();
     Ran {
         code: output.status.code(),
@@ -166,7 +166,7 @@ pub fn run(command: &mut Command) -> Ran {
 }
 
 /// Output of a program that must succeed.
-pub fn tool(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
+pub(crate) fn tool(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let ran = run(command.args(arguments));
     assert_eq!(ran.code, Some(0), "{command:?}\n{}{}", ran.stdout, ran.stderr);
@@ -174,7 +174,7 @@ pub fn tool(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
 }
 
 /// Whether the programs are there; tells on stderr what is skipped for want of them.
-pub fn have(test: &str, programs: &[&str]) -> bool {
+pub(crate) fn have(test: &str, programs: &[&str]) -> bool {
     let there = |program: &&str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -187,7 +187,7 @@ pub fn have(test: &str, programs: &[&str]) -> bool {
 }
 
 /// Whether commands can run in a sandbox here; tells on stderr what is skipped where not.
-pub fn can_run(test: &str) -> bool {
+pub(crate) fn can_run(test: &str) -> bool {
     let ran = Space::new().run(&["doctor", "--format", "json"]);
     let doctor: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
     let can = doctor["rung"].is_string();
@@ -199,7 +199,7 @@ pub fn can_run(test: &str) -> bool {
 
 /// A root filesystem with busybox's commands as the node `root`, for workspaces that have no base image.
 /// `false`, aloud, where busybox is not installed.
-pub fn busybox_root(space: &Space, test: &str) -> bool {
+pub(crate) fn busybox_root(space: &Space, test: &str) -> bool {
     if !have(test, &["busybox"]) || !can_run(test) {
         return false;
     }
@@ -212,7 +212,7 @@ pub fn busybox_root(space: &Space, test: &str) -> bool {
 }
 
 /// Declares `root`, on what `busybox_root` put into the workspace.
-pub const BUSYBOX_ROOT: &str = r#"memobuild 1
+pub(crate) const BUSYBOX_ROOT: &str = r#"memobuild 1
 
 tree root {
     from scratch
@@ -230,7 +230,7 @@ tree root {
 }
 "#;
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| {
         use std::os::unix::fs::MetadataExt as _;
         metadata.uid() == 0
@@ -238,7 +238,7 @@ pub fn is_root() -> bool {
 }
 
 /// An ordinary user for a test that root drops to; `None`, aloud, where the tests run as one already.
-pub fn ordinary_user(test: &str) -> Option<User> {
+pub(crate) fn ordinary_user(test: &str) -> Option<User> {
     if is_root() && have(test, &["setpriv"]) {
         return Some(User::Id(54321));
     }
