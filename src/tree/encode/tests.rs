@@ -1,3 +1,5 @@
+//! The form does not change unnoticed, and nothing but the form is read.
+
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
