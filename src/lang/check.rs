@@ -191,7 +191,13 @@ impl<'a> Scope<'a> {
 
     fn unknown(&self, name: &str, reference: &Reference) -> Mistake {
         let names: Vec<&str> = self.known.keys().copied().collect();
-        let help = match suggest::nearest(name, names.iter().copied()) {
+        let built_in: &[&str] = match reference.wants {
+            Wants::RootOrHost => &["scratch", "host"],
+            Wants::Root => &["scratch"],
+            Wants::Tree | Wants::Any => &[],
+        };
+        let help = match suggest::nearest(name, names.iter().chain(built_in).copied()) {
+            Some(near) if !self.known.contains_key(near) => format!("did you mean `{near}`?"),
             Some(near) => {
                 let item = self.known[near].item;
                 let (line, _) = line_and_column(self.text, item.word.start);

@@ -54,8 +54,10 @@ impl Reader<'_> {
             if taken == 0 && argument.count != Count::Maybe && std::mem::take(&mut complete) {
                 self.missing_argument(node, item, argument.name, argument.slot);
             }
+            let slot =
+                if argument.slot == Slot::Script && expands(node) { Slot::Expanded } else { argument.slot };
             for entry in &rest[..taken] {
-                item.arguments.extend(self.given(item.line, argument.slot, entry));
+                item.arguments.extend(self.given(item.line, slot, entry));
             }
             rest = &rest[taken..];
         }
@@ -314,4 +316,9 @@ fn value_span(entry: &KdlEntry) -> Span {
         (Some(_), Some(format)) => span.end.saturating_sub(format.value_repr.len()).max(span.start)..span.end,
         _ => span,
     }
+}
+
+/// Whether a line asks for values in its text.
+fn expands(node: &KdlNode) -> bool {
+    node.get("expand").is_some_and(|value| value.as_bool() == Some(true))
 }

@@ -75,11 +75,11 @@ fn property(property: &Property) -> String {
         Slot::Mode => "0o755".to_owned(),
         Slot::Duration => "DURATION".to_owned(),
         Slot::Time => "TIME".to_owned(),
-        Slot::Path | Slot::Folder => "PATH".to_owned(),
+        Slot::Path | Slot::Part | Slot::Folder => "PATH".to_owned(),
         Slot::Reference(Wants::Root | Wants::RootOrHost | Wants::Tree | Wants::Any) => "REF".to_owned(),
         Slot::Name => "NAME".to_owned(),
         Slot::Plain => "VALUE".to_owned(),
-        Slot::Text | Slot::Script | Slot::Glob => "TEXT".to_owned(),
+        Slot::Text | Slot::Script | Slot::Expanded | Slot::Glob => "TEXT".to_owned(),
     };
     let text = format!("{}={value}", property.name);
     if property.required { text } else { format!("[{text}]") }

@@ -62,9 +62,13 @@ pub enum Slot {
     Text,
     /// Never substituted.
     Script,
+    /// What a script slot becomes where its line says `expand=#true`.
+    Expanded,
     Glob,
     /// An absolute path in a container. `/` at its end is kept where it means something.
     Path,
+    /// A place in a tree, with or without `/` before it.
+    Part,
     /// A folder below the workspace.
     Folder,
     Int {
@@ -195,8 +199,10 @@ impl Slot {
             Slot::Reference(wants) => wants.takes().to_owned(),
             Slot::Text => "a text".to_owned(),
             Slot::Script => "a script".to_owned(),
+            Slot::Expanded => "a text".to_owned(),
             Slot::Glob => "a glob".to_owned(),
             Slot::Path => "an absolute path".to_owned(),
+            Slot::Part => "a path".to_owned(),
             Slot::Folder => "a folder of the workspace".to_owned(),
             Slot::Int { min: i64::MIN, max: i64::MAX } => "an integer".to_owned(),
             Slot::Int { min, max: i64::MAX } => format!("an integer from {min}"),
@@ -220,9 +226,10 @@ impl Slot {
             Slot::Reference(Wants::Root | Wants::RootOrHost) => "base",
             Slot::Reference(Wants::Tree) => "build.dist",
             Slot::Reference(Wants::Any) => "app",
-            Slot::Text | Slot::Script => "\"text\"",
+            Slot::Text | Slot::Script | Slot::Expanded => "\"text\"",
             Slot::Glob => "\"src/**\"",
             Slot::Path => "\"/app\"",
+            Slot::Part => "\"dist\"",
             Slot::Folder => "\"src\"",
             Slot::Int { .. } => "8080",
             Slot::Bool => "#true",

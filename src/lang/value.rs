@@ -37,6 +37,9 @@ pub fn read_value(written: &Written<'_>, values: &Values, findings: &mut Finding
         },
     };
     match read {
+        Ok(Datum::Text(text)) if matches!(written.slot, Slot::Script | Slot::Expanded) => {
+            Some(Datum::Text(if written.has_several_lines() { text + "\n" } else { text }))
+        }
         Ok(datum) => Some(datum),
         Err(mistake) => {
             findings.add(*mistake);
@@ -46,6 +49,11 @@ pub fn read_value(written: &Written<'_>, values: &Values, findings: &mut Finding
 }
 
 impl Written<'_> {
+    /// KDL drops the last line end of such a text; files and scripts want it.
+    fn has_several_lines(&self) -> bool {
+        self.source.trim_start_matches('#').starts_with("\"\"\"")
+    }
+
     /// For messages: what takes the value.
     fn taker(&self) -> String {
         match self.key {
@@ -109,17 +117,28 @@ fn typed(written: &Written<'_>, slot: Slot, plain: Plain) -> Read<Datum> {
 }
 
 fn takes_text(slot: Slot) -> bool {
-    matches!(slot, Slot::Text | Slot::Script | Slot::Glob | Slot::Path | Slot::Folder | Slot::Word(_))
+    matches!(
+        slot,
+        Slot::Text
+            | Slot::Script
+            | Slot::Expanded
+            | Slot::Glob
+            | Slot::Path
+            | Slot::Part
+            | Slot::Folder
+            | Slot::Word(_)
+    )
 }
 
 /// Where a number that is put between quotes makes sense.
 fn takes_any_text(slot: Slot) -> bool {
-    matches!(slot, Slot::Text | Slot::Script | Slot::Glob)
+    matches!(slot, Slot::Text | Slot::Script | Slot::Expanded | Slot::Glob)
 }
 
 fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
     match slot {
         Slot::Path => path(written, text),
+        Slot::Part => part(written, text),
         Slot::Folder => folder(written, text),
         Slot::Word(words) => word(written, words, text),
         Slot::Glob => glob(written, text),
@@ -154,6 +173,16 @@ fn path(written: &Written<'_>, text: &str) -> Read<Datum> {
                 "write an absolute path without `..`: \"/{}\"",
                 shorten(text.trim_start_matches(['.', '/']))
             );
+            Err(at_value(written, Mistake::new(Code::PathForm, error.to_string(), help), "not a path here"))
+        }
+    }
+}
+
+fn part(written: &Written<'_>, text: &str) -> Read<Datum> {
+    match TreePath::parse(text) {
+        Ok(path) => Ok(Datum::Path { path, slash: false }),
+        Err(error) => {
+            let help = "write the way from the top of the tree, without `..`: \"dist\"";
             Err(at_value(written, Mistake::new(Code::PathForm, error.to_string(), help), "not a path here"))
         }
     }
@@ -278,8 +307,7 @@ fn script(written: &Written<'_>, values: &Values) -> Read<Datum> {
     if text.contains('\0') {
         return Err(bad_value(written, "a script may not hold a NUL character".into(), "remove it"));
     }
-    let several_lines = written.source.trim_start_matches('#').starts_with("\"\"\"");
-    Ok(Datum::Text(if several_lines { format!("{text}\n") } else { text.clone() }))
+    Ok(Datum::Text(text.clone()))
 }
 
 fn substituted_script(written: &Written<'_>, value: &str) -> Box<Mistake> {
@@ -291,7 +319,7 @@ fn substituted_script(written: &Written<'_>, value: &str) -> Box<Mistake> {
             "env {variable}=\"{value}\"\nsh #\"… \"${variable}\" …\"#\nThis keeps odd characters in a value from becoming commands."
         ),
         word => format!(
-            "the text of `{word}` stays as it is written; make it in a `run`, from an environment variable"
+            "the text of `{word}` stays as it is written; `expand=#true` puts values in, where the line has it"
         ),
     };
     let mistake = Mistake::new(Code::ScriptSubstitution, "values are not put into scripts", help);

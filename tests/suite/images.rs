@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::space::{BUSYBOX_ROOT, Space, User, busybox_root, can_run, have, ordinary_user, run, tool};
+use crate::space::{BUSYBOX_ROOT, Space, User, busybox_root, have, ordinary_user, run, tool};
 
 const PROGRAM: &str = r##"
 files data { include "data/**"; }
@@ -139,19 +139,6 @@ fn the_image_is_the_same_whoever_builds_it() {
         digests.insert(manifest_digest(&space.path().join("image")));
     }
     assert_eq!(digests.len(), 1, "{digests:?}");
-}
-
-#[test]
-fn the_example_of_the_readme_builds_and_greets() {
-    let test = "the_example_of_the_readme_builds_and_greets";
-    if !have(test, &["cc"]) || !can_run(test) {
-        return;
-    }
-    let space = Space::example("hello");
-    let outcomes = space.build(&["-o", "oci-archive:hello.tar"]);
-    assert_eq!(outcomes["greets"], "executed");
-    assert!(space.path().join("hello.tar").is_file());
-    assert!(space.build(&["-o", "oci-archive:hello.tar"]).values().all(|outcome| outcome == "recalled"));
 }
 
 /// A file of a base that is appended to keeps its mode, and no file is a link of another one.

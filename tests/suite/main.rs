@@ -3,6 +3,7 @@
 mod space;
 mod tidy;
 mod commands;
+mod examples;
 mod reuse;
 mod images;
 mod input;

@@ -74,7 +74,8 @@ fn only_one_floor_does_it() {
     let sources = sources();
     let tests = test_modules(&sources);
     for (path, text) in &sources {
-        let is_test = tests.iter().any(|module| path.starts_with(module) || path.with_extension("") == *module);
+        let is_test =
+            tests.iter().any(|module| path.starts_with(module) || path.with_extension("") == *module);
         if !path.starts_with("src") || path == Path::new("src/main.rs") || is_test {
             continue;
         }

@@ -18,7 +18,7 @@ pub const COPY: Line = Line {
     arguments: &[one("REF", Slot::Reference(Wants::Tree))],
     properties: &[
         must("to", Slot::Path, "Where the files land."),
-        may("path", Slot::Path, "The part of REF that is taken; a root filesystem needs one."),
+        may("path", Slot::Part, "The part of REF that is taken; a root filesystem needs one."),
         may("owner", Slot::Text, "`user`, `user:group` or numbers; names are looked up in `from`."),
         may("mode", Slot::Mode, "The mode of every file and folder, such as 0o755."),
     ],
@@ -41,10 +41,13 @@ pub const MERGE: Line = Line {
 
 pub const FILE: Line = Line {
     word: "file",
-    doc: "A file with this text, which is never substituted.",
+    doc: "A file with this text, which is substituted only where the line says `expand=#true`.",
     example: "file \"/etc/motd\" \"welcome\" mode=0o644",
     arguments: &[one("PATH", Slot::Path), one("TEXT", Slot::Script)],
-    properties: &[may("mode", Slot::Mode, "Default 0o644.")],
+    properties: &[
+        may("mode", Slot::Mode, "Default 0o644."),
+        may("expand", Slot::Bool, "Put values in the place of `${…}`."),
+    ],
     ..Line::EMPTY
 };
 

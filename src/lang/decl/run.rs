@@ -48,7 +48,7 @@ const MOUNT: Line = Line {
     arguments: &[one("REF", Slot::Reference(Wants::Tree))],
     properties: &[
         must("at", Slot::Path, "Where they are seen."),
-        may("path", Slot::Path, "The part of REF that is mounted; a root filesystem needs one."),
+        may("path", Slot::Part, "The part of REF that is mounted; a root filesystem needs one."),
         may(
             "access",
             Slot::Word(&["cow", "ro"]),

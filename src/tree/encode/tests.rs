@@ -1,3 +1,5 @@
+//! Golden encodings, and the laws of encoding and decoding.
+
 //! The form does not change unnoticed, and nothing but the form is read.
 
 use proptest::collection::{btree_map, vec};

@@ -1,3 +1,5 @@
+//! Trees on a real filesystem.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
