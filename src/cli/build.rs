@@ -192,12 +192,12 @@ mod tests {
             recalled: 2,
             cutoff: 1,
             failed: 1,
-            saved_seconds: 3.14,
+            saved_seconds: 2.51,
             ..Totals::default()
         };
         assert_eq!(
             last_line(&totals, 0.5),
-            "5 nodes: 1 executed, 3 recalled, 1 failed; 3.1 s saved, 0.50 s spent"
+            "5 nodes: 1 executed, 3 recalled, 1 failed; 2.5 s saved, 0.50 s spent"
         );
     }
 }

@@ -120,8 +120,8 @@ impl Output {
             ));
         }
         match self.transport {
-            Transport::Layout => Ok(drop(LayoutSink::open(&self.path, None)?)),
-            Transport::Archive => Ok(drop(ArchiveSink::open(&self.path, None)?)),
+            Transport::Layout => Ok(LayoutSink::open(&self.path, None).map(drop)?),
+            Transport::Archive => Ok(ArchiveSink::open(&self.path, None).map(drop)?),
             Transport::Files => {
                 let is_ours =
                     history.exported.get(&self.path).is_some_and(|old| identity(&self.path) == Some(*old));

@@ -171,8 +171,8 @@ impl<'a> Attempt<'a> {
         receiver: &Receiver<Message>,
     ) -> Result<(), ExecError> {
         loop {
-            while let Some(node) = self.schedule.next() {
-                self.take(node)?;
+            while let Some(node) = self.schedule.take() {
+                self.settle_or_queue(node)?;
             }
             while self.running < self.order.jobs.max(1) && !self.cancel.is_raised() {
                 let Some(missed) = self.queue.pop_front() else { break };
@@ -194,7 +194,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sources and recalls settle at once; the rest queues to execute.
-    fn take(&mut self, node: NodeId) -> Result<(), ExecError> {
+    fn settle_or_queue(&mut self, node: NodeId) -> Result<(), ExecError> {
         let began = Instant::now();
         match prepare(self.order.graph, node, &self.values, self.memo, self.executor, self.trust, self.cancel)
         {

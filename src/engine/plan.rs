@@ -43,7 +43,7 @@ pub fn plan(
     let mut schedule = Schedule::new(graph, needed);
     let mut values = Values::new(graph);
     let mut planned: Vec<Option<Planned>> = vec![None; graph.nodes.len()];
-    while let Some(id) = schedule.next() {
+    while let Some(id) = schedule.take() {
         let node = graph.node(id);
         let row = |forecast, key: String, why| Planned {
             name: node.name.clone(),

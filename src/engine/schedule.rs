@@ -13,7 +13,7 @@ pub enum State {
     Waiting,
     /// All inputs are done; nobody has taken it yet.
     Ready,
-    /// Taken by `next`, not settled yet.
+    /// Taken, not settled yet.
     Running,
     /// Its values are known.
     Done,
@@ -71,14 +71,14 @@ impl Schedule {
     }
 
     /// Takes the next ready node.
-    pub fn next(&mut self) -> Option<NodeId> {
+    pub fn take(&mut self) -> Option<NodeId> {
         let id = self.ready.pop_first()?;
         self.states[id.0] = State::Running;
         self.running += 1;
         Some(id)
     }
 
-    /// Ends a node that `next` gave.
+    /// Ends a node that was taken.
     pub fn settle(&mut self, id: NodeId, verdict: Verdict) {
         assert_eq!(self.states[id.0], State::Running, "bug: settled a node that was not running");
         self.running -= 1;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn all(schedule: &mut Schedule) -> Vec<usize> {
-        std::iter::from_fn(|| schedule.next()).map(|id| id.0).collect()
+        std::iter::from_fn(|| schedule.take()).map(|id| id.0).collect()
     }
 
     fn needed(count: usize) -> Vec<NodeId> {
@@ -209,10 +209,10 @@ mod tests {
     fn a_stop_skips_what_nobody_took() {
         let graph = graph(&[&[], &[], &[1]]);
         let mut schedule = Schedule::new(&graph, &needed(3));
-        assert_eq!(schedule.next(), Some(NodeId(0)));
+        assert_eq!(schedule.take(), Some(NodeId(0)));
         schedule.settle(NodeId(0), Verdict::Failed);
         schedule.stop(NodeId(0));
-        assert_eq!(schedule.next(), None);
+        assert_eq!(schedule.take(), None);
         assert_eq!(schedule.state(NodeId(1)), State::Skipped(NodeId(0)));
         assert_eq!(schedule.state(NodeId(2)), State::Skipped(NodeId(0)));
     }

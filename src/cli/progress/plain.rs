@@ -50,7 +50,7 @@ impl Watcher for Plain<'_> {
                 }
             }
             Event::Again { reason } => {
-                print::note(&format!("memobuild: {reason}; building again without it"))
+                print::note(&format!("memobuild: {reason}; building again without it"));
             }
         }
     }
