@@ -6,8 +6,7 @@ use crate::graph::op::{Owner, Place};
 use crate::lang::code::Code;
 use crate::lang::decl::Edges;
 use crate::lang::item::{Given, Item};
-use crate::lang::mistake::{Findings, Mistake};
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Findings, Mistake, shorten};
 use crate::lang::table::{EXCLUDE, INCLUDE, Line, Slot, Wants, may, must, one, some};
 
 pub const COPY: Line = Line {
