@@ -9,9 +9,8 @@ use crate::lang::code::Code;
 use crate::lang::decl::{self, DECLARATIONS, Declaration, param};
 use crate::lang::interpolate::Values;
 use crate::lang::item::Item;
-use crate::lang::mistake::{Findings, Mistake};
+use crate::lang::mistake::{Findings, Mistake, shorten};
 use crate::lang::read::{Reader, word_span};
-use crate::lang::slip::shorten;
 use crate::lang::table::{KINDS, MEMOBUILD, VERSION};
 use crate::oci::image::Platform;
 

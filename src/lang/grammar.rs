@@ -14,10 +14,12 @@ pub struct Misplaced {
 #[derive(Debug, Default)]
 pub struct Grammar {
     place: Place,
-    /// Where each open block's line goes on when it is closed.
-    after_blocks: Vec<Place>,
+    /// Where each open block's line goes on when it is closed, and whether that line is left out.
+    after_blocks: Vec<(Place, bool)>,
     /// After `/-`: what follows is left out, and something must follow.
     commented_out: bool,
+    /// The whole line is left out.
+    line_left_out: bool,
     /// After `\`: the next end of line is none.
     continued: bool,
 }
@@ -41,11 +43,16 @@ enum Place {
     Block,
 }
 
-const ORDER: &str = "a line is: a word, values, key=value pairs, and last perhaps one block { … }";
+pub const ORDER: &str = "a line is: a word, values, key=value pairs, and last perhaps one block { … }";
 
 impl Grammar {
     pub fn is_continued(&self) -> bool {
         self.continued
+    }
+
+    /// Whether the token that was taken last is the first word of a line.
+    pub fn is_first_word(&self) -> bool {
+        self.place == Place::Word
     }
 
     /// Goes on behind the token also when that is misplaced.
@@ -59,10 +66,19 @@ impl Grammar {
             }
             Kind::Newline if std::mem::take(&mut self.continued) || self.commented_out => Ok(()),
             Kind::Newline => self.end(),
+            Kind::Semicolon if self.line_left_out => {
+                self.place = Place::Start;
+                self.line_left_out = false;
+                allowed(false, "a line that `/-` leaves out ends with its line", "ends it here")
+            }
+            Kind::Semicolon if before == Place::Start && !self.commented_out => {
+                allowed(false, "a semicolon ends a line, and none has begun", "nothing stands before it")
+            }
             Kind::Semicolon | Kind::Close => {
                 let closed = self.end();
                 if kind == Kind::Close {
-                    self.place = self.after_blocks.pop().unwrap_or(Place::Block);
+                    (self.place, self.line_left_out) =
+                        self.after_blocks.pop().unwrap_or((Place::Block, false));
                 }
                 closed
             }
@@ -80,13 +96,16 @@ impl Grammar {
         }
     }
 
-    fn end(&mut self) -> Result<(), Misplaced> {
+    /// At the end of a line, a block or the file.
+    pub fn end(&mut self) -> Result<(), Misplaced> {
         self.place = Place::Start;
+        self.line_left_out = false;
         let dangling = std::mem::take(&mut self.commented_out);
         allowed(!dangling, "`/-` leaves out what follows, and nothing does", "ends here")
     }
 
     fn slashdash(&mut self) -> Result<(), Misplaced> {
+        self.line_left_out |= self.place == Place::Start;
         let twice = std::mem::replace(&mut self.commented_out, true);
         allowed(
             !twice && self.place != Place::Value,
@@ -113,11 +132,8 @@ impl Grammar {
     fn open(&mut self) -> Result<(), Misplaced> {
         let before = std::mem::replace(&mut self.place, Place::Start);
         let left_out = std::mem::take(&mut self.commented_out);
-        self.after_blocks.push(if left_out && before != Place::Block {
-            Place::LeftOut
-        } else {
-            Place::Block
-        });
+        let after = if left_out && before != Place::Block { Place::LeftOut } else { Place::Block };
+        self.after_blocks.push((after, std::mem::take(&mut self.line_left_out)));
         match before {
             Place::Start => allowed(false, "a block follows a word", "nothing stands before it"),
             Place::Block => allowed(left_out, "a line has one block only", "a second one"),
@@ -156,6 +172,8 @@ mod tests {
         check("a b=/-1", Some("/-"));
         check("a b=1=2", Some("="));
         check("a /-;", Some(";"));
+        check("a;;", Some(";"));
+        check("/- a;", Some(";"));
         check("a { /- }", Some("}"));
         check("/- /- a", Some("/-"));
     }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::suggest;
 use crate::lang::code::Code;
-use crate::lang::mistake::Mistake;
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Mistake, shorten};
 use crate::oci::image::Platform;
 
 /// A plain value.

@@ -9,6 +9,7 @@ pub mod source;
 pub mod token;
 pub mod grammar;
 pub mod number;
+pub mod escape;
 pub mod slip;
 pub mod parse;
 pub mod time;

@@ -8,8 +8,7 @@ use crate::base::suggest::{self, ticked};
 use crate::lang::code::Code;
 use crate::lang::interpolate::Values;
 use crate::lang::item::{Datum, Given, Item, Pair};
-use crate::lang::mistake::{Findings, Mistake, Span};
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::table::{Count, Line, Often, Slot};
 use crate::lang::value::{Written, read_value};
 

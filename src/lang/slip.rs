@@ -2,8 +2,9 @@
 //! none, the kdl crate reads the text. It also keeps from that crate what would overflow its stack.
 
 use crate::lang::code::Code;
-use crate::lang::grammar::Grammar;
-use crate::lang::mistake::{Findings, Mistake, Span};
+use crate::lang::escape;
+use crate::lang::grammar::{self, Grammar};
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::number::{self, Number};
 use crate::lang::token::{Kind, Token, Tokens, is_newline, is_space};
 
@@ -27,6 +28,7 @@ pub fn look(text: &str, findings: &mut Findings) -> usize {
         words: 0,
         key: None,
         last: None,
+        operand: None,
     };
     let mut tokens = Tokens::new(text);
     while let Some(token) = tokens.next() {
@@ -60,6 +62,8 @@ struct Look<'a> {
     /// A key and its `=` that wait for a value.
     key: Option<Span>,
     last: Option<Token>,
+    /// The last bare word or text.
+    operand: Option<Token>,
 }
 
 impl Look<'_> {
@@ -86,9 +90,13 @@ impl Look<'_> {
             Kind::Close => self.close(&span),
             Kind::Stray => self.needs_quotes(span.start),
             Kind::Forbidden => self.forbidden(&span),
-            Kind::Space | Kind::Continuation | Kind::Newline => Next::Go,
-            Kind::Slashdash | Kind::Equals | Kind::Semicolon => Next::Go,
+            Kind::Slashdash if self.touches_text() => self.needs_space(&span),
+            Kind::Slashdash | Kind::Space | Kind::Continuation | Kind::Newline => Next::Go,
+            Kind::Equals | Kind::Semicolon => Next::Go,
         };
+        if matches!(token.kind, Kind::Word | Kind::Text { .. }) {
+            self.operand = Some(token.clone());
+        }
         self.last = Some(token);
         next
     }
@@ -114,7 +122,11 @@ impl Look<'_> {
     }
 
     fn end(&mut self) {
-        self.property(&Token { kind: Kind::Newline, span: self.text.len()..self.text.len() });
+        let end = self.text.len()..self.text.len();
+        if let Err(misplaced) = self.grammar.end() {
+            self.add(Code::KdlSyntax, misplaced.message, end.clone(), misplaced.label, misplaced.help);
+        }
+        self.property(&Token { kind: Kind::Semicolon, span: end });
         if let Some(span) = self.open.pop() {
             self.add(
                 Code::KdlBraces,
@@ -130,10 +142,8 @@ impl Look<'_> {
     fn property(&mut self, token: &Token) {
         match token.kind {
             Kind::Equals => {
-                let start = match &self.last {
-                    Some(last) if matches!(last.kind, Kind::Word | Kind::Text { .. }) => last.span.start,
-                    _ => token.span.start,
-                };
+                self.key_is_text();
+                let start = self.operand.as_ref().map_or(token.span.start, |key| key.span.start);
                 self.key = Some(start..token.span.end);
             }
             Kind::Space | Kind::Continuation | Kind::Comment { .. } => {}
@@ -155,23 +165,53 @@ impl Look<'_> {
         }
     }
 
+    /// A number or a keyword can be neither the first word of a line nor a key.
+    fn key_is_text(&mut self) {
+        if let Some(Token { kind: Kind::Word, span }) = self.operand.clone() {
+            self.must_be_text(&span, "a key is a word or a text");
+        }
+    }
+
+    fn must_be_text(&mut self, span: &Span, message: &str) {
+        let word = &self.text[span.clone()];
+        let is_number = number::begins_like_one(word) && number::form(word) == Number::Valid;
+        if is_number || is_keyword(word) {
+            self.add(Code::KdlSyntax, message, span.clone(), "not a word", grammar::ORDER);
+        }
+    }
+
     fn word(&mut self, span: &Span) -> Next {
         if self.touches_text() {
             return self.needs_space(span);
         }
+        if self.grammar.is_first_word() {
+            self.must_be_text(span, "a line begins with a word");
+        }
         let after = &self.text[span.end..];
+        if &self.text[span.clone()] == "r" && after.starts_with(['"', '#']) {
+            return self.old_raw_text(span, after);
+        }
         if self.runs_on(span, after) {
             return self.needs_quotes(span.start);
         }
         let word = &self.text[span.clone()];
         match word {
             "true" | "false" | "null" | "inf" | "-inf" | "nan" => self.bare_keyword(span),
-            "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan" => {}
+            _ if is_keyword(word) => {}
             _ if word.starts_with('#') => self.unknown_keyword(span),
             _ if number::begins_like_one(word) => self.number(span),
             _ => {}
         }
         Next::Go
+    }
+
+    /// `r"…"`, as KDL 1 writes raw texts.
+    fn old_raw_text(&mut self, span: &Span, after: &str) -> Next {
+        let end = span.end + Tokens::new(after).next().map_or(0, |text| text.span.end);
+        let message = "KDL 2 writes raw texts without the `r`";
+        let help = "#\"…\"#, with as many # as the text needs";
+        self.add(Code::KdlString, message, span.clone(), "from KDL 1", help);
+        Next::Skip(end)
     }
 
     /// Whether a bare word goes on with a character that it may not hold.
@@ -279,19 +319,11 @@ impl Look<'_> {
 
     fn escapes(&mut self, span: &Span) {
         let text = &self.text[span.clone()];
-        let mut at = 0;
-        while let Some(found) = text[at..].find('\\') {
-            let start = at + found;
-            let sequence = &text[start..];
-            let length = 1 + sequence[1..].chars().next().map_or(0, char::len_utf8);
-            if !is_escape(sequence) {
-                let written = &sequence[..length];
-                let message = format!("`{written}` is no escape that KDL knows");
-                let help = "a backslash is itself in a raw text: #\"…\"#; or double it: \\\\";
-                let place = span.start + start..span.start + start + length;
-                self.add(Code::KdlEscape, message, place, "not known", help);
-            }
-            at = start + length;
+        for bad in escape::unknown(text) {
+            let message = format!("`{}` is no escape that KDL knows", &text[bad.clone()]);
+            let help = "a backslash is itself in a raw text: #\"…\"#; or double it: \\\\";
+            let place = span.start + bad.start..span.start + bad.end;
+            self.add(Code::KdlEscape, message, place, "not known", help);
         }
     }
 
@@ -355,32 +387,8 @@ impl Look<'_> {
     }
 }
 
-/// KDL 2, "Escaped Whitespace" and the table of escapes.
-fn is_escape(sequence: &str) -> bool {
-    let after = &sequence[1..];
-    match after.chars().next() {
-        Some('n' | 'r' | 't' | '\\' | '"' | 'b' | 'f' | 's') => true,
-        Some('u') => is_unicode_escape(&after[1..]),
-        Some(symbol) => is_space(symbol) || is_newline(symbol),
-        None => false,
-    }
-}
-
-fn is_unicode_escape(after: &str) -> bool {
-    let digits = after.strip_prefix('{').and_then(|after| after.split_once('}')).map(|(digits, _)| digits);
-    digits.is_some_and(|digits| {
-        digits.len() <= 6
-            && u32::from_str_radix(digits, 16).is_ok_and(|point| char::from_u32(point).is_some())
-    })
-}
-
-/// For messages: long noise is cut.
-pub fn shorten(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+fn is_keyword(word: &str) -> bool {
+    matches!(word, "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan")
 }
 
 #[cfg(test)]
@@ -432,6 +440,7 @@ mod tests {
         check("a\u{0}", &[(Code::KdlCharacter, "\u{0}")]);
         check("a { b; } c\n{}", &[(Code::KdlSyntax, "c"), (Code::KdlSyntax, "{")]);
         check("run = 1", &[(Code::KdlSyntax, "=")]);
+        check("a r\"x\\y\" r#\"z\"# b", &[(Code::KdlString, "r"), (Code::KdlString, "r")]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn line_length(text: &str) -> usize {
 /// `\`, then white space and perhaps a comment, up to the end of the line or of the file.
 fn is_continuation(after: &str) -> bool {
     let after = after.trim_start_matches(is_space);
-    after.is_empty() || after.starts_with(is_newline) || after.starts_with("//") || after.starts_with("/*")
+    after.is_empty() || after.starts_with(is_newline) || after.starts_with("//")
 }
 
 pub fn is_newline(symbol: char) -> bool {

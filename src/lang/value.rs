@@ -7,8 +7,7 @@ use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
 use crate::lang::interpolate::{Plain, Substituted, Values};
 use crate::lang::item::{Datum, Reference, Target};
-use crate::lang::mistake::{Findings, Mistake, Span};
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::table::{Line, Slot, Wants};
 use crate::lang::time;
 

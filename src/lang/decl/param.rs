@@ -7,8 +7,7 @@ use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
 use crate::lang::interpolate::{Plain, Values};
 use crate::lang::item::{Given, Item};
-use crate::lang::mistake::{Findings, Mistake, Span};
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::table::{DOC, Line, Often, Slot, may, one, some};
 
 pub const LINE: Line = Line {

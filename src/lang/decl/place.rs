@@ -6,9 +6,8 @@ use crate::graph::op::{Owner, Place};
 use crate::lang::code::Code;
 use crate::lang::decl::Edges;
 use crate::lang::item::{Given, Item};
-use crate::lang::mistake::{Findings, Mistake};
+use crate::lang::mistake::{Findings, Mistake, shorten};
 use crate::lang::names::last_name;
-use crate::lang::slip::shorten;
 use crate::lang::table::{EXCLUDE, INCLUDE, Line, Slot, Wants, may, must, one, some};
 
 pub const COPY: Line = Line {

@@ -5,8 +5,7 @@ use crate::graph::value::Type;
 use crate::lang::code::Code;
 use crate::lang::decl::{Declaration, Edges, Outputs};
 use crate::lang::item::{Given, Item};
-use crate::lang::mistake::{Findings, Mistake};
-use crate::lang::slip::shorten;
+use crate::lang::mistake::{Findings, Mistake, shorten};
 use crate::lang::table::{DOC, Line, Slot, may, one};
 
 pub const LINE: Line = Line {

@@ -196,8 +196,31 @@ pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
                 .at(network.word.clone(), "nothing follows"),
         );
     }
+    check_hostname_and_timeout(item, findings);
     check_mounts(item, findings);
     check_outputs(item, taken, findings);
+}
+
+/// What the kernel would refuse, or nothing could meet.
+fn check_hostname_and_timeout(item: &Item, findings: &mut Findings) {
+    if let Some(given) = item.only("hostname").and_then(|line| line.argument(0))
+        && let Some(name) = given.text()
+        && !(1..=64).contains(&name.len())
+    {
+        let message = format!("a host name has 1 to 64 bytes, this one has {}", name.len());
+        findings.add(
+            Mistake::new(Code::TypeValue, message, "hostname \"builder\"")
+                .at(given.span.clone(), "given here"),
+        );
+    }
+    if let Some(given) = item.only("limits").and_then(|line| line.property("timeout"))
+        && given.duration() == Some(0)
+    {
+        let message = "no command can end in no time";
+        findings.add(
+            Mistake::new(Code::TypeValue, message, "timeout=\"10m\"").at(given.span.clone(), "given here"),
+        );
+    }
 }
 
 fn check_mounts(item: &Item, findings: &mut Findings) {
