@@ -51,7 +51,7 @@ fn mounts_nest_and_leave_nothing() {
                 ("int main;\ndeep\nlib\nsingle\n", "")
             );
             let diff = room.listing(outcome.output("diff"));
-            assert_eq!(diff.keys().collect::<Vec<_>>(), ["/", "/tmp"]);
+            assert_eq!(diff.keys().collect::<Vec<_>>(), ["/"]);
         }
     }
 }
@@ -78,7 +78,7 @@ fn writes_to_mounts_are_thrown_away_or_refused() {
                 });
                 let Some(outcome) = outcome else { return };
                 assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (expected, ""));
-                assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/", "/tmp"]);
+                assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
             }
         }
     }
@@ -125,7 +125,7 @@ fn outputs_are_kept_and_their_parents_are_not() {
         });
         let empty = empty.unwrap();
         assert_eq!(room.listing(empty.output("dist")).len(), 1);
-        assert_eq!(room.listing(empty.output("diff")).keys().collect::<Vec<_>>(), ["/", "/tmp"]);
+        assert_eq!(room.listing(empty.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
     }
 }
 
@@ -164,6 +164,27 @@ fn outputs_that_are_not_there_are_told() {
             run.outputs[0].optional = true;
         });
         assert!(!outcome.unwrap().made().outputs.contains_key("x"));
+    }
+}
+
+#[test]
+fn the_sandboxs_own_places_are_no_part_of_the_change() {
+    for room in rooms() {
+        let Some(outcome) = room.script("rmdir /tmp; ls /etc; touch /etc /etc/hosts; echo x >> /etc/hosts")
+        else {
+            return;
+        };
+        assert_eq!(outcome.stdout, "hosts\npasswd\n");
+        assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
+        let layers = |outcome: &Outcome| match &outcome.made().outputs["rootfs"] {
+            Value::Rootfs(rootfs) => rootfs.layers.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(layers(&outcome), 1, "a change of nothing is no layer");
+        let outcome = room.script("echo x > /tmp/kept; echo y > /etc/kept").unwrap();
+        let diff = room.listing(outcome.output("diff"));
+        assert_eq!(diff.keys().collect::<Vec<_>>(), ["/", "/etc", "/etc/kept", "/tmp", "/tmp/kept"]);
+        assert_eq!(layers(&outcome), 2);
     }
 }
 

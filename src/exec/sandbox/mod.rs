@@ -28,9 +28,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::UnshareFlags;
 
@@ -84,15 +85,19 @@ fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
     check_ids(&account, spec)?;
     init.tell(&plan(spec, account))?;
+    let start = Instant::now();
     let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
     let mut done = Done { ended, command, outputs: Default::default(), change: None };
+    let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
-        let results = results::Results::new(spec)?;
-        done.outputs = results.outputs(root.top.as_fd())?;
-        let root::Assembled { top, stubs } = root;
+        let results = results::Results::new(spec, start.elapsed())?;
+        done.outputs = results.outputs(top.as_fd())?;
         drop(top);
-        unmount(root::place(&spec.work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))?;
+        root::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
+    } else {
+        drop(top);
+        root::unmount(&spec.work)?;
     }
     clear(&spec.work);
     Ok(done)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use std::time::Duration;
+
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
@@ -24,14 +26,19 @@ use crate::tree::xattr::Flavour;
 pub(super) struct Results<'a> {
     spec: &'a Spec,
     memo: Memo,
+    single_threaded: bool,
     /// The main process kills whoever it has no patience for.
     never: Cancel,
 }
 
+/// Below this, starting threads costs more than they could save.
+const LONG: Duration = Duration::from_secs(1);
+
 impl Results<'_> {
-    pub(super) fn new(spec: &Spec) -> Result<Results<'_>, Trouble> {
+    /// `took` is how long the commands ran.
+    pub(super) fn new(spec: &Spec, took: Duration) -> Result<Results<'_>, Trouble> {
         let memo = Memo::open(&spec.store).map_err(|error| Trouble::environment(error.to_string()))?;
-        Ok(Results { spec, memo, never: Cancel::default() })
+        Ok(Results { spec, memo, single_threaded: took < LONG, never: Cancel::default() })
     }
 
     /// The declared outputs, seen as the command saw them; `top` is the root's top.
@@ -107,6 +114,7 @@ impl Results<'_> {
                 _ => Ids::Exact,
             },
             flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
+            single_threaded: self.single_threaded,
             ..CaptureOptions::default()
         }
     }

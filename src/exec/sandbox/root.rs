@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, UnmountFlags};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts::{self, Overlay};
-use crate::exec::sandbox::place::{self, Stubs};
+use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::spec::{Mounted, Root, Source, Spec, Trouble};
 use crate::exec::sandbox::{devices, host_root, network};
 use crate::graph::op::{Access, OutputKind};
@@ -23,9 +24,19 @@ pub(super) struct Assembled {
     pub stubs: Stubs,
 }
 
-/// Where the root hangs, in the run's own folder.
+/// A filesystem in memory, of this sandbox alone: making and removing a file on a disk costs ten times as much.
+fn memory(work: &Path) -> PathBuf {
+    work.join("memory")
+}
+
+/// Where the root hangs.
 pub(super) fn place(work: &Path) -> PathBuf {
-    work.join("root")
+    memory(work).join("root")
+}
+
+/// Files made for this run, to be mounted one by one.
+pub(super) fn made_files(work: &Path) -> PathBuf {
+    memory(work).join("files")
 }
 
 /// What the run writes onto its root, as an overlay keeps it.
@@ -42,7 +53,6 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
     }
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
-    ensure_tmp(root)?;
     network::mount(root, &mut stubs, spec)?;
     mount_all(root, &mut stubs, spec)?;
     for output in &spec.outputs {
@@ -55,18 +65,16 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
 }
 
 fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
-    let (upper, work, place) = (upper(&spec.work), spec.work.join("overlay"), place(&spec.work));
-    for folder in [&upper, &work, &place] {
-        make_folder(folder, 0o755)?;
-    }
-    let mut lowers = match &spec.root {
-        Root::Layers { folders, .. } => folders.clone(),
-        Root::Host => Vec::new(),
-    };
-    if lowers.is_empty() {
-        let empty = spec.work.join("empty");
-        make_folder(&empty, 0o755)?;
-        lowers.push(empty);
+    let (upper, work) = (upper(&spec.work), spec.work.join("overlay"));
+    make_folder(&upper, 0o755)?;
+    make_folder(&work, 0o755)?;
+    mount_memory(&memory(&spec.work))?;
+    let place = place(&spec.work);
+    make_folder(&place, 0o755)?;
+    make_folder(&made_files(&spec.work), 0o755)?;
+    let mut lowers = vec![make_ground(&memory(&spec.work).join("ground"))?];
+    if let Root::Layers { folders, .. } = &spec.root {
+        lowers.extend_from_slice(folders);
     }
     let user_marks = spec.identity.has_namespace();
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
@@ -75,12 +83,28 @@ fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
     open(&place).map_err(Trouble::at("open the root"))
 }
 
-/// Every program expects a `/tmp`. What a run leaves there is its own affair.
-fn ensure_tmp(root: BorrowedFd<'_>) -> Result<(), Trouble> {
-    match place::make_folder(root, b"tmp", 0o1777) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(Trouble::at("make /tmp")(error)),
+/// Takes the root away, with all that hangs in it.
+pub(super) fn unmount(work: &Path) -> Result<(), Trouble> {
+    rustix::mount::unmount(memory(work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))
+}
+
+fn mount_memory(place: &Path) -> Result<(), Trouble> {
+    make_folder(place, 0o755)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let memory = mounts::memory("755", attributes)?;
+    let under = open(place).map_err(Trouble::at("open a place for its own files"))?;
+    mounts::attach(memory.as_fd(), under.as_fd()).map_err(Trouble::at("mount a place for its own files"))
+}
+
+/// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
+/// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
+fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+    make_folder(ground, 0o755)?;
+    for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
+        make_folder(&ground.join(name), mode)?;
     }
+    fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    Ok(ground.to_owned())
 }
 
 fn mount_all(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
