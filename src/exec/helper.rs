@@ -15,10 +15,14 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::base::cancel::{Cancel, Urgency};
+use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::ARGUMENT;
 use crate::exec::sandbox::spec::{Done, Reply, Spec, Trouble, receive, send, word};
+use crate::store::memo::Memo;
+use crate::tree::encode;
+use crate::tree::tree::Content;
 
 /// How often the flag is looked at that says "stop".
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -32,13 +36,14 @@ pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + '
 /// `program` is this program, as a path that can be started.
 pub(crate) fn run(
     program: &Path,
+    memo: &Memo,
     spec: &Spec,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Done, ExecError> {
     let mut helper = Helper::start(program).map_err(Trouble::at("start its own process"))?;
     send(&helper.socket, spec).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(&spec.identity, cancel, output);
+    let done = helper.attend(memo, &spec.identity, cancel, output);
     helper.finish(done, cancel)
 }
 
@@ -72,6 +77,7 @@ impl Helper {
     /// Until the helper has said how it went, and everything the command wrote is read.
     fn attend(
         &mut self,
+        memo: &Memo,
         identity: &Identity,
         cancel: &Cancel,
         output: &mut Hear<'_>,
@@ -91,6 +97,10 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
+                    Ok(Reply::WantsTree(tree)) => {
+                        bring_in(memo, tree)?;
+                        self.say(word::HERE)?;
+                    }
                     Ok(Reply::Done(done)) => reply = Some(Ok(done)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,
@@ -150,6 +160,10 @@ impl Helper {
         let _ = self.socket.write_all(&[said]);
     }
 
+    fn say(&mut self, said: u8) -> Result<(), ExecError> {
+        Ok(self.socket.write_all(&[said]).map_err(Trouble::at("talk to its own process"))?)
+    }
+
     /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
     fn write_ids(&mut self, identity: &Identity) -> Result<(), ExecError> {
         let arguments = identity.range_arguments(self.child.id()).unwrap_or_default();
@@ -165,8 +179,7 @@ impl Helper {
                 return Err(Trouble::environment(format!("{program} refused: {words}")).into());
             }
         }
-        self.socket.write_all(&[word::IDS]).map_err(Trouble::at("pass user ids on"))?;
-        Ok(())
+        self.say(word::HERE)
     }
 
     fn finish(
@@ -186,6 +199,23 @@ impl Helper {
             }),
         }
     }
+}
+
+/// Copies what other files than the store's hold of a tree, since only this process knows of them.
+fn bring_in(memo: &Memo, tree: TreeDigest) -> Result<(), ExecError> {
+    for entry in encode::load(memo, tree)?.entries.into_values() {
+        match entry.content {
+            Content::Directory { tree, .. } => bring_in(memo, tree)?,
+            Content::File { blob, .. } => {
+                let mut writer = memo.blob_writer()?;
+                io::copy(&mut memo.open_blob(blob)?, &mut writer)
+                    .map_err(Trouble::at("copy an input into the store"))?;
+                writer.finish()?;
+            }
+            Content::Symlink { .. } | Content::Fifo | Content::Device { .. } | Content::Whiteout => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whoever is left is of no use any more; with it goes all that it started.

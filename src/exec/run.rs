@@ -37,7 +37,7 @@ pub fn run(
     let work = memo.work_folder()?;
     let Prepared { spec, rootfs } = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
-    let done = helper::run(&isolation.program, &spec, cancel, &mut |stream, bytes| {
+    let done = helper::run(&isolation.program, memo, &spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;

@@ -18,15 +18,14 @@ mod processes;
 mod results;
 mod root;
 mod seccomp;
+mod snapshots;
 pub(crate) mod spec;
 mod supervise;
 mod sys;
 
-use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -79,27 +78,31 @@ fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))?;
+    let done = run_in_private(spec, main);
+    root::clear(&spec.work);
+    done
+}
+
+/// With ids and mounts that nobody else has.
+fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
     let mut init = start_init(spec.network)?;
-    let root = root::assemble(spec)?;
+    let folders = snapshots::folders(spec, main)?;
+    let root = root::assemble(spec, &folders)?;
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
     check_ids(&account, spec)?;
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
     let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
     let mut done = Done { ended, command, outputs: Default::default(), change: None };
-    let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
+        let root::Assembled { top, stubs } = root;
         let results = results::Results::new(spec, start.elapsed())?;
         done.outputs = results.outputs(top.as_fd())?;
         drop(top);
         root::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
-    } else {
-        drop(top);
-        root::unmount(&spec.work)?;
     }
-    clear(&spec.work);
     Ok(done)
 }
 
@@ -120,11 +123,17 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
     if let Identity::Single { uid, gid } = identity {
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
-    send(&*main, &Reply::WantsIds).map_err(Trouble::at("ask for user ids"))?;
+    ask(main, &Reply::WantsIds)?;
+    become_root()
+}
+
+/// Waits until the main process has done what only it can do.
+fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
+    send(&*main, wish).map_err(Trouble::at("ask the main process"))?;
     let mut said = [0];
-    main.read_exact(&mut said).map_err(Trouble::at("wait for user ids"))?;
+    main.read_exact(&mut said).map_err(Trouble::at("wait for the main process"))?;
     match said[0] {
-        word::IDS => become_root(),
+        word::HERE => Ok(()),
         _ => Err(Trouble::environment("the sandbox was stopped before it began")),
     }
 }
@@ -186,13 +195,5 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         hostname: spec.hostname.clone(),
         network: spec.network,
         ignore_ownership: matches!((&spec.identity, &spec.root), (Identity::Single { .. }, Root::Host)),
-    }
-}
-
-/// Inside the namespace, since outside it nobody may be allowed to. What stays is swept later.
-fn clear(work: &Path) {
-    let Ok(entries) = fs::read_dir(work) else { return };
-    for entry in entries.flatten() {
-        let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
     }
 }

@@ -13,7 +13,7 @@ use rustix::mount::{MountAttrFlags, UnmountFlags};
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
-use crate::exec::sandbox::spec::{Mounted, Root, Source, Spec, Trouble};
+use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::{devices, host_root, network};
 use crate::graph::op::{Access, OutputKind};
 
@@ -44,8 +44,9 @@ pub(super) fn upper(work: &Path) -> PathBuf {
     work.join("upper")
 }
 
-pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
-    let top = mount_layers(spec)?;
+/// `folders` are where the spec's snapshots are.
+pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
+    let top = mount_layers(spec, folders)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if let Root::Host = spec.root {
@@ -54,7 +55,7 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
     network::mount(root, &mut stubs, spec)?;
-    mount_all(root, &mut stubs, spec)?;
+    mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
@@ -64,7 +65,7 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
     Ok(Assembled { top, stubs })
 }
 
-fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
+fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     let (upper, work) = (upper(&spec.work), spec.work.join("overlay"));
     make_folder(&upper, 0o755)?;
     make_folder(&work, 0o755)?;
@@ -73,8 +74,8 @@ fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
     make_folder(&place, 0o755)?;
     make_folder(&made_files(&spec.work), 0o755)?;
     let mut lowers = vec![make_ground(&memory(&spec.work).join("ground"))?];
-    if let Root::Layers { folders, .. } = &spec.root {
-        lowers.extend_from_slice(folders);
+    if let Root::Layers { stack, .. } = &spec.root {
+        lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
     let user_marks = spec.identity.has_namespace();
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
@@ -86,6 +87,17 @@ fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
 /// Takes the root away, with all that hangs in it.
 pub(super) fn unmount(work: &Path) -> Result<(), Trouble> {
     rustix::mount::unmount(memory(work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))
+}
+
+/// Empties the run's own folder. Inside the user namespace, since outside it nobody may be allowed to;
+/// what stays all the same is swept later.
+pub(super) fn clear(work: &Path) {
+    // It hangs still where something went wrong.
+    let _ = unmount(work);
+    let Ok(entries) = fs::read_dir(work) else { return };
+    for entry in entries.flatten() {
+        let _ = fs::remove_dir_all(entry.path());
+    }
 }
 
 fn mount_memory(place: &Path) -> Result<(), Trouble> {
@@ -107,22 +119,28 @@ fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
     Ok(ground.to_owned())
 }
 
-fn mount_all(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
+fn mount_all(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+    folders: &[PathBuf],
+) -> Result<(), Trouble> {
     let mut to_be_sealed = Vec::new();
     for (number, mounted) in spec.mounts.iter().enumerate() {
-        let own = spec.work.join(format!("mount{number}"));
-        let has_more_below = has_more_below(mounted, spec);
-        let mount = match (&mounted.source, mounted.access) {
-            (Source::Folder(folder), Access::Ro) if !has_more_below => read_only(folder)?,
-            (Source::Folder(folder), _) => copy_on_write(folder, &own, spec.identity.has_namespace())?,
-            (Source::File(file), Access::Ro) => read_only(file)?,
-            (Source::File(file), Access::Cow) => copy_file(file, &own)
-                .and_then(|()| mounts::view(&own).map_err(Into::into))
-                .map_err(Trouble::at(format!("copy the file that is mounted at `{}`", mounted.at)))?,
+        let folder = &folders[mounted.source.snapshot];
+        let source = match mounted.source.part {
+            Part::All => folder.clone(),
+            Part::Folder | Part::File => folder.join(WRAPPED),
         };
-        let under = match mounted.source {
-            Source::Folder(_) => stubs.folder(root, &mounted.at)?,
-            Source::File(_) => stubs.file(root, &mounted.at)?,
+        let has_more_below = has_more_below(mounted, spec);
+        let mount = match (mounted.source.part, mounted.access) {
+            (Part::File, Access::Cow) => copied(&source, &made_files(&spec.work).join(number.to_string()))?,
+            (_, Access::Ro) if !has_more_below => read_only(&source)?,
+            _ => copy_on_write(&source, &spec.work.join(number.to_string()), spec.identity.has_namespace())?,
+        };
+        let under = match mounted.source.part {
+            Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
+            Part::File => stubs.file(root, &mounted.at)?,
         };
         mounts::attach(mount.as_fd(), under.as_fd())
             .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
@@ -155,11 +173,15 @@ fn copy_on_write(source: &Path, own: &Path, user_marks: bool) -> Result<OwnedFd,
     Overlay { lowers: &[source.to_owned()], upper: &upper, work: &work, user_marks }.mount()
 }
 
-fn copy_file(source: &Path, target: &Path) -> std::io::Result<()> {
-    fs::copy(source, target)?;
-    copy_owner_and_mode(source, target)?;
-    let modified = fs::metadata(source)?.modified()?;
-    fs::File::open(target)?.set_modified(modified)
+fn copied(source: &Path, own: &Path) -> Result<OwnedFd, Trouble> {
+    let copy = || {
+        fs::copy(source, own)?;
+        copy_owner_and_mode(source, own)?;
+        let modified = fs::metadata(source)?.modified()?;
+        fs::File::open(own)?.set_modified(modified)?;
+        Ok(mounts::view(own)?)
+    };
+    copy().map_err(Trouble::at::<std::io::Error>("copy a file that is mounted"))
 }
 
 fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
