@@ -19,7 +19,7 @@ use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::ARGUMENT;
-use crate::exec::sandbox::spec::{Done, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::store::memo::Memo;
 use crate::tree::encode;
 use crate::tree::tree::Content;
@@ -32,18 +32,48 @@ const PIPE_GRACE: Duration = Duration::from_secs(1);
 /// Takes what a command writes, as it comes.
 pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
 
+/// Removes a folder that a sandbox of this identity left behind.
+pub(crate) fn remove(
+    program: &Path,
+    memo: &Memo,
+    identity: &Identity,
+    folder: &Path,
+) -> Result<(), ExecError> {
+    let duty = Duty::Remove {
+        parent: std::process::id().cast_signed(),
+        identity: identity.clone(),
+        folder: folder.to_owned(),
+    };
+    attend(program, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+}
+
 /// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
 /// `program` is this program, as a path that can be started.
 pub(crate) fn run(
     program: &Path,
     memo: &Memo,
-    spec: &Spec,
+    spec: Spec,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Done, ExecError> {
+    let identity = spec.identity.clone();
+    match attend(program, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
+        Some(done) => Ok(done),
+        None => unreachable!("bug: a run is never answered by a removal"),
+    }
+}
+
+fn attend(
+    program: &Path,
+    memo: &Memo,
+    duty: &Duty,
+    identity: &Identity,
+    cancel: &Cancel,
+    output: &mut Hear<'_>,
+) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(program).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, spec).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, &spec.identity, cancel, output);
+    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    let done = helper.attend(memo, identity, cancel, output);
     helper.finish(done, cancel)
 }
 
@@ -81,7 +111,7 @@ impl Helper {
         identity: &Identity,
         cancel: &Cancel,
         output: &mut Hear<'_>,
-    ) -> Result<Option<Result<Done, Trouble>>, ExecError> {
+    ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
         let mut reply = None;
         let mut until = None;
         while reply.is_none() || self.pipes.iter().any(Option::is_some) {
@@ -101,7 +131,8 @@ impl Helper {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
-                    Ok(Reply::Done(done)) => reply = Some(Ok(done)),
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,
                 }
@@ -184,9 +215,9 @@ impl Helper {
 
     fn finish(
         mut self,
-        reply: Result<Option<Result<Done, Trouble>>, ExecError>,
+        reply: Result<Option<Result<Option<Done>, Trouble>>, ExecError>,
         cancel: &Cancel,
-    ) -> Result<Done, ExecError> {
+    ) -> Result<Option<Done>, ExecError> {
         let reply = reply?;
         let status = self.child.wait().map_err(Trouble::at("wait for its own process"))?;
         match reply {

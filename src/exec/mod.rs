@@ -13,3 +13,4 @@ pub mod probe;
 mod prepare;
 pub mod host;
 pub mod run;
+pub mod sweep;

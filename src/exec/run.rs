@@ -37,12 +37,13 @@ pub fn run(
     let work = memo.work_folder()?;
     let Prepared { spec, rootfs } = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
-    let done = helper::run(&isolation.program, memo, &spec, cancel, &mut |stream, bytes| {
+    let commands = spec.commands.clone();
+    let done = helper::run(&isolation.program, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
     let (log, stdout) = heard.finish()?;
-    check(&spec.commands[done.command], &done, run, &stdout, log)?;
+    check(&commands[done.command], &done, run, &stdout, log)?;
     Ok(Made {
         outputs: values(memo, run, done, rootfs)?,
         log,

@@ -1,7 +1,7 @@
 //! A store of a test's own, and runs in it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memobuild::base::cancel::Cancel;
@@ -29,7 +29,7 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// What one run did, with all that it wrote.
@@ -77,9 +77,19 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
+        Room { memo, isolation: Room::isolation(granted), _folder: Some(folder) }
+    }
+
+    /// The same room with another store, which stays.
+    pub(crate) fn at(&self, folder: &Path) -> Room {
+        let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
+        Room { memo: Memo::open(folder).unwrap(), isolation, _folder: None }
+    }
+
+    fn isolation(granted: &Granted) -> Isolation {
         let isolation =
             Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() };
-        Room { memo, isolation, _folder: folder }
+        isolation
     }
 
     pub(crate) fn rung(&self) -> &'static str {
@@ -180,7 +190,7 @@ impl Room {
     /// Folders of runs that are over; those of writers are empty or hold files.
     pub(crate) fn left_of_runs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.memo.folder().join("work")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("root").exists()).collect()
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("upper").exists()).collect()
     }
 }
 

@@ -26,6 +26,7 @@ mod sys;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -34,10 +35,11 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::UnshareFlags;
 
+use crate::base::remove::remove_folder;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::Plan;
-use crate::exec::sandbox::spec::{Done, Ended, Reply, Root, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
@@ -52,11 +54,14 @@ pub fn sandbox_main() -> ExitCode {
         Ok(main) => main,
         Err(_) => return ExitCode::FAILURE,
     };
-    let Ok(spec) = receive::<Spec>(&mut main) else { return ExitCode::FAILURE };
-    let reply = match run(&spec, &mut main) {
-        Ok(done) => Reply::Done(done),
-        Err(trouble) => Reply::Trouble(trouble),
+    let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
+    let reply = match duty {
+        Duty::Run(spec) => run(&spec, &mut main).map(Reply::Done),
+        Duty::Remove { parent, identity, folder } => {
+            remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
+        }
     };
+    let reply = reply.unwrap_or_else(Reply::Trouble);
     match send(&main, &reply) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -104,6 +109,13 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
         done.change = results.change(&stubs)?;
     }
     Ok(done)
+}
+
+fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
+    die_with(parent)?;
+    enter_identity(identity, main)?;
+    die_with(parent)?;
+    remove_folder(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
 
 /// The main process may have died before the kernel was told to tell.

@@ -15,6 +15,18 @@ use crate::exec::identity::Identity;
 use crate::graph::op::{Access, Network, Output};
 use crate::tree::tree::Entry;
 
+/// What a sandbox's own process is started for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Duty {
+    Run(Box<Spec>),
+    /// Removes a folder whose files may belong to users of a user namespace.
+    Remove {
+        parent: i32,
+        identity: Identity,
+        folder: PathBuf,
+    },
+}
+
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
@@ -102,6 +114,7 @@ pub(crate) enum Reply {
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
     Done(Done),
+    Removed,
     Trouble(Trouble),
 }
 
