@@ -8,10 +8,12 @@ use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
+use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Prepared, prepare};
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, as_typed};
 use crate::graph::action::ActionInput;
+use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::{Layer, Rootfs};
@@ -116,8 +118,13 @@ fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
 }
 
 fn values(memo: &Memo, run: &Run, done: Done, rootfs: Rootfs) -> Result<BTreeMap<String, Value>, ExecError> {
-    let mut values: BTreeMap<String, Value> =
-        done.outputs.into_iter().map(|(name, entry)| (name, Value::Tree(entry))).collect();
+    let mut values = BTreeMap::new();
+    for (name, entry) in done.outputs {
+        let output = run.outputs.iter().find(|output| output.name == name);
+        let include = output.map(|output| output.include.clone()).unwrap_or_default();
+        let select = Select { path: None, include, exclude: Vec::new() };
+        values.insert(name, narrow(memo, &Value::Tree(entry), &select)?);
+    }
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
     } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {

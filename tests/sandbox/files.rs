@@ -2,7 +2,7 @@
 
 use memobuild::exec::executor::ExecError;
 use memobuild::graph::action::ActionInput;
-use memobuild::graph::op::{Access, OutputKind, Run};
+use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
 use memobuild::tree::tree::Content;
@@ -120,6 +120,13 @@ fn outputs_are_kept_and_their_parents_are_not() {
         let expected = expected.map(|(path, shown)| (path.to_owned(), shown.to_owned()));
         assert_eq!(room.listing(outcome.output("dist")), expected.into());
         assert!(matches!(outcome.output("one").content, Content::File { size: 2, .. }));
+        let chosen = run_on_inputs(&room, script, |run| {
+            run.outputs = vec![output("dist", "/out/dist", OutputKind::Dir)];
+            run.outputs[0].include = vec!["sub/*".to_owned()];
+            run.commands.insert(0, Command::Sh("mkdir /file".to_owned()));
+        });
+        let listing = room.listing(chosen.unwrap().output("dist"));
+        assert_eq!(listing.keys().collect::<Vec<_>>(), ["/", "/sub", "/sub/link"]);
         let empty = run_on_inputs(&room, "true", |run| {
             run.outputs = vec![output("dist", "/out/dist", OutputKind::Dir)];
         });

@@ -87,9 +87,7 @@ impl Room {
     }
 
     fn isolation(granted: &Granted) -> Isolation {
-        let isolation =
-            Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() };
-        isolation
+        Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() }
     }
 
     pub(crate) fn rung(&self) -> &'static str {

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
 use crate::base::remove::remove_folder;
@@ -77,6 +77,7 @@ fn take_socket() -> std::io::Result<UnixStream> {
 }
 
 fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+    umask(Mode::from_raw_mode(0o022));
     die_with(spec.parent)?;
     enter_identity(&spec.identity, main)?;
     die_with(spec.parent)?;
@@ -102,7 +103,7 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     let mut done = Done { ended, command, outputs: Default::default(), change: None };
     if ended == Ended::Exit(spec.exit) {
         let root::Assembled { top, stubs } = root;
-        let results = results::Results::new(spec, start.elapsed())?;
+        let results = results::Results::new(spec, start.elapsed());
         done.outputs = results.outputs(top.as_fd())?;
         drop(top);
         root::unmount(&spec.work)?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -192,10 +192,13 @@ fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
     fs::set_permissions(target, wanted.permissions())
 }
 
-/// Exactly this mode, whatever the umask is.
-pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
+/// Exactly this mode; the process's umask takes nothing from one like 0755.
+fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
     let make = || {
-        fs::create_dir(path)?;
+        fs::DirBuilder::new().mode(mode).create(path)?;
+        if mode & 0o7022 == 0 {
+            return Ok(());
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
     };
     make().map_err(Trouble::at::<std::io::Error>(format!("make {}", path.display())))
