@@ -5,4 +5,7 @@ pub mod store;
 pub mod tree;
 pub mod oci;
 pub mod graph;
+pub mod lang;
 pub mod exec;
+pub mod engine;
+pub mod cli;

@@ -1,12 +1,10 @@
-//! The `memobuild` program.
+//! The `memobuild` program: the command line, or the inside of a sandbox.
 
 use std::process::ExitCode;
 
-use memobuild::exec::sandbox;
-
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == sandbox::ARGUMENT) {
-        return sandbox::sandbox_main();
+    if std::env::args_os().nth(1).is_some_and(|word| word == memobuild::exec::sandbox::ARGUMENT) {
+        return memobuild::exec::sandbox::sandbox_main();
     }
-    ExitCode::SUCCESS
+    memobuild::cli::main()
 }

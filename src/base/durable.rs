@@ -26,6 +26,11 @@ impl Draft {
         Ok(Draft { file, path, published: false })
     }
 
+    /// In the folder where it is to be published, which must exist.
+    pub fn beside(path: &Path) -> io::Result<Draft> {
+        Draft::create(beside(path))
+    }
+
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
@@ -50,14 +55,14 @@ impl Drop for Draft {
 
 /// Whoever looks finds the old content or the new. After a power cut it may be neither.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut draft = Draft::create(beside(path))?;
+    let mut draft = Draft::beside(path)?;
     draft.file().write_all(bytes)?;
     draft.publish(path, mode)
 }
 
 /// As `write_atomically`, and a power cut changes nothing. Takes as long as the disk needs.
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut draft = Draft::create(beside(path))?;
+    let mut draft = Draft::beside(path)?;
     draft.file().write_all(bytes)?;
     draft.file().sync_all()?;
     draft.publish(path, mode)?;
@@ -78,6 +83,15 @@ fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+/// Puts a file or folder in the place of what `to` is, which comes to lie at `from`, or where nothing is.
+/// Whoever looks finds the old one or the new one.
+pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::NOENT) => rename_noreplace(from, to),
+        other => Ok(other?),
     }
 }
 

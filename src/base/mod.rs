@@ -5,4 +5,5 @@ pub mod digest;
 pub mod durable;
 pub mod remove;
 pub mod facts;
+pub mod suggest;
 pub mod tree_path;

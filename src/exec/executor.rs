@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::graph::action::Action;
+use crate::graph::op::Op;
 use crate::graph::value::Value;
 use crate::store::object::StoreError;
 use crate::tree::error::TreeError;
 
 pub trait Executor: Sync {
+    /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
+    fn pin(&self, op: &mut Op) -> Result<(), ExecError>;
+
+    /// Keeps what it learned of the sources for the next build.
+    fn finish(&self) -> Result<(), ExecError>;
+
     /// Blocks until the action is done. `listener` hears what a command writes, as it comes.
     fn execute(
         &self,
@@ -39,6 +46,8 @@ pub struct Made {
     pub rung: Option<String>,
     /// Whether other machines may use the result.
     pub shareable: bool,
+    /// Bytes of file content read or written for it.
+    pub bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]

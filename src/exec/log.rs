@@ -78,6 +78,31 @@ impl<W: Write> LogWriter<W> {
     }
 }
 
+/// All that a command wrote, both streams as they came.
+pub fn text(memo: &Memo, log: BlobDigest) -> Result<Vec<u8>, StoreError> {
+    let mut text = Vec::new();
+    let each = |chunk: Chunk| {
+        text.extend_from_slice(&chunk.bytes);
+        Ok(())
+    };
+    read(memo.open_blob(log)?, each).map_err(StoreError::io("cannot read the log in", memo.folder()))?;
+    Ok(text)
+}
+
+/// Its last lines, `most` of them; control characters come out harmless to a terminal.
+pub fn tail(memo: &Memo, log: BlobDigest, most: usize) -> Result<Vec<String>, StoreError> {
+    let text = text(memo, log)?;
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(most)..];
+    Ok(last.iter().map(|line| harmless(line)).collect())
+}
+
+/// Control characters of a command must not move the cursor or recolour the terminal of who reads.
+pub fn harmless(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// Reads a log back, chunk by chunk; `InvalidData` where it is none.
 pub fn read(mut log: impl Read, mut each: impl FnMut(Chunk) -> io::Result<()>) -> io::Result<()> {
     let mut header = [0; HEADER.len()];

@@ -1,6 +1,7 @@
 //! Floor 8: makes an action's outputs.
 
 pub mod executor;
+mod convert;
 pub mod narrow;
 pub mod owner;
 pub mod assemble;
@@ -14,3 +15,4 @@ mod prepare;
 pub mod host;
 pub mod run;
 pub mod sweep;
+pub mod local;

@@ -30,12 +30,6 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
-pub(crate) struct Prepared {
-    pub spec: Spec,
-    /// What the run stands on; empty for `scratch` and `host`.
-    pub rootfs: Rootfs,
-}
-
 pub(crate) fn prepare(
     memo: &Memo,
     run: &Run,
@@ -43,7 +37,7 @@ pub(crate) fn prepare(
     identity: &Identity,
     work: &Path,
     cancel: &Cancel,
-) -> Result<Prepared, ExecError> {
+) -> Result<Spec, ExecError> {
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -56,7 +50,7 @@ pub(crate) fn prepare(
     };
     let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
-    let spec = Spec {
+    Ok(Spec {
         parent: std::process::id().cast_signed(),
         store: memo.folder().to_owned(),
         work: work.to_owned(),
@@ -73,8 +67,7 @@ pub(crate) fn prepare(
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         timeout: run.limits.timeout,
-    };
-    Ok(Prepared { spec, rootfs })
+    })
 }
 
 fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {

@@ -4,23 +4,21 @@
 use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::{BlobDigest, TreeDigest};
+use crate::base::digest::BlobDigest;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::{Prepared, prepare};
+use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
-use crate::oci::image::{Layer, Rootfs};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::encode;
-use crate::tree::flatten;
 use crate::tree::tree::{Directory, Entry};
 
 /// The one output of a passed test, beside what it declares.
@@ -37,7 +35,7 @@ pub fn run(
 ) -> Result<Made, ExecError> {
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let work = memo.work_folder()?;
-    let Prepared { spec, rootfs } = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let done = helper::run(&isolation.program, memo, spec, cancel, &mut |stream, bytes| {
@@ -47,10 +45,12 @@ pub fn run(
     let (log, stdout) = heard.finish()?;
     check(&commands[done.command], &done, run, &stdout, log)?;
     Ok(Made {
-        outputs: values(memo, run, done, rootfs)?,
+        outputs: values(memo, run, done)?,
         log,
         rung: Some(granted.rung.name().to_owned()),
-        shareable: run.network == Network::None,
+        // What the machine itself put in is no use to others.
+        shareable: run.network == Network::None && !matches!(run.from, From::Host(_)),
+        bytes: 0,
     })
 }
 
@@ -117,7 +117,7 @@ fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
     differs.then(|| Cause::Expectation(format!("wrote {found:?} to stdout, {expected:?} is expected")))
 }
 
-fn values(memo: &Memo, run: &Run, done: Done, rootfs: Rootfs) -> Result<BTreeMap<String, Value>, ExecError> {
+fn values(memo: &Memo, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
     let mut values = BTreeMap::new();
     for (name, entry) in done.outputs {
         let output = run.outputs.iter().find(|output| output.name == name);
@@ -128,29 +128,11 @@ fn values(memo: &Memo, run: &Run, done: Done, rootfs: Rootfs) -> Result<BTreeMap
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
     } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {
-        values.extend(free_values(memo, rootfs, change)?);
+        // A sandbox in which nothing was written has not opened the store.
+        encode::save(memo, &Directory::default())?;
+        values.insert(free_output::CHANGE.to_owned(), Value::Tree(Entry::directory(change)));
     }
     Ok(values)
-}
-
-fn free_values(
-    memo: &Memo,
-    mut rootfs: Rootfs,
-    change: TreeDigest,
-) -> Result<[(String, Value); 3], StoreError> {
-    // A run that changed nothing gives the root it stood on.
-    if change != encode::save(memo, &Directory::default())? {
-        rootfs.layers.push(Layer { tree: change, pulled: None });
-    }
-    let layers: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
-    let tree = flatten::flatten(memo, &layers)?;
-    let diff = flatten::flatten(memo, &[change])?;
-    let tree_of = |tree| Value::Tree(Entry::directory(tree));
-    Ok([
-        (free_output::ROOTFS.to_owned(), Value::Rootfs(Box::new(rootfs))),
-        (free_output::TREE.to_owned(), tree_of(tree)),
-        (free_output::DIFF.to_owned(), tree_of(diff)),
-    ])
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! An action: an op with the exact contents of its inputs. Its key is the question the memo answers.
 
 use crate::base::digest::ActionKey;
-use crate::base::facts::{FactSink, HashSink};
+use crate::base::facts::{FactSink, HashSink, ListSink};
 use crate::graph::op::Op;
 use crate::graph::value::Value;
+use crate::oci::image::Platform;
 
 /// Inputs stand in the order of the node's inputs, each already narrowed to the part that is used.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub struct Action {
     pub node: String,
     pub op: Op,
     pub inputs: Vec<ActionInput>,
+    /// What the result is for, and where commands execute.
+    pub platform: Platform,
 }
 
 #[derive(Debug, Clone)]
@@ -28,10 +31,126 @@ impl Action {
         ActionKey(sink.finish())
     }
 
+    /// The same facts as text, so that two keys can be compared.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let mut sink = ListSink::default();
+        self.write_facts(&mut sink);
+        sink.0
+    }
+
     /// Inputs enter by content, never by the key that made them.
     /// That is early cutoff: a producer that reruns to the same bytes leaves this key alone.
     pub fn write_facts(&self, sink: &mut dyn FactSink) {
         sink.fact("op", self.op.kind().as_bytes());
-        let _ = &self.inputs;
+        sink.fact("platform", self.platform.to_string().as_bytes());
+        self.op.write_facts(sink);
+        sink.fact("inputs", self.inputs.len().to_string().as_bytes());
+        for input in &self.inputs {
+            self.op.write_input(&input.slot, &input.value, sink);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::{BlobDigest, TreeDigest};
+    use crate::base::tree_path::TreePath;
+    use crate::graph::op::{Assemble, Command, Composition, From, Limits, Run};
+    use crate::oci::image::{Config, Layer, Rootfs};
+    use crate::tree::tree::Entry;
+
+    fn platform() -> Platform {
+        Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
+    }
+
+    fn rootfs(content: &[u8], config: Config) -> Value {
+        let layer = Layer { tree: TreeDigest::of(content), pulled: None };
+        Value::Rootfs(Box::new(Rootfs { layers: vec![layer], config }))
+    }
+
+    fn action(run: Run, value: Value) -> Action {
+        Action {
+            node: "n".to_owned(),
+            op: Op::Run(Box::new(run)),
+            inputs: vec![ActionInput { slot: "from".to_owned(), value }],
+            platform: platform(),
+        }
+    }
+
+    fn run() -> Run {
+        Run {
+            from: From::Input(0),
+            inherit: true,
+            commands: vec![Command::Exec(vec!["true".to_owned()])],
+            ..Run::default()
+        }
+    }
+
+    /// Keys of these actions must not change without a new number in the context of `Action::key`.
+    #[test]
+    fn golden_keys() {
+        let tree = Value::Tree(Entry::file(BlobDigest::of(b"x"), 1, 0o644));
+        let copy = Action {
+            node: "t".to_owned(),
+            op: Op::Assemble(Assemble { from: From::Nothing, layers: vec![], result: Composition::Tree }),
+            inputs: vec![ActionInput { slot: "copy /x".to_owned(), value: tree }],
+            platform: platform(),
+        };
+        assert_eq!(
+            copy.key().to_string(),
+            "7ca8cb45b7e4d2e18707c85c6c4ea155ffbfe277df9f0887204c1e9311fe2c6a"
+        );
+        assert_eq!(
+            action(run(), rootfs(b"r", Config::default())).key().to_string(),
+            "3125bd344a8595cc0ae04d6ae6de385690b7e82c4e62d08e65cbda75e508f11b"
+        );
+    }
+
+    #[test]
+    fn names_and_limits_are_not_facts() {
+        let one = action(run(), rootfs(b"r", Config::default()));
+        let mut other = one.clone();
+        other.node = "other".to_owned();
+        assert_eq!(one.key(), other.key());
+        let limited = Run { limits: Limits { timeout: Some(9) }, ..run() };
+        assert_eq!(one.key(), action(limited, rootfs(b"r", Config::default())).key());
+    }
+
+    #[test]
+    fn any_changed_fact_changes_the_key() {
+        let base = action(run(), rootfs(b"r", Config::default())).key();
+        let text = || Some("x".to_owned());
+        let variants = [
+            Run { commands: vec![Command::Sh("true".to_owned())], ..run() },
+            Run { env: vec![("A".to_owned(), text())], ..run() },
+            Run { env: vec![("A".to_owned(), None)], ..run() },
+            Run { workdir: Some(TreePath::parse("/w").unwrap()), ..run() },
+            Run { user: text(), ..run() },
+            Run { shell: Some(vec!["/bin/sh".to_owned()]), ..run() },
+            Run { hostname: text(), ..run() },
+            Run { salt: text(), ..run() },
+            Run { inherit: false, ..run() },
+        ];
+        let mut keys: Vec<_> =
+            variants.into_iter().map(|run| action(run, rootfs(b"r", Config::default())).key()).collect();
+        keys.push(action(run(), rootfs(b"s", Config::default())).key());
+        keys.push(base);
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn a_run_depends_on_the_config_it_obeys_and_no_more() {
+        let base = action(run(), rootfs(b"r", Config::default())).key();
+        let labelled = Config { labels: [("a".to_owned(), "b".to_owned())].into(), ..Config::default() };
+        assert_eq!(action(run(), rootfs(b"r", labelled)).key(), base);
+        let with_env = Config { env: vec![("A".to_owned(), "b".to_owned())], ..Config::default() };
+        assert_ne!(action(run(), rootfs(b"r", with_env.clone())).key(), base);
+        let alone = Run { inherit: false, ..run() };
+        let deaf = action(alone.clone(), rootfs(b"r", Config::default())).key();
+        assert_eq!(action(alone, rootfs(b"r", with_env)).key(), deaf);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Config, Format, Healthcheck, Packing};
+pub use crate::tree::scan::Modes;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,15 +39,6 @@ pub struct Scan {
     pub single: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Modes {
-    /// 0755 where executable or a directory, else 0644; owner 0:0; no xattrs.
-    Canonical,
-    /// As on disk, owner 0:0.
-    Exact,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     /// An image layout (image-spec, image-layout.md), below the workspace's root or absolute.
@@ -65,10 +57,11 @@ pub struct Assemble {
 }
 
 /// What something stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum From {
     /// Nothing: the result is a tree.
+    #[default]
     Nothing,
     /// An empty root filesystem.
     Scratch,
@@ -167,7 +160,7 @@ pub struct ImageSettings {
     pub squash: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Run {
     pub from: From,
     /// Whether the root's env, workdir, user and shell are obeyed.
@@ -178,6 +171,7 @@ pub struct Run {
     pub workdir: Option<TreePath>,
     pub user: Option<String>,
     pub shell: Option<Vec<String>>,
+    /// `build` where nothing is said.
     pub hostname: Option<String>,
     pub network: Network,
     pub mounts: Vec<Mount>,
@@ -198,9 +192,10 @@ pub enum Command {
     Sh(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
+    #[default]
     None,
     /// The machine's own. The result is never shared with other machines.
     Host,
@@ -258,6 +253,8 @@ pub mod free_output {
     pub const TREE: &str = "tree";
     /// What it wrote, as one tree.
     pub const DIFF: &str = "diff";
+    /// What it changed on its root, whiteouts included: how records keep it; not to be referred to.
+    pub const CHANGE: &str = "change";
 }
 
 impl Op {

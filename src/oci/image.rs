@@ -1,6 +1,7 @@
 //! An image as a value: layers as trees, and the configuration they run with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,17 @@ impl Platform {
             os: "linux".to_owned(),
             architecture: architecture.to_owned(),
             variant: variant.map(str::to_owned),
+        }
+    }
+}
+
+/// `linux/amd64`, `linux/arm/v7`.
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
         }
     }
 }

@@ -1,3 +1,31 @@
 //! Floor 5: the shapes of the OCI image specification, and images in and out.
 
+pub mod error;
 pub mod image;
+pub mod descriptor;
+pub mod config;
+pub mod manifest;
+mod tar_header;
+mod tar_reader;
+mod members;
+mod compress;
+pub mod layer;
+mod change;
+pub mod unpack;
+mod layout_reader;
+mod choose;
+pub mod pull;
+pub mod sink;
+pub mod layout;
+pub mod archive;
+pub mod export;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod readers;

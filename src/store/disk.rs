@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::base::digest::{ActionKey, BlobDigest, Digest};
+use crate::base::digest::{ActionKey, Digest};
 use crate::base::durable::Draft;
 use crate::store::object::{Object, StoreError};
 use crate::store::record::{self, Record};
@@ -93,14 +93,6 @@ impl Disk {
             }
         }
         Ok(files)
-    }
-
-    pub(super) fn open_blob(&self, blob: BlobDigest) -> Result<Option<File>, StoreError> {
-        let object = Object::Blob(blob);
-        match self.size(object)? {
-            Some(_) => existing(File::open(self.place(object)), &self.place(object)),
-            None => Ok(None),
-        }
     }
 
     pub(super) fn draft(&self) -> Result<ObjectDraft, StoreError> {
@@ -220,7 +212,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
-    use crate::base::digest::TreeDigest;
+    use crate::base::digest::{BlobDigest, TreeDigest};
     use crate::store::record::tests::{key, sample};
 
     fn disk() -> (tempfile::TempDir, Disk) {

@@ -1,7 +1,7 @@
 //! `Memo`: the store as everything above sees it: the tiers in order, nearest first. The one place that
 //! knows the write order: blobs, then trees, then the record, each by rename.
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -16,13 +16,13 @@ use crate::store::disk::{self, Disk};
 use crate::store::format;
 use crate::store::memory::Memory;
 use crate::store::object::{Object, StoreError};
+use crate::store::reader::{self, BlobReader};
 use crate::store::record::Record;
-use crate::store::stream::{self, BlobReader};
 use crate::store::tier::Tier;
 use crate::store::work;
 
-pub use crate::store::stream::{BlobWriter, Written};
 pub use crate::store::work::WorkFolder;
+pub use crate::store::writer::{BlobWriter, Written};
 
 /// Bytes that the memory tier keeps at most.
 const MEMORY_BOUND: usize = 64 << 20;
@@ -43,6 +43,7 @@ struct Inner {
 
 /// Knows files outside the store that hold blobs, so that content is copied only when it is needed.
 pub trait Origin: Send + Sync {
+    /// A file that held the blob when it was last looked at; whoever reads it verifies.
     fn locate(&self, blob: &BlobDigest) -> Option<PathBuf>;
 }
 
@@ -72,6 +73,7 @@ impl Memo {
         Ok(memo)
     }
 
+    /// Where the store is, as it was given to `open`.
     pub fn folder(&self) -> &Path {
         self.0.disk.folder()
     }
@@ -85,7 +87,7 @@ impl Memo {
         matches!(self.0.disk.size(object), Ok(Some(_))) || self.locate(object).is_some()
     }
 
-    /// The whole object, verified.
+    /// The whole object, verified. Where the store's own is damaged, an origin may still have it.
     pub fn read(&self, object: Object) -> Result<Arc<[u8]>, StoreError> {
         if let Some(bytes) = self.0.memory.read(object)? {
             return Ok(bytes);
@@ -93,6 +95,9 @@ impl Memo {
         let bytes = match (self.0.disk.read(object), object) {
             (Ok(Some(bytes)), _) => bytes,
             (Ok(None), Object::Blob(blob)) => self.read_origin(blob)?,
+            (Err(StoreError::Damaged(_)), Object::Blob(blob)) if self.locate(object).is_some() => {
+                self.read_origin(blob)?
+            }
             (Ok(None), Object::Tree(_)) => return Err(StoreError::Missing(object)),
             (Err(error), _) => return Err(error),
         };
@@ -101,10 +106,9 @@ impl Memo {
     }
 
     fn read_origin(&self, blob: BlobDigest) -> Result<Arc<[u8]>, StoreError> {
-        let path = self.locate(Object::Blob(blob)).ok_or(StoreError::Missing(Object::Blob(blob)))?;
         let mut bytes = Vec::new();
-        let read = BlobReader::of_origin(&path, blob)?.read_to_end(&mut bytes);
-        read.map_err(StoreError::io("cannot read", &path))?;
+        let copied = self.origin_reader(blob)?.copy(&mut bytes);
+        copied.map_err(StoreError::io("cannot read a blob for", self.folder()))?;
         Ok(bytes.into())
     }
 
@@ -114,19 +118,29 @@ impl Memo {
         Ok(Box::new(self.blob_reader(blob)?))
     }
 
-    /// Bytes of the blob, which is not read.
-    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
-        Ok(self.blob_reader(blob)?.size())
+    /// Writes the blob to `to` and gives its size: `open_blob` for whoever wants it all.
+    /// What was written counts for nothing if this fails.
+    pub fn copy_blob(&self, blob: BlobDigest, to: &mut dyn Write) -> io::Result<u64> {
+        self.blob_reader(blob)?.copy(to)
     }
 
+    /// Bytes of the blob, which is not read.
+    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
+        Ok(self.blob_reader(blob)?.remaining())
+    }
+
+    /// An empty file that should not be empty yields to an origin, as in `has`.
     fn blob_reader(&self, blob: BlobDigest) -> Result<BlobReader, StoreError> {
-        if let Some(file) = self.0.disk.open_blob(blob)? {
-            return BlobReader::of_store(&self.0.disk, blob, file);
+        let object = Object::Blob(blob);
+        match BlobReader::of_store(&self.0.disk, blob)? {
+            Some(reader) if reader.remaining() > 0 || object.matches(b"") => Ok(reader),
+            _ => self.origin_reader(blob),
         }
-        match self.locate(Object::Blob(blob)) {
-            Some(path) => BlobReader::of_origin(&path, blob),
-            None => Err(StoreError::Missing(Object::Blob(blob))),
-        }
+    }
+
+    fn origin_reader(&self, blob: BlobDigest) -> Result<BlobReader, StoreError> {
+        let object = Object::Blob(blob);
+        BlobReader::of_origin(&self.locate(object).ok_or(StoreError::Missing(object))?, blob)
     }
 
     fn locate(&self, object: Object) -> Option<PathBuf> {
@@ -137,6 +151,7 @@ impl Memo {
         origins.iter().find_map(|origin| origin.locate(&blob))
     }
 
+    /// Writes nothing where the blob is there.
     pub fn write_blob(&self, bytes: &[u8]) -> Result<BlobDigest, StoreError> {
         let digest = BlobDigest::of(bytes);
         self.write(Object::Blob(digest), bytes)?;
@@ -163,9 +178,10 @@ impl Memo {
     /// Copies a file from anywhere into the store, sharing its disk blocks where the filesystem can.
     /// `Changed` where the file does not hold the blob.
     pub fn adopt(&self, path: &Path, blob: BlobDigest) -> Result<(), StoreError> {
-        stream::adopt(&self.0.disk, path, blob)
+        reader::adopt(&self.0.disk, path, blob)
     }
 
+    /// The record, if any tier has it and its objects can be had.
     pub fn recall(&self, key: ActionKey) -> Result<Option<Record>, StoreError> {
         Ok(self.recall_from(key)?.map(|(record, _)| record))
     }
@@ -208,6 +224,7 @@ impl Memo {
         self.0.disk.forget(key)
     }
 
+    /// Of this store and all its clones, since it was opened.
     pub fn counts(&self) -> Counts {
         Counts {
             memory: self.0.from_memory.load(Ordering::Relaxed),
@@ -216,6 +233,7 @@ impl Memo {
         }
     }
 
+    /// Blobs that the store lacks are looked for there from now on.
     pub fn offer(&self, origin: Arc<dyn Origin>) {
         self.0.origins.write().expect("bug: poisoned").push(origin);
     }
@@ -233,7 +251,7 @@ impl Memo {
     }
 
     /// Removes what dead processes left, their work folders by `with`; gives the folders still there.
-    pub fn sweep(&self, with: &dyn Fn(&Path) -> std::io::Result<()>) -> Result<Vec<PathBuf>, StoreError> {
+    pub fn sweep(&self, with: &dyn Fn(&Path) -> io::Result<()>) -> Result<Vec<PathBuf>, StoreError> {
         let locks = self.folder().join(LOCKS);
         collect::sweep_locks(&locks).map_err(StoreError::io("cannot sweep", &locks))?;
         let above = self.folder().join(disk::WORK);

@@ -12,8 +12,8 @@ use crate::base::digest::{ActionKey, BlobDigest, Digest, TreeDigest};
 use crate::store::disk::{self, Disk};
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
+use crate::store::reader::BlobReader;
 use crate::store::record;
-use crate::store::stream::BlobReader;
 use crate::store::tier::Tier as _;
 use crate::store::usage::digest_of;
 
@@ -79,12 +79,10 @@ fn stray(path: &Path) -> Option<Damage> {
 
 /// `None` also for a blob that went meanwhile.
 fn blob_damage(disk: &Disk, digest: Digest) -> Result<Option<Damage>, StoreError> {
-    let blob = BlobDigest(digest);
-    let path = disk.place(Object::Blob(blob));
-    let Some(file) = disk::existing(fs::File::open(&path), &path)? else {
-        return Ok(None);
-    };
-    damage(BlobReader::of_store(disk, blob, file)?.verify())
+    match BlobReader::of_store(disk, BlobDigest(digest))? {
+        Some(mut reader) => damage(reader.verify()),
+        None => Ok(None),
+    }
 }
 
 fn tree_damage(disk: &Disk, digest: Digest) -> Result<Option<Damage>, StoreError> {

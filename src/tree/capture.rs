@@ -1,7 +1,7 @@
 //! Folder → tree: contents go to the store, names and metadata become directories. Times are left behind.
 //! Never follows a link, never enters another mount.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::RwLock;
 
 use rustix::fs::{AtFlags, FileType};
@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
+use crate::tree::contents;
+use crate::tree::descent::failed;
 use crate::tree::error::TreeError;
-use crate::tree::folder::failed;
 use crate::tree::inode::{Found, Reader};
 use crate::tree::tree::{Content, Entry};
-use crate::tree::walk;
 use crate::tree::xattr::Flavour;
 
 /// Whose a file is in the tree.
@@ -46,7 +46,8 @@ pub fn capture_folder(
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<Entry, TreeError> {
-    let (metadata, tree) = walk::walk(memo, folder, None, options, cancel)?.join(memo, options, cancel)?;
+    let (metadata, tree) =
+        contents::read(memo, folder, None, options, cancel)?.join(memo, options, cancel)?;
     Ok(Entry { metadata, content: Content::Directory { tree, opaque: false } })
 }
 
@@ -69,7 +70,7 @@ pub fn capture_entry(
         Found::Nothing => Ok(None),
         Found::Folder => {
             let (opened, facts) = reader.open_folder(parent, b"", name)?;
-            let entry = capture_folder(memo, std::os::fd::AsFd::as_fd(&opened), options, cancel)?;
+            let entry = capture_folder(memo, opened.as_fd(), options, cancel)?;
             Ok(Some(Entry { metadata: facts.metadata, ..entry }))
         }
     }

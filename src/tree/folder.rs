@@ -1,183 +1,247 @@
-//! Folders by descriptor. A place below an open folder is always opened anew from that folder, never through
-//! a symbolic link or into another mount: so depth costs neither descriptors nor stack nor `PATH_MAX`,
-//! and nobody can swap a folder for a link while it is walked.
+//! A directory of the workspace as one build has seen it: listed once, each file looked at once,
+//! however many scans overlap. What equals the index is not copied out of it.
 
-use std::io;
+use std::collections::HashMap;
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
-use rustix::io::Errno;
+use rustix::fs::{FileType, RawDir};
 
-use crate::base::cancel::Cancel;
-use crate::tree::error::TreeError;
+use crate::base::digest::TreeDigest;
+use crate::tree::bits::Bits;
+use crate::tree::index::Record;
+use crate::tree::place::{Place, Stat, shown};
+use crate::tree::scan::ScanError;
 
-/// Deeper nesting is refused, whatever is walked.
-pub(crate) const DEPTH_LIMIT: usize = 10_000;
+#[derive(Default)]
+pub(crate) struct Folder {
+    /// Where the index has this directory.
+    pub(crate) indexed: Option<u64>,
+    pub(crate) listing: Option<Listing>,
+    /// What scans of this build made of it.
+    pub(crate) views: Vec<View>,
+}
 
-/// Bytes of path given to the kernel at once: below `PATH_MAX` with room to spare.
-const CHUNK: usize = 3_000;
+pub(crate) struct Listing {
+    /// Taken before the names were read.
+    pub(crate) stat: Stat,
+    /// Whether the same stat will mean the same names.
+    pub(crate) settled: bool,
+    /// Each with a NUL at its end.
+    pub(crate) names: Vec<u8>,
+    pub(crate) slots: Vec<Slot>,
+    /// Which slot is `.gitignore`.
+    pub(crate) ignore_file: Option<usize>,
+    /// Whether the index has the same names and kinds in the same order, so that its views fit.
+    pub(crate) as_indexed: bool,
+}
 
-/// The folders that a walk has found, each known by its parent and its own name. The first is the root.
-pub(crate) struct Folders(Vec<(usize, Vec<u8>)>);
+/// A name in a directory.
+pub(crate) struct Slot {
+    pub(crate) start: u32,
+    pub(crate) kind: Kind,
+    /// Which entry of the indexed directory has this name.
+    pub(crate) indexed: Option<u32>,
+    pub(crate) seen: Seen,
+    /// Of a directory that a scan entered.
+    pub(crate) child: Option<Box<Folder>>,
+}
 
-impl Folders {
-    pub(crate) const ROOT: usize = 0;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Symlink,
+    /// Socket, fifo or device.
+    Special,
+}
 
-    pub(crate) fn new() -> Folders {
-        Folders(vec![(0, Vec::new())])
+/// What this build knows of a file or symlink.
+pub(crate) enum Seen {
+    NotYet,
+    /// Its stat is the one in the index.
+    AsIndexed,
+    Anew(Box<Sight>),
+}
+
+/// A file or symlink at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sight {
+    pub(crate) stat: Stat,
+    /// BLAKE3 of the content or of the target.
+    pub(crate) digest: [u8; 32],
+    /// Whether the same stat will mean the same content.
+    pub(crate) settled: bool,
+}
+
+/// What a filter makes of a directory, and all that it follows from beside the files themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Of the filter, the ignore rules in force and the names left out.
+    pub(crate) filter: [u8; 32],
+    /// The slots that are taken, or entered.
+    pub(crate) selection: Bits,
+    /// Of what the same filter makes of the directories in it.
+    pub(crate) children: [u8; 32],
+    pub(crate) found: Found,
+}
+
+/// What a walk finds in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// `None` where nothing is taken.
+    pub(crate) tree: Option<TreeDigest>,
+    /// How many, in all of the tree.
+    pub(crate) files: u64,
+    /// The includes that took something.
+    pub(crate) matched: Bits,
+}
+
+impl Folder {
+    pub(crate) fn view(&self, filter: &[u8; 32]) -> Option<&View> {
+        self.views.iter().find(|view| view.filter == *filter)
     }
+}
 
-    pub(crate) fn add(&mut self, parent: usize, name: Vec<u8>) -> usize {
-        self.0.push((parent, name));
-        self.0.len() - 1
-    }
-
-    /// The parent and name; `None` for the root.
-    pub(crate) fn place(&self, folder: usize) -> Option<(usize, &[u8])> {
-        let (parent, name) = &self.0[folder];
-        (folder != Folders::ROOT).then_some((*parent, name.as_slice()))
-    }
-
-    /// Relative to the root, with `/` between names.
-    pub(crate) fn path(&self, folder: usize) -> Vec<u8> {
-        let mut names: Vec<&[u8]> = Vec::new();
-        let mut at = folder;
-        while let Some((parent, name)) = self.place(at) {
-            names.push(name);
-            at = parent;
+impl Listing {
+    /// What the index has, when the directory's stat says that no name has come or gone since.
+    pub(crate) fn recall(record: Record<'_>, stat: &Stat) -> Option<Listing> {
+        if !record.is_settled() || record.stat()? != *stat {
+            return None;
         }
-        names.reverse();
-        names.join(&b'/')
+        let slots = (0..record.len()).map(|number| {
+            let (start, kind) = record.name_and_kind(number)?;
+            Some(Slot::new(start, kind, Some(number)))
+        });
+        Some(Listing {
+            stat: *stat,
+            settled: true,
+            names: record.names()?.to_vec(),
+            slots: slots.collect::<Option<_>>()?,
+            ignore_file: record.ignore_file(),
+            as_indexed: true,
+        })
     }
 
-    pub(crate) fn open(&self, root: BorrowedFd<'_>, folder: usize) -> Result<OwnedFd, TreeError> {
-        let path = self.path(folder);
-        open_below(root, &path).map_err(|error| failed("cannot open", &path, b"", error))
+    pub(crate) fn read(place: &Place<'_>, stat: Stat, settled: bool) -> Result<Listing, ScanError> {
+        let mut listing = Listing {
+            stat,
+            settled,
+            names: Vec::new(),
+            slots: Vec::new(),
+            ignore_file: None,
+            as_indexed: false,
+        };
+        let mut buffer = Vec::with_capacity(32 * 1024);
+        let mut entries =
+            RawDir::new(place.directory()?, buffer.spare_capacity_mut() as &mut [MaybeUninit<u8>]);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(|errno| place.failed(errno))?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => Kind::of_mode(place.stat_of(name)?.mode),
+                known => Kind::of_type(known),
+            };
+            listing.push(name, kind).ok_or_else(|| ScanError::TooMany { path: shown(place.path()) })?;
+        }
+        Ok(listing)
     }
-}
 
-/// An error about `name` in the folder at `folder`; an empty name is the folder itself.
-pub(crate) fn failed(action: &'static str, folder: &[u8], name: &[u8], error: Errno) -> TreeError {
-    let path = shown(folder, name);
-    match error {
-        Errno::XDEV => TreeError::MountPoint { path },
-        error => TreeError::Io { action, path, source: error.into() },
+    /// `None` where the names are too long for the index.
+    fn push(&mut self, name: &CStr, kind: Kind) -> Option<()> {
+        let start = u32::try_from(self.names.len()).ok()?;
+        if name == c".gitignore" && kind == Kind::File {
+            self.ignore_file = Some(self.slots.len());
+        }
+        self.names.extend_from_slice(name.to_bytes_with_nul());
+        self.slots.push(Slot::new(start, kind, None));
+        Some(())
     }
-}
 
-/// As an absolute path, so that the root of the walk shows as `/`.
-pub(crate) fn shown(folder: &[u8], name: &[u8]) -> PathBuf {
-    let at = |bytes| Path::new(std::ffi::OsStr::from_bytes(bytes));
-    let path = Path::new("/").join(at(folder));
-    if name.is_empty() { path } else { path.join(at(name)) }
-}
-
-/// Opens the folder at `path` below `root` for reading; the empty path is `root` itself.
-pub(crate) fn open_below(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut rest = path;
-    let mut at: Option<OwnedFd> = None;
-    while rest.len() > CHUNK {
-        let end = rest[..CHUNK].iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)?;
-        let from = at.as_ref().map_or(root, |folder| folder.as_fd());
-        at = Some(open_chunk(from, &rest[..end], OFlags::PATH)?);
-        rest = &rest[end + 1..];
-    }
-    let from = at.as_ref().map_or(root, |folder| folder.as_fd());
-    open_chunk(from, if rest.is_empty() { b"." } else { rest }, OFlags::RDONLY)
-}
-
-fn open_chunk(from: BorrowedFd<'_>, path: &[u8], access: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match rustix::fs::openat2(from, path, flags, Mode::empty(), resolve) {
-        // Some container hosts forbid `openat2`, and say so in either way.
-        Err(Errno::NOSYS | Errno::PERM) => open_by_names(from, path, flags),
-        opened => opened,
-    }
-}
-
-fn open_by_names(from: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let mut names = path.split(|&byte| byte == b'/').peekable();
-    let mut at: Option<OwnedFd> = None;
-    while let Some(name) = names.next() {
-        let folder = at.as_ref().map_or(from, |folder| folder.as_fd());
-        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let flags = if names.peek().is_some() { on_the_way } else { flags };
-        at = Some(rustix::fs::openat(folder, name, flags, Mode::empty())?);
-    }
-    at.ok_or(Errno::NOENT)
-}
-
-/// Everything in an open folder but `.` and `..`, in the order of the filesystem.
-pub(crate) fn list(folder: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, FileType)>, Errno> {
-    let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
-    let mut entries = RawDir::new(folder, &mut buffer);
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push((name.to_vec(), kind(folder, name, entry.file_type())?));
+    /// Joins names to those in the index.
+    pub(crate) fn join(&mut self, record: Record<'_>) {
+        let same = |number: u32, slot: &Slot, names: &[u8]| {
+            record.name_and_kind(number).is_some_and(|(start, kind)| {
+                kind == slot.kind && record.name_at(start) == Some(name_at(names, slot.start))
+            })
+        };
+        let count = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.as_indexed = record.len() == count
+            && (0..).zip(&self.slots).all(|(number, slot)| same(number, slot, &self.names));
+        if self.as_indexed {
+            for (number, slot) in (0..).zip(&mut self.slots) {
+                slot.indexed = Some(number);
+            }
+            return;
+        }
+        let names = (0..record.len()).filter_map(|number| {
+            let (start, kind) = record.name_and_kind(number)?;
+            Some((record.name_at(start)?, (number, kind)))
+        });
+        let names: HashMap<&CStr, (u32, Kind)> = names.collect();
+        for slot in &mut self.slots {
+            if let Some((number, kind)) = names.get(name_at(&self.names, slot.start))
+                && *kind == slot.kind
+            {
+                slot.indexed = Some(*number);
+            }
         }
     }
-    Ok(names)
-}
 
-/// Not every filesystem tells the type while listing.
-fn kind(folder: BorrowedFd<'_>, name: &[u8], told: FileType) -> Result<FileType, Errno> {
-    if told != FileType::Unknown {
-        return Ok(told);
+    pub(crate) fn name(&self, slot: &Slot) -> &CStr {
+        name_at(&self.names, slot.start)
     }
-    let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(FileType::from_raw_mode(stat.st_mode))
-}
 
-/// Gives the owner `bits` on a name that denies them, without following a link.
-pub(crate) fn unlock(folder: BorrowedFd<'_>, name: &[u8], bits: Mode) -> Result<(), Errno> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(folder, name, flags, Mode::empty())?;
-    let stat = rustix::fs::fstat(&place)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-        return Err(Errno::LOOP);
-    }
-    // `fchmod` refuses such a descriptor; its name under /proc stands for the very inode.
-    let itself = format!("/proc/self/fd/{}", place.as_raw_fd());
-    rustix::fs::chmod(itself, Mode::from_raw_mode(stat.st_mode) | bits)
-}
-
-/// What `work` gives for each item, in order; the first error, or the wish to stop, ends it.
-pub(crate) fn for_each<I: Sync, O: Send>(
-    items: &[I],
-    single_threaded: bool,
-    cancel: &Cancel,
-    work: impl Fn(&I) -> Result<O, TreeError> + Sync + Send,
-) -> Result<Vec<O>, TreeError> {
-    let work = |item| if cancel.is_raised() { Err(TreeError::Cancelled) } else { work(item) };
-    if single_threaded || items.len() < 2 {
-        items.iter().map(work).collect()
-    } else {
-        items.par_iter().map(work).collect()
+    pub(crate) fn find(&self, name: &[u8]) -> Option<usize> {
+        self.slots.iter().position(|slot| self.name(slot).to_bytes() == name)
     }
 }
 
-/// Refuses what `depth` levels below the root would be too deep; `folder` is any one of them.
-pub(crate) fn check_depth(depth: usize, folders: &Folders, folder: usize) -> Result<(), TreeError> {
-    if depth <= DEPTH_LIMIT {
-        return Ok(());
-    }
-    let path = folders.path(folder);
-    let start = path.split(|&byte| byte == b'/').next().unwrap_or_default();
-    Err(TreeError::TooDeep { path: shown(start, b""), limit: DEPTH_LIMIT })
+pub(crate) fn name_at(names: &[u8], start: u32) -> &CStr {
+    let rest = names.get(start as usize..).unwrap_or_default();
+    CStr::from_bytes_until_nul(rest).expect("bug: a name without its end")
 }
 
-/// Opens a folder that the caller names by an ordinary path.
-pub(crate) fn open_path(path: &Path) -> Result<OwnedFd, TreeError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .map_err(io::Error::from)
-        .map_err(TreeError::io("cannot open", path))
+impl Slot {
+    fn new(start: u32, kind: Kind, indexed: Option<u32>) -> Slot {
+        Slot { start, kind, indexed, seen: Seen::NotYet, child: None }
+    }
+
+    /// What is known of the file, from this build or the index.
+    pub(crate) fn sight(&self, record: Option<Record<'_>>) -> Option<Sight> {
+        match &self.seen {
+            Seen::Anew(sight) => Some(**sight),
+            Seen::AsIndexed | Seen::NotYet => record?.sight(self.indexed?),
+        }
+    }
+
+    /// Whether an entry made from this file would be the one made when the index was written.
+    pub(crate) fn is_as_indexed(&self, record: Record<'_>) -> bool {
+        match &self.seen {
+            Seen::NotYet | Seen::AsIndexed => true,
+            Seen::Anew(now) => self.indexed.and_then(|number| record.sight(number)).is_some_and(|then| {
+                then.digest == now.digest
+                    && then.stat.mode == now.stat.mode
+                    && then.stat.size == now.stat.size
+            }),
+        }
+    }
+}
+
+impl Kind {
+    fn of_type(file_type: FileType) -> Kind {
+        match file_type {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink,
+            _ => Kind::Special,
+        }
+    }
+
+    pub(crate) fn of_mode(mode: u32) -> Kind {
+        Kind::of_type(FileType::from_raw_mode(mode))
+    }
 }

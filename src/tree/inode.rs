@@ -13,8 +13,8 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::tree::capture::{CaptureOptions, Ids};
+use crate::tree::descent::{failed, open_below, shown, unlock};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{failed, open_below, shown, unlock};
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Attributes, Flavour};
 
@@ -115,13 +115,12 @@ impl Reader<'_> {
 
     fn read_file(&self, folder: BorrowedFd<'_>, path: &[u8], name: &[u8]) -> Result<Found, TreeError> {
         let failed = |error| failed("cannot read", path, name, error);
-        let (file, stat) = self.open_file(folder, name).map_err(failed)?;
+        let (file, stat, attributes) = self.open_file(folder, path, name)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(TreeError::Changed { path: shown(path, name) });
         }
-        let attributes = self.attributes(file.as_fd(), path, name)?;
         if stat.st_size == 0 && attributes.notes.contains_key(&b"whiteout"[..]) {
-            return Ok(Found::Other(whiteout()));
+            return Ok(Found::Other(Entry::whiteout()));
         }
         let size = stat.st_size as u64;
         let file = File::from(file);
@@ -174,7 +173,7 @@ impl Reader<'_> {
         let content = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Fifo => Content::Fifo,
             FileType::CharacterDevice if self.upper.is_some() && (major, minor) == (0, 0) => {
-                return Ok(whiteout());
+                return Ok(Entry::whiteout());
             }
             FileType::CharacterDevice => Content::Device { block: false, major, minor },
             FileType::BlockDevice => Content::Device { block: true, major, minor },
@@ -184,27 +183,38 @@ impl Reader<'_> {
         Ok(Entry { metadata: self.metadata(&stat, Attributes::default()), content })
     }
 
-    /// Opens a file for reading, and says what it was before any unlocking, which is undone:
+    /// Opens a file for reading, and says what it was before any unlocking. That is undone as soon as it may:
     /// the same file may have another name, whose reader waits meanwhile.
-    fn open_file(&self, folder: BorrowedFd<'_>, name: &[u8]) -> Result<(OwnedFd, Stat), Errno> {
+    fn open_file(
+        &self,
+        folder: BorrowedFd<'_>,
+        path: &[u8],
+        name: &[u8],
+    ) -> Result<(OwnedFd, Stat, Attributes), TreeError> {
+        let failed = |error| failed("cannot read", path, name, error);
         let open = || {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
-            let stat = rustix::fs::fstat(&file)?;
-            Ok((file, stat))
+            rustix::fs::openat(folder, name, flags, Mode::empty())
         };
         let reading = self.unlocking.read();
         match open() {
             Err(Errno::ACCESS) if self.options.unlock => {
                 drop(reading);
                 let _writing = self.unlocking.write();
-                let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                unlock(folder, name, Mode::RUSR)?;
-                let (file, _) = open()?;
-                rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode))?;
-                Ok((file, stat))
+                let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+                unlock(folder, name, Mode::RUSR).map_err(failed)?;
+                let file = open().map_err(failed)?;
+                // Who may not read a file may not read its attributes either.
+                let attributes = self.attributes(file.as_fd(), path, name)?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode)).map_err(failed)?;
+                Ok((file, stat, attributes))
             }
-            opened => opened,
+            opened => {
+                let file = opened.map_err(failed)?;
+                let stat = rustix::fs::fstat(&file).map_err(failed)?;
+                let attributes = self.attributes(file.as_fd(), path, name)?;
+                Ok((file, stat, attributes))
+            }
         }
     }
 
@@ -227,11 +237,6 @@ impl Reader<'_> {
         };
         Metadata { mode: stat.st_mode & 0o7777, uid, gid, xattrs: attributes.kept }
     }
-}
-
-/// The only form of a removed name.
-fn whiteout() -> Entry {
-    Entry { metadata: Metadata::plain(0), content: Content::Whiteout }
 }
 
 fn inode(stat: &Stat) -> Inode {

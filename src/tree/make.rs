@@ -12,8 +12,8 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
+use crate::tree::descent::{failed, shown};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{failed, shown};
 use crate::tree::materialize::{Materialize, Owners, Whiteouts};
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Flavour};
@@ -181,7 +181,11 @@ fn make_whiteout(folder: BorrowedFd<'_>, name: &[u8], flavour: Flavour) -> Resul
     }
 }
 
-fn make_marked_whiteout(folder: BorrowedFd<'_>, name: &[u8], flavour: Flavour) -> Result<(), Errno> {
+pub(crate) fn make_marked_whiteout(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    flavour: Flavour,
+) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::fsetxattr(&file, flavour.name(b"whiteout"), b"y", XattrFlags::empty())?;

@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::store::memo::Memo;
+use crate::tree::descent::{self, Folders, failed};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
 use crate::tree::make::{self, Maker};
 use crate::tree::remove::remove;
 use crate::tree::tree::{Content, Entry, LinkGroup, Metadata};
@@ -59,7 +59,7 @@ pub fn materialize(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let parent = folder::open_path(parent)?;
+    let parent = descent::open_path(parent)?;
     let name = dest.file_name().unwrap_or_default().as_bytes();
     let maker = Maker { memo, options, cancel };
     let Content::Directory { tree, opaque } = entry.content else {
@@ -104,8 +104,8 @@ impl Filling<'_> {
         let cancel = self.maker.cancel;
         let mut levels = vec![vec![(self.folders.add(Folders::ROOT, name.to_vec()), top)]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-            folder::check_depth(levels.len(), &self.folders, level[0].0)?;
-            let below = folder::for_each(level, false, cancel, |(id, to_fill)| self.fill_one(*id, to_fill))?;
+            descent::check_depth(levels.len(), &self.folders, level[0].0)?;
+            let below = descent::for_each(level, false, cancel, |(id, to_fill)| self.fill_one(*id, to_fill))?;
             let mut next = Vec::new();
             for ((id, _), below) in level.iter().zip(below) {
                 next.extend(below.into_iter().map(|(name, to_fill)| (self.folders.add(*id, name), to_fill)));
@@ -114,7 +114,7 @@ impl Filling<'_> {
         }
         self.link()?;
         for level in levels.iter().rev() {
-            folder::for_each(level, false, cancel, |(id, to_fill)| self.finish(*id, to_fill))?;
+            descent::for_each(level, false, cancel, |(id, to_fill)| self.finish(*id, to_fill))?;
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Filling<'_> {
                 _ => others.push((name, entry)),
             }
         }
-        folder::for_each(&others, false, self.maker.cancel, |(name, entry)| {
+        descent::for_each(&others, false, self.maker.cancel, |(name, entry)| {
             self.maker.make(opened.as_fd(), &path, name, entry)
         })?;
         Ok(below)
@@ -200,3 +200,6 @@ impl Filling<'_> {
 fn make_folder(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::mkdirat(parent, name, Mode::RWXU)
 }
+
+#[cfg(test)]
+mod tests;

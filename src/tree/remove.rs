@@ -6,8 +6,8 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
+use crate::tree::descent::{self, Folders};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders};
 
 /// Removes `name` in `parent`, with everything below it. A name that is not there is no error.
 ///
@@ -16,7 +16,7 @@ pub fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), TreeError> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(Errno::ISDIR) => remove_folder(parent, name),
-        Err(error) => Err(folder::failed("cannot remove", b"", name, error)),
+        Err(error) => Err(descent::failed("cannot remove", b"", name, error)),
     }
 }
 
@@ -26,8 +26,8 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), TreeError> {
     let mut folders = Folders::new();
     let mut levels = vec![vec![folders.add(Folders::ROOT, name.to_vec())]];
     while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-        folder::check_depth(levels.len(), &folders, level[0])?;
-        let below = folder::for_each(level, false, &never, |&id| empty(&folders, parent, id))?;
+        descent::check_depth(levels.len(), &folders, level[0])?;
+        let below = descent::for_each(level, false, &never, |&id| empty(&folders, parent, id))?;
         let mut next = Vec::new();
         for (&id, names) in level.iter().zip(below) {
             next.extend(names.into_iter().map(|name| folders.add(id, name)));
@@ -35,7 +35,7 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), TreeError> {
         levels.push(next);
     }
     for level in levels.iter().rev() {
-        folder::for_each(level, false, &never, |&id| remove_empty(&folders, parent, id))?;
+        descent::for_each(level, false, &never, |&id| remove_empty(&folders, parent, id))?;
     }
     Ok(())
 }
@@ -43,10 +43,10 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), TreeError> {
 /// Removes all but folders from a folder, and gives the names of the folders.
 fn empty(folders: &Folders, root: BorrowedFd<'_>, id: usize) -> Result<Vec<Vec<u8>>, TreeError> {
     let path = folders.path(id);
-    let failed = |name: &[u8], error| folder::failed("cannot remove", &path, name, error);
+    let failed = |name: &[u8], error| descent::failed("cannot remove", &path, name, error);
     let opened = open_unlocked(folders, root, id).map_err(|error| failed(b"", error))?;
     let mut below = Vec::new();
-    for (name, kind) in folder::list(opened.as_fd()).map_err(|error| failed(b"", error))? {
+    for (name, kind) in descent::list(opened.as_fd()).map_err(|error| failed(b"", error))? {
         if kind == FileType::Directory {
             below.push(name);
         } else {
@@ -59,11 +59,11 @@ fn empty(folders: &Folders, root: BorrowedFd<'_>, id: usize) -> Result<Vec<Vec<u
 /// Opens a folder whose parents are unlocked, and unlocks it.
 fn open_unlocked(folders: &Folders, root: BorrowedFd<'_>, id: usize) -> Result<OwnedFd, Errno> {
     let path = folders.path(id);
-    let opened = match folder::open_below(root, &path) {
+    let opened = match descent::open_below(root, &path) {
         Err(Errno::ACCESS) => {
             let (parent, name) = place(folders, root, id)?;
-            folder::unlock(parent.as_fd(), name, Mode::RWXU)?;
-            folder::open_below(root, &path)?
+            descent::unlock(parent.as_fd(), name, Mode::RWXU)?;
+            descent::open_below(root, &path)?
         }
         opened => opened?,
     };
@@ -77,13 +77,13 @@ fn open_unlocked(folders: &Folders, root: BorrowedFd<'_>, id: usize) -> Result<O
 fn remove_empty(folders: &Folders, root: BorrowedFd<'_>, id: usize) -> Result<(), TreeError> {
     let removed = place(folders, root, id)
         .and_then(|(parent, name)| rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR));
-    removed.map_err(|error| folder::failed("cannot remove", &folders.path(id), b"", error))
+    removed.map_err(|error| descent::failed("cannot remove", &folders.path(id), b"", error))
 }
 
 /// The opened parent and the name of a folder below the root.
 fn place<'f>(folders: &'f Folders, root: BorrowedFd<'_>, id: usize) -> Result<(OwnedFd, &'f [u8]), Errno> {
     let (parent, name) = folders.place(id).expect("bug: the root is not removed");
-    Ok((folder::open_below(root, &folders.path(parent))?, name))
+    Ok((descent::open_below(root, &folders.path(parent))?, name))
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn remove_at(parent: &Path, name: &str) -> Result<(), TreeError> {
-        remove(folder::open_path(parent)?.as_fd(), name.as_bytes())
+        remove(descent::open_path(parent)?.as_fd(), name.as_bytes())
     }
 
     #[test]
@@ -133,13 +133,13 @@ mod tests {
     fn depth_is_no_obstacle() {
         let temporary = tempfile::tempdir().unwrap();
         let name = vec![b'x'; 200];
-        let root = folder::open_path(temporary.path()).unwrap();
+        let root = descent::open_path(temporary.path()).unwrap();
         let mut at = rustix::io::dup(&root).unwrap();
         for _ in 0..300 {
             rustix::fs::mkdirat(&at, &*name, Mode::RWXU).unwrap();
-            at = folder::open_below(at.as_fd(), &name).unwrap();
+            at = descent::open_below(at.as_fd(), &name).unwrap();
         }
         remove(root.as_fd(), &name).unwrap();
-        assert_eq!(folder::list(root.as_fd()).unwrap(), []);
+        assert_eq!(descent::list(root.as_fd()).unwrap(), []);
     }
 }

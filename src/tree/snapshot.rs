@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
+use crate::base::durable::rename_noreplace;
 use crate::store::memo::Memo;
 use crate::tree::error::TreeError;
 use crate::tree::materialize::{Materialize, Owners, Whiteouts, materialize};
@@ -150,16 +151,11 @@ fn make(
     fs::write(draft.join(SEAL), seal).map_err(TreeError::io("cannot write", &draft))?;
     let snapshots = memo.folder().join(FOLDER);
     fs::create_dir_all(&snapshots).map_err(TreeError::io("cannot make", &snapshots))?;
-    // A folder never replaces one that is not empty.
-    match fs::rename(&draft, place) {
+    match rename_noreplace(&draft, place) {
         Ok(()) => Ok(true),
-        Err(error) if place.exists() && is_taken(&error) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(TreeError::io("cannot make", place)(error)),
     }
-}
-
-fn is_taken(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
 
 /// Takes the snapshot away, if it still is the folder that was found damaged: another process may have
@@ -167,14 +163,14 @@ fn is_taken(error: &io::Error) -> bool {
 fn discard(memo: &Memo, place: &Path, inode: u64) -> Result<(), TreeError> {
     let work = memo.work_folder()?;
     let taken = aside(work.path());
-    match fs::rename(place, &taken) {
+    match rename_noreplace(place, &taken) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         renamed => renamed.map_err(TreeError::io("cannot remove", place))?,
     }
     let found = fs::symlink_metadata(&taken).map_err(TreeError::io("cannot look at", &taken))?.ino();
     if found != inode {
         // If yet another one is there by now, that will do as well.
-        let _ = fs::rename(&taken, place);
+        let _ = rename_noreplace(&taken, place);
     }
     Ok(())
 }

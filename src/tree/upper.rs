@@ -9,10 +9,10 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
 use crate::tree::capture::{CaptureOptions, Ids};
+use crate::tree::contents::{self, Contents, ReadFolder};
+use crate::tree::descent::{self, Folders, failed};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
 use crate::tree::tree::{Content, Entry, Metadata};
-use crate::tree::walk::{self, ReadFolder, Walk};
 use crate::tree::xattr::is_privileged;
 
 /// What the root held before the command ran.
@@ -37,19 +37,19 @@ pub fn capture_upper(
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<TreeDigest, TreeError> {
-    let mut walk = walk::walk(memo, upper, Some(options.flavour), options, cancel)?;
-    compare(&mut walk, below, options, cancel)?;
-    Ok(walk.join(memo, options, cancel)?.1)
+    let mut contents = contents::read(memo, upper, Some(options.flavour), options, cancel)?;
+    compare(&mut contents, below, options, cancel)?;
+    Ok(contents.join(memo, options, cancel)?.1)
 }
 
-/// Leaves in `walk` only what differs from `below`, from the top down.
+/// Leaves in `contents` only what differs from `below`, from the top down.
 fn compare(
-    walk: &mut Walk,
+    contents: &mut Contents,
     below: &dyn Below,
     options: &CaptureOptions,
     cancel: &Cancel,
 ) -> Result<(), TreeError> {
-    let Walk { folders, levels, read } = walk;
+    let Contents { folders, levels, read } = contents;
     // Where what lies below shows through: the names there.
     let mut held: Vec<Option<BTreeMap<Vec<u8>, Held>>> = Vec::with_capacity(read.len());
     for level in levels {
@@ -62,7 +62,7 @@ fn compare(
                 }
             }
         }
-        let found = folder::for_each(level, options.single_threaded, cancel, |&id| {
+        let found = descent::for_each(level, options.single_threaded, cancel, |&id| {
             let shows_through = folders.place(id).is_none_or(|(parent, name)| {
                 let before = held[parent].as_ref().and_then(|names| names.get(name));
                 matches!(before, Some(Held::Directory(_))) && !read[id].opaque
@@ -70,7 +70,7 @@ fn compare(
             if shows_through { names_below(below, folders, id).map(Some) } else { Ok(None) }
         })?;
         for (&id, names) in level.iter().zip(&found) {
-            compare_entries(&mut read[id], names.as_ref(), options.ids);
+            compare_entries(&mut read[id].directory.entries, names.as_ref(), options.ids);
         }
         held.extend(found);
     }
@@ -102,8 +102,12 @@ fn compare_folder(folder: &mut ReadFolder, before: Option<&Held>, ids: Ids) {
     }
 }
 
-fn compare_entries(folder: &mut ReadFolder, before: Option<&BTreeMap<Vec<u8>, Held>>, ids: Ids) {
-    folder.directory.entries.retain(|name, entry| {
+fn compare_entries(
+    entries: &mut BTreeMap<Vec<u8>, Entry>,
+    before: Option<&BTreeMap<Vec<u8>, Held>>,
+    ids: Ids,
+) {
+    entries.retain(|name, entry| {
         let before = before.and_then(|names| names.get(name));
         match (before, &entry.content) {
             (before, Content::Whiteout) => before.is_some(),
@@ -154,3 +158,6 @@ fn leads_to_left_out(path: &[u8], options: &CaptureOptions) -> bool {
         .iter()
         .any(|left_out| left_out.as_bytes().strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,180 +1,388 @@
-//! A folder read whole: every file's content is stored, every folder's entries are known, but the folders are
-//! not joined to trees yet. Works level by level, so that depth costs no stack, in parallel within each.
+//! One walk over the workspace for one filter: directories in parallel, each listed once a build, each
+//! file looked at once a build, read only when its stat is not the one in the index.
+//! Never follows a link and never writes into the workspace. Only directories are stored, never content.
 
-use std::collections::{BTreeMap, HashSet};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::RwLock;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::TreeDigest;
+use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
-use crate::tree::capture::CaptureOptions;
-use crate::tree::encode;
-use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
-use crate::tree::inode::{FolderFacts, Found, Inode, Reader};
-use crate::tree::links::link_group;
-use crate::tree::tree::{Content, Directory, Entry, Metadata};
-use crate::tree::xattr::Flavour;
+use crate::tree::bits::Bits;
+use crate::tree::clock::Clock;
+use crate::tree::folder::{Folder, Found, Kind, Listing, Seen, Sight, Slot, View, name_at};
+use crate::tree::glob::Filter;
+use crate::tree::ignores::{FILE, Ignores};
+use crate::tree::index::{Index, Record};
+use crate::tree::place::{Place, Stat};
+use crate::tree::scan::{Modes, ScanError};
+use crate::tree::tree::Entry;
 
-/// Everything in a folder.
-pub(crate) struct Walk {
-    pub(crate) folders: Folders,
-    /// The folders of each level, the root's first.
-    pub(crate) levels: Vec<Vec<usize>>,
-    /// By folder.
-    pub(crate) read: Vec<ReadFolder>,
+/// Files of one directory that one thread looks at in a row.
+const CHUNK: usize = 512;
+
+pub(crate) struct Walk<'a> {
+    pub(crate) filter: &'a Filter,
+    pub(crate) gitignore: bool,
+    pub(crate) modes: Modes,
+    /// How many bytes of a path lead to the root of the scan.
+    pub(crate) root: usize,
+    pub(crate) index: Option<&'a Index>,
+    /// Whether what was made of a directory before counts. Not where the store has lost it.
+    pub(crate) reuse: bool,
+    /// Where directories are stored; `None` only names them.
+    pub(crate) memo: Option<&'a Memo>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) bytes_hashed: AtomicU64,
+    /// Whether anything was seen that the index does not hold.
+    pub(crate) news: AtomicBool,
 }
 
-/// One folder.
-pub(crate) struct ReadFolder {
-    pub(crate) metadata: Metadata,
-    pub(crate) opaque: bool,
-    /// Only worth an entry if something in it is.
-    pub(crate) implied: bool,
-    /// All but folders; those join when they have become trees.
-    pub(crate) directory: Directory,
-    below: Vec<Vec<u8>>,
-    linked: Vec<(Vec<u8>, Inode)>,
+/// What comes from above.
+pub(crate) struct Scope<'a> {
+    /// Of the filter and the ignore rules in force.
+    pub(crate) key: [u8; 32],
+    pub(crate) ignores: Option<&'a Ignores<'a>>,
+    /// Paths that are not looked at, from the directory at hand.
+    pub(crate) left_out: Vec<&'a [u8]>,
 }
 
-/// Reads all below `root`. `upper` says that it is the upper side of an overlay, and of which flavour.
-pub(crate) fn walk(
-    memo: &Memo,
-    root: BorrowedFd<'_>,
-    upper: Option<Flavour>,
-    options: &CaptureOptions,
-    cancel: &Cancel,
-) -> Result<Walk, TreeError> {
-    let reader = Reader { memo, options, upper, cancel, unlocking: RwLock::new(()) };
-    let leave_out: HashSet<&[u8]> = options.leave_out.iter().map(|path| path.as_bytes()).collect();
-    let mut folders = Folders::new();
-    let mut levels = vec![vec![Folders::ROOT]];
-    let mut read: Vec<ReadFolder> = Vec::new();
-    while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-        folder::check_depth(levels.len(), &folders, level[0])?;
-        let found = folder::for_each(level, options.single_threaded, cancel, |&id| {
-            read_folder(&reader, root, &folders, id, &leave_out)
-        })?;
-        let mut next = Vec::new();
-        for (&id, mut folder) in level.iter().zip(found) {
-            let below = std::mem::take(&mut folder.below);
-            next.extend(below.into_iter().map(|name| folders.add(id, name)));
-            read.push(folder);
-        }
-        levels.push(next);
+impl<'a> Scope<'a> {
+    fn with<'b>(&self, ignores: Option<&'b Ignores<'b>>, key: [u8; 32]) -> Scope<'b>
+    where
+        'a: 'b,
+    {
+        Scope { key, ignores: ignores.or(self.ignores), left_out: self.left_out.clone() }
     }
-    let mut walk = Walk { folders, levels, read };
-    walk.link();
-    Ok(walk)
-}
 
-fn read_folder(
-    reader: &Reader<'_>,
-    root: BorrowedFd<'_>,
-    folders: &Folders,
-    id: usize,
-    leave_out: &HashSet<&[u8]>,
-) -> Result<ReadFolder, TreeError> {
-    let path = folders.path(id);
-    let (opened, facts) = match folders.place(id) {
-        None => reader.open_root(root)?,
-        Some((parent, name)) => {
-            let parent_path = folders.path(parent);
-            let parent = folders.open(root, parent)?;
-            reader.open_folder(parent.as_fd(), &parent_path, name)?
-        }
-    };
-    let mut names = folder::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
-    if !leave_out.is_empty() {
-        names.retain(|(name, _)| !leave_out.contains(&*joined(&path, name)));
+    pub(crate) fn below(&self, name: &[u8]) -> Scope<'a> {
+        let rest = |path: &&'a [u8]| path.strip_prefix(name)?.strip_prefix(b"/");
+        let left_out = self.left_out.iter().filter_map(rest).collect();
+        Scope { key: self.key, ignores: self.ignores, left_out }
     }
-    let found = folder::for_each(&names, reader.options.single_threaded, reader.cancel, |(name, kind)| {
-        reader.read(opened.as_fd(), &path, name, *kind)
-    })?;
-    Ok(ReadFolder::new(facts, names.into_iter().map(|(name, _)| name).zip(found)))
+
+    pub(crate) fn leaves_out(&self, name: &[u8]) -> bool {
+        self.left_out.contains(&name)
+    }
+
+    /// Names the view: what is left out counts only where it is.
+    fn view_key(&self, listing: &Listing) -> [u8; 32] {
+        let there = self.left_out.iter().filter(|name| listing.find(name).is_some());
+        there.fold(self.key, |key, name| *blake3::keyed_hash(&key, name).as_bytes())
+    }
 }
 
-impl ReadFolder {
-    fn new(facts: FolderFacts, found: impl Iterator<Item = (Vec<u8>, Found)>) -> ReadFolder {
-        let FolderFacts { metadata, opaque } = facts;
-        let directory = Directory::default();
-        let (below, linked) = (Vec::new(), Vec::new());
-        let mut folder = ReadFolder { metadata, opaque, implied: false, directory, below, linked };
-        for (name, found) in found {
-            let entry = match found {
-                Found::Nothing => continue,
-                Found::Folder => {
-                    folder.below.push(name);
-                    continue;
-                }
-                Found::Other(entry) => entry,
-                Found::Linked(entry, inode) => {
-                    folder.linked.push((name.clone(), inode));
-                    entry
-                }
+impl Walk<'_> {
+    /// What the filter makes of a directory.
+    pub(crate) fn visit(
+        &self,
+        folder: &mut Folder,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<Found, ScanError> {
+        self.enter(folder, place, scope, |folder, scope| {
+            let record = self.record(folder);
+            let Folder { listing: Some(listing), views, .. } = folder else {
+                unreachable!("bug: just listed")
             };
-            folder.directory.entries.insert(name, entry);
+            let key = scope.view_key(listing);
+            if let Some(view) = views.iter().find(|view| view.filter == key && self.reuse) {
+                return Ok(view.found.clone());
+            }
+            let view = self.view(listing, place, scope, record, key)?;
+            views.retain(|old| old.filter != key);
+            views.push(view.clone());
+            Ok(view.found)
+        })
+    }
+
+    /// Lists the directory and finds the rules in force in it.
+    pub(crate) fn enter<T>(
+        &self,
+        folder: &mut Folder,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+        then: impl FnOnce(&mut Folder, &Scope<'_>) -> Result<T, ScanError>,
+    ) -> Result<T, ScanError> {
+        if self.cancel.is_raised() {
+            return Err(ScanError::Cancelled);
         }
-        folder
+        self.list(folder, place)?;
+        match self.ignore_file(folder, place, scope)? {
+            Some(content) => {
+                let ignores = Ignores::new(scope.ignores, place, content);
+                let key = *blake3::keyed_hash(&scope.key, content.as_bytes()).as_bytes();
+                then(folder, &scope.with(Some(&ignores), key))
+            }
+            None => then(folder, scope),
+        }
+    }
+
+    fn list(&self, folder: &mut Folder, place: &Place<'_>) -> Result<(), ScanError> {
+        if folder.listing.is_some() {
+            return Ok(());
+        }
+        let stat = place.stat()?;
+        let record = self.record(folder);
+        if let Some(listing) = record.and_then(|record| Listing::recall(record, &stat)) {
+            folder.listing = Some(listing);
+            return Ok(());
+        }
+        self.news.store(true, Ordering::Relaxed);
+        let mut listing = Listing::read(place, stat, self.clock.settles(&stat))?;
+        if let Some(record) = record {
+            listing.join(record);
+        }
+        folder.listing = Some(listing);
+        Ok(())
+    }
+
+    pub(crate) fn record(&self, folder: &Folder) -> Option<Record<'_>> {
+        self.index?.record(folder.indexed?)
+    }
+
+    /// Content of the directory's own `.gitignore`.
+    fn ignore_file(
+        &self,
+        folder: &mut Folder,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<BlobDigest>, ScanError> {
+        let record = self.record(folder);
+        let Some(Listing { names, slots, ignore_file: Some(number), .. }) = &mut folder.listing else {
+            return Ok(None);
+        };
+        if !self.gitignore || scope.leaves_out(FILE.to_bytes()) {
+            return Ok(None);
+        }
+        let slot = &mut slots[*number];
+        self.look(slot, names, place, record)?;
+        Ok(slot.sight(record).map(|sight| BlobDigest::from_bytes(sight.digest)))
+    }
+
+    fn view(
+        &self,
+        listing: &mut Listing,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+        record: Option<Record<'_>>,
+        key: [u8; 32],
+    ) -> Result<View, ScanError> {
+        let indexed = record.filter(|_| self.reuse && listing.as_indexed);
+        let old = indexed.and_then(|record| record.view(&key));
+        let (selection, matched) = match &old {
+            Some(view) => (view.selection.clone(), None),
+            None => {
+                let (selection, matched) = self.select(listing, place, scope)?;
+                (selection, Some(matched))
+            }
+        };
+        self.look_at_files(listing, place, record, &selection)?;
+        let found = self.visit_children(listing, place, scope, record, &selection)?;
+        let children = self.name_children(listing, &found);
+        if let (Some(view), Some(record)) = (old, indexed)
+            && view.children == children
+            && selected(&listing.slots, &selection).all(|(_, slot)| slot.is_as_indexed(record))
+        {
+            return Ok(view);
+        }
+        self.news.store(true, Ordering::Relaxed);
+        let matched = match matched {
+            Some(matched) => matched,
+            None => self.select(listing, place, scope)?.1,
+        };
+        let found = self.compose(listing, place, record, &selection, found, matched)?;
+        Ok(View { filter: key, selection, children, found })
+    }
+
+    /// Which slots are taken or entered, and which includes took files.
+    fn select(
+        &self,
+        listing: &Listing,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<(Bits, Bits), ScanError> {
+        let position = self.filter.at(self.relative(place.path()));
+        let mut selection = Bits::none(listing.slots.len());
+        let (mut matched, mut hits) = (position.no_matches(), position.no_matches());
+        let mut path = place.path_of(b"");
+        let start = path.len();
+        for (number, slot) in listing.slots.iter().enumerate() {
+            let name = listing.name(slot).to_bytes();
+            path.truncate(start);
+            path.extend_from_slice(name);
+            hits.clear();
+            let directory = slot.kind == Kind::Directory;
+            let wanted = match directory {
+                true => position.enters(self.relative(&path)),
+                false => position.takes(self.relative(&path), &mut hits),
+            };
+            if !wanted || scope.leaves_out(name) || self.ignored(scope, &path, directory)? {
+                continue;
+            }
+            if slot.kind == Kind::Special {
+                return Err(ScanError::Special { path: place.shown(listing.name(slot)) });
+            }
+            selection.set(number);
+            matched.add(&hits);
+        }
+        Ok((selection, matched))
+    }
+
+    fn ignored(&self, scope: &Scope<'_>, path: &[u8], directory: bool) -> Result<bool, ScanError> {
+        scope.ignores.map_or(Ok(false), |ignores| ignores.ignores(path, directory))
+    }
+
+    /// From the root of the scan.
+    pub(crate) fn relative<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        path.get(self.root..).unwrap_or_default()
+    }
+
+    fn look_at_files(
+        &self,
+        listing: &mut Listing,
+        place: &Place<'_>,
+        record: Option<Record<'_>>,
+        selection: &Bits,
+    ) -> Result<(), ScanError> {
+        let names = &listing.names;
+        let look = |(number, slots): (usize, &mut [Slot])| {
+            let mut unknown = Vec::new();
+            for (place_in_chunk, slot) in slots.iter_mut().enumerate() {
+                if selection.has(number * CHUNK + place_in_chunk)
+                    && slot.kind != Kind::Directory
+                    && let Some(stat) = self.stat_if_news(slot, names, place, record)?
+                {
+                    unknown.push((slot, stat));
+                }
+            }
+            unknown.into_par_iter().try_for_each(|(slot, stat)| self.read(slot, names, place, stat))
+        };
+        if listing.slots.len() <= CHUNK {
+            return look((0, &mut listing.slots));
+        }
+        listing.slots.par_chunks_mut(CHUNK).enumerate().try_for_each(look)
+    }
+
+    fn look(
+        &self,
+        slot: &mut Slot,
+        names: &[u8],
+        place: &Place<'_>,
+        record: Option<Record<'_>>,
+    ) -> Result<(), ScanError> {
+        match self.stat_if_news(slot, names, place, record)? {
+            Some(stat) => self.read(slot, names, place, stat),
+            None => Ok(()),
+        }
+    }
+
+    /// A single file or link.
+    pub(crate) fn single(
+        &self,
+        listing: &mut Listing,
+        number: usize,
+        place: &Place<'_>,
+        record: Option<Record<'_>>,
+    ) -> Result<Entry, ScanError> {
+        let Listing { names, slots, .. } = listing;
+        self.look(&mut slots[number], names, place, record)?;
+        self.file_entry(listing, &listing.slots[number], place, record)
+    }
+
+    /// `None` where the content is known.
+    fn stat_if_news(
+        &self,
+        slot: &mut Slot,
+        names: &[u8],
+        place: &Place<'_>,
+        record: Option<Record<'_>>,
+    ) -> Result<Option<Stat>, ScanError> {
+        if !matches!(slot.seen, Seen::NotYet) {
+            return Ok(None);
+        }
+        let stat = place.stat_of(name_at(names, slot.start))?;
+        let known = record.zip(slot.indexed).and_then(|(record, number)| record.sight(number));
+        if known.is_some_and(|sight| sight.settled && sight.stat == stat) {
+            slot.seen = Seen::AsIndexed;
+            return Ok(None);
+        }
+        Ok(Some(stat))
+    }
+
+    /// Names a file's content or a link's target.
+    fn read(&self, slot: &mut Slot, names: &[u8], place: &Place<'_>, stat: Stat) -> Result<(), ScanError> {
+        if self.cancel.is_raised() {
+            return Err(ScanError::Cancelled);
+        }
+        self.news.store(true, Ordering::Relaxed);
+        let name = name_at(names, slot.start);
+        let changed = || ScanError::Changed { path: place.shown(name) };
+        if Kind::of_mode(stat.mode) != slot.kind {
+            return Err(changed());
+        }
+        let digest = match slot.kind {
+            Kind::Symlink => *blake3::hash(&place.link_target(name)?).as_bytes(),
+            _ => {
+                let file = place.open(name)?;
+                let digest = crate::tree::hash::hash_file(file.as_fd(), stat.size)
+                    .map_err(|source| ScanError::Unreadable { path: place.shown(name), source })?;
+                let after = statx(&file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+                    .map_err(|errno| place.failed_at(name, errno))?;
+                if Stat::from(&after) != stat {
+                    return Err(changed());
+                }
+                self.bytes_hashed.fetch_add(stat.size, Ordering::Relaxed);
+                *digest.ok_or_else(changed)?.as_bytes()
+            }
+        };
+        slot.seen = Seen::Anew(Box::new(Sight { stat, digest, settled: self.clock.settles(&stat) }));
+        Ok(())
+    }
+
+    /// In the order of their slots.
+    fn visit_children(
+        &self,
+        listing: &mut Listing,
+        place: &Place<'_>,
+        scope: &Scope<'_>,
+        record: Option<Record<'_>>,
+        selection: &Bits,
+    ) -> Result<Vec<(usize, Found)>, ScanError> {
+        let Listing { names, slots, .. } = listing;
+        let visit = |(number, slot): (usize, &mut Slot)| {
+            let name = name_at(names, slot.start);
+            let child = slot.child_folder(record);
+            let found = self.visit(child, &place.below(name)?, &scope.below(name.to_bytes()))?;
+            Ok((number, found))
+        };
+        let mut directories: Vec<(usize, &mut Slot)> = slots
+            .iter_mut()
+            .enumerate()
+            .filter(|(number, slot)| slot.kind == Kind::Directory && selection.has(*number))
+            .collect();
+        match directories.len() {
+            0 => Ok(Vec::new()),
+            1 => directories.pop().map(visit).into_iter().collect(),
+            _ => directories.into_par_iter().map(visit).collect(),
+        }
     }
 }
 
-impl Walk {
-    /// Names of one inode become a group, if there is more than one of them in here.
-    fn link(&mut self) {
-        let mut groups: BTreeMap<Inode, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
-        for (id, folder) in self.read.iter_mut().enumerate() {
-            for (name, inode) in folder.linked.drain(..) {
-                groups.entry(inode).or_default().push((id, name));
-            }
-        }
-        for names in groups.into_values().filter(|names| names.len() > 1) {
-            let paths: Vec<_> =
-                names.iter().map(|(id, name)| joined(&self.folders.path(*id), name)).collect();
-            let mut paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
-            for (id, name) in &names {
-                let entry = self.read[*id].directory.entries.get_mut(name);
-                if let Some(Entry { content: Content::File { blob, link, .. }, .. }) = entry {
-                    *link = Some(link_group(&mut paths, blob));
-                }
-            }
-        }
-    }
-
-    /// Joins the folders to trees from the bottom up and stores them. The root's tree is the result.
-    pub(crate) fn join(
-        mut self,
-        memo: &Memo,
-        options: &CaptureOptions,
-        cancel: &Cancel,
-    ) -> Result<(Metadata, TreeDigest), TreeError> {
-        let mut root = None;
-        for level in self.levels.iter().rev() {
-            let trees = folder::for_each(level, options.single_threaded, cancel, |&id| {
-                Ok(encode::save(memo, &self.read[id].directory)?)
-            })?;
-            for (&id, tree) in level.iter().zip(trees) {
-                let Some((parent, name)) = self.folders.place(id) else {
-                    root = Some(tree);
-                    continue;
-                };
-                let folder = &mut self.read[id];
-                let entries = std::mem::take(&mut folder.directory.entries);
-                if folder.implied && entries.is_empty() {
-                    continue;
-                }
-                let content = Content::Directory { tree, opaque: folder.opaque };
-                let entry = Entry { metadata: folder.metadata.clone(), content };
-                self.read[parent].directory.entries.insert(name.to_vec(), entry);
-            }
-        }
-        let tree = root.expect("bug: every walk has a root");
-        Ok((self.read.swap_remove(Folders::ROOT).metadata, tree))
+impl Slot {
+    pub(crate) fn child_folder(&mut self, record: Option<Record<'_>>) -> &mut Folder {
+        let indexed = record.zip(self.indexed).and_then(|(record, number)| record.child(number));
+        self.child.get_or_insert_with(|| Box::new(Folder { indexed, ..Folder::default() }))
     }
 }
 
-/// The path of a name in the folder at `path`.
-pub(crate) fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
-    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+pub(crate) fn selected<'a>(
+    slots: &'a [Slot],
+    selection: &'a Bits,
+) -> impl Iterator<Item = (usize, &'a Slot)> {
+    slots.iter().enumerate().filter(|(number, _)| selection.has(*number))
 }

@@ -1,3 +1,5 @@
+//! Tables of landings: what a `copy` gives, and what it refuses.
+
 use super::*;
 use crate::graph::op::{ConfigEdit, Edit};
 use crate::oci::image::Packing;

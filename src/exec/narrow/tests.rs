@@ -1,3 +1,5 @@
+//! Tables of selections, and what each gives.
+
 use super::*;
 use crate::base::digest::TreeDigest;
 use crate::oci::image::{Layer, Rootfs};

@@ -48,7 +48,7 @@ impl Results<'_> {
         if let Some(memo) = self.memo.get() {
             return Ok(memo);
         }
-        let memo = Memo::open(&self.spec.store).map_err(|error| Trouble::environment(error.to_string()))?;
+        let memo = Memo::open(&self.spec.store)?;
         Ok(self.memo.get_or_init(|| memo))
     }
 
@@ -90,16 +90,14 @@ impl Results<'_> {
             leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
             ..self.options()
         };
-        capture_folder(self.memo()?, folder.as_fd(), &options, &self.never)
-            .map_err(|error| Trouble::environment(error.to_string()))
+        capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
     }
 
     fn file(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
         let (Some(parent), Some(name)) = (output.path.parent(), output.path.name()) else { return Ok(None) };
         let parent = open_inside(top, &parent, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
-        capture_entry(self.memo()?, parent.as_fd(), name, &self.options(), &self.never)
-            .map_err(|error| Trouble::environment(error.to_string()))
+        capture_entry(self.memo()?, parent.as_fd(), name, &self.options(), &self.never).map_err(Trouble::from)
     }
 
     /// What changed on the root; nothing where it is the machine's.
@@ -115,9 +113,7 @@ impl Results<'_> {
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
         let options = CaptureOptions { unlock: true, ..self.options() };
-        capture_upper(memo, upper.as_fd(), &below, &options, &self.never)
-            .map(Some)
-            .map_err(|error| Trouble::environment(error.to_string()))
+        capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }
 
     fn options(&self) -> CaptureOptions {

@@ -13,6 +13,8 @@ use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::graph::op::{Access, Network, Output};
+use crate::store::object::{Object, StoreError};
+use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
 /// What a sandbox's own process is started for.
@@ -142,8 +144,17 @@ pub(crate) enum Ended {
 /// What keeps a command from running, in a form that crosses a pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Trouble {
-    Input { message: String, help: String },
-    Environment { message: String, help: Option<String> },
+    Input {
+        message: String,
+        help: String,
+    },
+    Environment {
+        message: String,
+        help: Option<String>,
+    },
+    /// The main process begins again without it.
+    Damaged(Object),
+    Missing(Object),
 }
 
 /// From the main process to the sandbox, one byte each.
@@ -219,6 +230,27 @@ impl From<Trouble> for ExecError {
         match trouble {
             Trouble::Input { message, help } => ExecError::Input { message, help },
             Trouble::Environment { message, help } => ExecError::Environment { message, help },
+            Trouble::Damaged(object) => ExecError::Store(StoreError::Damaged(object)),
+            Trouble::Missing(object) => ExecError::Store(StoreError::Missing(object)),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        match error {
+            StoreError::Damaged(object) => Trouble::Damaged(object),
+            StoreError::Missing(object) => Trouble::Missing(object),
+            error => Trouble::environment(error.to_string()),
+        }
+    }
+}
+
+impl From<TreeError> for Trouble {
+    fn from(error: TreeError) -> Trouble {
+        match error {
+            TreeError::Store(error) => error.into(),
+            error => Trouble::environment(error.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The store as a whole: tiers, origins, locks, crashes, a full disk.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
@@ -67,6 +67,12 @@ impl Origin for File {
     }
 }
 
+fn again_with(memo: &Memo, path: &Path, blob: BlobDigest) -> Memo {
+    let memo = again(memo);
+    memo.offer(Arc::new(File(path.to_owned(), blob)));
+    memo
+}
+
 #[test]
 fn an_origin_serves_until_it_changes() {
     let (folder, memo) = store();
@@ -82,6 +88,7 @@ fn an_origin_serves_until_it_changes() {
     let mut text = String::new();
     memo.open_blob(blob).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "content");
+    assert_eq!(memo.copy_blob(blob, &mut io::sink()).unwrap(), 7);
     assert!(!memo.disk().place(Object::Blob(blob)).exists(), "reading copies nothing");
 
     fs::write(&path, "Content").unwrap();
@@ -92,6 +99,12 @@ fn an_origin_serves_until_it_changes() {
     assert!(path.exists());
 
     fs::write(&path, "content").unwrap();
+    memo.adopt(&path, blob).unwrap();
+    fs::remove_file(memo.disk().place(Object::Blob(blob))).unwrap();
+    fs::write(memo.disk().place(Object::Blob(blob)), "").unwrap();
+    assert_eq!(memo.blob_size(blob).unwrap(), 7, "what a power cut emptied is no reason to fail");
+    assert_eq!(&*again_with(&memo, &path, blob).read(Object::Blob(blob)).unwrap(), b"content");
+
     memo.adopt(&path, blob).unwrap();
     fs::remove_file(&path).unwrap();
     assert_eq!(&*memo.read(Object::Blob(blob)).unwrap(), b"content");
@@ -258,7 +271,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
         let kept = Object::Blob(memo.write_blob(b"kept").unwrap());
         let large = vec![1; 1 << 20];
         let is_full = |error: StoreError| {
-            let full = matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+            let full = matches!(&error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull);
             assert!(full, "{error}");
         };
         is_full(memo.write_blob(&large).unwrap_err());

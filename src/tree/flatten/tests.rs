@@ -1,3 +1,5 @@
+//! The laws of flattening and squashing, over random layers.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a stack of layers shows, against a naive oracle.
+
 use super::*;
 use crate::tree::dsl::{memo, show, tree};
 

@@ -12,9 +12,9 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, Digest, TreeDigest};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
+use crate::tree::descent::{self, Folders};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders};
 use crate::tree::snapshot::seal::{Coverage, Seal};
 use crate::tree::snapshot::{FOLDER, ROOT, SEAL, State, discard, look_over};
 use crate::tree::tree::Content;
@@ -91,11 +91,11 @@ fn has_content(
     coverage: Coverage,
     cancel: &Cancel,
 ) -> Result<bool, TreeError> {
-    let root = folder::open_path(&place.join(ROOT))?;
+    let root = descent::open_path(&place.join(ROOT))?;
     let mut folders = Folders::new();
     let mut level = vec![(Folders::ROOT, tree)];
     while !level.is_empty() {
-        let read = folder::for_each(&level, false, cancel, |&(id, tree)| {
+        let read = descent::for_each(&level, false, cancel, |&(id, tree)| {
             read_folder(memo, &root, &folders, id, tree, coverage)
         })?;
         let mut next = Vec::new();

@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Stat};
 
 use crate::base::cancel::Cancel;
+use crate::tree::descent::{self, Folders, failed};
 use crate::tree::error::TreeError;
-use crate::tree::folder::{self, Folders, failed};
 use crate::tree::materialize::Owners;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Coverage {
 
 impl Seal {
     pub(super) fn take(root: &Path, coverage: Coverage, cancel: &Cancel) -> Result<Seal, TreeError> {
-        let root = folder::open_path(root)?;
+        let root = descent::open_path(root)?;
         let stat = rustix::fs::fstat(&root).map_err(|error| failed("cannot look at", b"", b"", error))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&row(&stat));
@@ -51,7 +51,7 @@ impl Seal {
         let mut folders = Folders::new();
         let mut level = if coverage.includes(stat.st_mode) { vec![Folders::ROOT] } else { Vec::new() };
         while !level.is_empty() {
-            let read = folder::for_each(&level, false, cancel, |&id| {
+            let read = descent::for_each(&level, false, cancel, |&id| {
                 SealedFolder::read(&root, &folders, id, coverage)
             })?;
             let mut next = Vec::new();
@@ -95,7 +95,7 @@ impl SealedFolder {
         let path = folders.path(id);
         let opened = folders.open(root.as_fd(), id)?;
         let mut names =
-            folder::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
+            descent::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
         names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut hasher = blake3::Hasher::new();
         let (mut files, mut bytes, mut below) = (0, 0, Vec::new());

@@ -1,3 +1,5 @@
+//! Snapshots on a real filesystem: made once, sealed, and remade after damage.
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::*;

@@ -1,126 +1,15 @@
-//! Blobs that come and go as streams: hashed while they pass, never whole in memory.
+//! Gives blobs as streams, out of the store or out of the file of an origin, and copies the one to the
+//! other. Nobody gets the last bytes of a blob that is not what its digest says.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use sha2::Digest as _;
-
-use crate::base::digest::{BlobDigest, OciDigest};
-use crate::store::disk::{Disk, ObjectDraft};
+use crate::base::digest::BlobDigest;
+use crate::store::disk::{self, Disk};
 use crate::store::object::{Object, StoreError};
-use crate::store::tier::Tier as _;
-
-/// Bytes hashed at once: enough for BLAKE3 to use the whole width of the processor.
-const BUFFER: usize = 128 * 1024;
-
-/// What a finished writer gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    pub blob: BlobDigest,
-    /// SHA-256 of the same bytes, from the same pass.
-    pub oci: OciDigest,
-    pub size: u64,
-}
-
-/// Takes a blob as a stream. Dropped before it is finished, it leaves nothing.
-pub struct BlobWriter {
-    disk: Arc<Disk>,
-    /// Made when the buffer is first full: a small blob that exists touches no file.
-    draft: Option<ObjectDraft>,
-    buffer: Vec<u8>,
-    blake3: blake3::Hasher,
-    sha256: sha2::Sha256,
-    /// Bytes hashed and written to the draft.
-    passed: u64,
-    /// A write failed, so nobody knows what the draft holds.
-    broken: bool,
-}
-
-impl BlobWriter {
-    pub(super) fn new(disk: Arc<Disk>) -> BlobWriter {
-        BlobWriter {
-            disk,
-            draft: None,
-            buffer: Vec::new(),
-            blake3: blake3::Hasher::new(),
-            sha256: sha2::Sha256::new(),
-            passed: 0,
-            broken: false,
-        }
-    }
-
-    /// Fails if any write did.
-    pub fn finish(mut self) -> Result<Written, StoreError> {
-        self.refuse_if_broken()?;
-        self.hash_buffer();
-        let size = self.passed + self.buffer.len() as u64;
-        let blob = BlobDigest::from_bytes(*self.blake3.finalize().as_bytes());
-        let oci = OciDigest::from_bytes(self.sha256.finalize().into());
-        let object = Object::Blob(blob);
-        match self.draft {
-            None => self.disk.write(object, &self.buffer)?,
-            Some(_) if self.disk.size(object)? == Some(size) => {}
-            Some(mut draft) => {
-                let path = self.disk.place(object);
-                let written = draft.file().write_all(&self.buffer);
-                written.map_err(StoreError::io("cannot write", &path))?;
-                draft.publish(&path)?;
-            }
-        }
-        Ok(Written { blob, oci, size })
-    }
-
-    fn hash_buffer(&mut self) {
-        self.blake3.update(&self.buffer);
-        self.sha256.update(&self.buffer);
-    }
-
-    fn refuse_if_broken(&self) -> Result<(), StoreError> {
-        match self.broken {
-            true => Err(self.failure(io::Error::other("an earlier write failed"))),
-            false => Ok(()),
-        }
-    }
-
-    fn failure(&self, error: io::Error) -> StoreError {
-        StoreError::io("cannot write a blob to", self.disk.folder())(error)
-    }
-
-    fn pass_buffer(&mut self) -> Result<(), StoreError> {
-        self.refuse_if_broken()?;
-        let draft = match &mut self.draft {
-            Some(draft) => draft,
-            none => none.insert(self.disk.draft()?),
-        };
-        if let Err(error) = draft.file().write_all(&self.buffer) {
-            self.broken = true;
-            return Err(self.failure(error));
-        }
-        self.hash_buffer();
-        self.passed += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
-impl Write for BlobWriter {
-    /// Errors hold a `StoreError`.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(BUFFER - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..taken]);
-        if self.buffer.len() == BUFFER {
-            self.pass_buffer()?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::store::writer::BUFFER;
 
 /// Where the bytes of a blob come from, and so what it means when they are others.
 enum Source {
@@ -144,11 +33,14 @@ pub(super) struct BlobReader {
 }
 
 impl BlobReader {
-    /// `file` is the blob's own in the store.
-    pub(super) fn of_store(disk: &Disk, blob: BlobDigest, file: File) -> Result<BlobReader, StoreError> {
+    /// `None` where the store has it not.
+    pub(super) fn of_store(disk: &Disk, blob: BlobDigest) -> Result<Option<BlobReader>, StoreError> {
         let path = disk.place(Object::Blob(blob));
+        let Some(file) = disk::existing(File::open(&path), &path)? else {
+            return Ok(None);
+        };
         let size = file.metadata().map_err(StoreError::io("cannot look at", &path))?.len();
-        Ok(BlobReader::new(file, size, Source::Store, path, blob))
+        Ok(Some(BlobReader::new(file, size, Source::Store, path, blob)))
     }
 
     /// Fails at once where the path is no longer a file.
@@ -171,8 +63,20 @@ impl BlobReader {
         }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    /// Bytes not read yet: of a new reader, all.
+    pub(super) fn remaining(&self) -> u64 {
         self.remaining
+    }
+
+    /// Hands all of it to `to`, in larger pieces than `io::copy` does. Errors of reading hold a `StoreError`.
+    pub(super) fn copy(&mut self, to: &mut dyn Write) -> io::Result<u64> {
+        let mut copied = 0;
+        while !self.verified {
+            self.fill()?;
+            to.write_all(&self.buffer)?;
+            copied += self.buffer.len() as u64;
+        }
+        Ok(copied)
     }
 
     /// Reads to the end and gives nothing.
@@ -184,13 +88,14 @@ impl BlobReader {
     }
 
     fn fill(&mut self) -> Result<(), StoreError> {
-        let wanted = self.remaining.min(BUFFER as u64);
+        let wanted = self.remaining.min(BUFFER as u64) as usize;
         self.given = 0;
-        self.buffer.clear();
-        let got = (&self.file).take(wanted).read_to_end(&mut self.buffer);
-        let got = got.map_err(StoreError::io("cannot read", &self.path))? as u64;
-        self.hasher.update(&self.buffer);
-        self.remaining -= got;
+        self.buffer.resize(wanted, 0);
+        let got = read_full(&mut self.file, &mut self.buffer);
+        let got = got.inspect_err(|_| self.buffer.clear());
+        let got = got.map_err(StoreError::io("cannot read", &self.path))?;
+        self.hasher.update(&self.buffer[..got]);
+        self.remaining -= got as u64;
         if got < wanted || (self.remaining == 0 && self.hasher.finalize() != *self.blob.as_bytes()) {
             self.buffer.clear();
             return Err(self.mismatch());
@@ -222,6 +127,20 @@ impl Read for BlobReader {
         self.given += count;
         Ok(count)
     }
+}
+
+/// Fills `into`, but for what lies beyond the end of the file.
+fn read_full(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < into.len() {
+        match file.read(&mut into[got..]) {
+            Ok(0) => break,
+            Ok(count) => got += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
 }
 
 /// The origin's file and its size. It was a file when it was hashed: anything else has changed.
@@ -260,7 +179,7 @@ pub(super) fn adopt(disk: &Disk, path: &Path, blob: BlobDigest) -> Result<(), St
         reader.remaining = reader.file.metadata().map_err(StoreError::io("cannot copy", path))?.len();
         reader.verify()?;
     } else {
-        io::copy(&mut reader, draft.file()).map_err(StoreError::io("cannot write", &to))?;
+        reader.copy(draft.file()).map_err(StoreError::io("cannot write", &to))?;
     }
     draft.publish(&to)
 }
@@ -268,10 +187,11 @@ pub(super) fn adopt(disk: &Disk, path: &Path, blob: BlobDigest) -> Result<(), St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tier::Tier as _;
 
-    fn store() -> (tempfile::TempDir, Arc<Disk>) {
+    fn store() -> (tempfile::TempDir, Disk) {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Arc::new(Disk::new(folder.path()));
+        let disk = Disk::new(folder.path());
         (folder, disk)
     }
 
@@ -283,22 +203,22 @@ mod tests {
     }
 
     fn open(disk: &Disk, blob: BlobDigest) -> BlobReader {
-        BlobReader::of_store(disk, blob, disk.open_blob(blob).unwrap().unwrap()).unwrap()
+        BlobReader::of_store(disk, blob).unwrap().unwrap()
     }
 
     #[test]
-    fn writes_and_reads_back() {
+    fn reads_and_copies() {
         for size in SIZES {
             let (_folder, disk) = store();
             let bytes = content(size);
-            let mut writer = BlobWriter::new(disk.clone());
-            bytes.chunks(1000).for_each(|chunk| writer.write_all(chunk).unwrap());
-            let written = writer.finish().unwrap();
-            let (blob, oci) = (BlobDigest::of(&bytes), OciDigest::of(&bytes));
-            assert_eq!(written, Written { blob, oci, size: size as u64 });
+            let blob = BlobDigest::of(&bytes);
+            disk.write(Object::Blob(blob), &bytes).unwrap();
             let mut back = Vec::new();
             open(&disk, blob).read_to_end(&mut back).unwrap();
             assert!(back == bytes, "{size} bytes");
+            back.clear();
+            assert_eq!(open(&disk, blob).copy(&mut back).unwrap(), size as u64);
+            assert!(back == bytes, "{size} bytes copied");
         }
     }
 
@@ -319,22 +239,6 @@ mod tests {
                 assert!(matches!(StoreError::io("", Path::new(""))(error), StoreError::Damaged(_)));
                 assert!(!disk.place(object).exists());
             }
-        }
-    }
-
-    #[test]
-    fn a_blob_that_exists_is_not_replaced() {
-        use std::os::unix::fs::MetadataExt as _;
-        for size in SIZES {
-            let (_folder, disk) = store();
-            let bytes = content(size);
-            let object = Object::Blob(BlobDigest::of(&bytes));
-            disk.write(object, &bytes).unwrap();
-            let before = disk.place(object).metadata().unwrap().ino();
-            let mut writer = BlobWriter::new(disk.clone());
-            writer.write_all(&bytes).unwrap();
-            writer.finish().unwrap();
-            assert_eq!(disk.place(object).metadata().unwrap().ino(), before);
         }
     }
 

@@ -1,0 +1,103 @@
+//! The sandbox alone around `/bin/true`, beside runc and bwrap. Bar: 6 ms of CPU.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::measure::{Cost, best, have, memobuild, once, print};
+
+/// A root filesystem of one program.
+pub(crate) const ROOT: &str = "memobuild 1
+tree root {
+    from scratch
+    copy \"./busybox\" to=\"/bin/busybox\"
+    symlink \"/bin/sh\" target=\"busybox\"
+    symlink \"/bin/true\" target=\"busybox\"
+    symlink \"/bin/sleep\" target=\"busybox\"
+}
+";
+
+const RUNS: usize = 40;
+
+/// Puts busybox into the workspace; `false`, aloud, where it is not installed.
+pub(crate) fn fill_root(workspace: &Path) -> bool {
+    if !have("busybox") {
+        return false;
+    }
+    fs::copy("/bin/busybox", workspace.join("busybox")).is_ok()
+}
+
+pub(crate) fn run(folder: &Path) {
+    let workspace = folder.join("workspace");
+    fs::create_dir_all(&workspace).unwrap();
+    if !fill_root(&workspace) {
+        return;
+    }
+    let mut round = 0;
+    let mut build = |runs: usize| {
+        round += 1;
+        let mut text = ROOT.to_owned();
+        for number in 0..runs {
+            let _ = writeln!(
+                text,
+                "run r{number} {{ from root; env N=\"{number}-{round}\"; exec \"/bin/true\"; }}"
+            );
+        }
+        let names: Vec<String> = (0..runs).map(|number| format!("r{number}")).collect();
+        let _ = writeln!(text, "group all root {}\ndefault all", names.join(" "));
+        fs::write(workspace.join("memobuild.kdl"), text).unwrap();
+        once(&mut memobuild(folder, &["build", "--jobs", "2"]))
+    };
+    build(1);
+    let none = best(5, || build(0));
+    let many = best(5, || build(RUNS));
+    let each = Cost {
+        wall: (many.wall - none.wall) / RUNS as f64,
+        cpu: (many.cpu - none.cpu) / RUNS as f64,
+        memory: many.memory,
+    };
+    print("memobuild, one sandbox of forty", each);
+    peers(folder, &workspace);
+}
+
+fn peers(folder: &Path, workspace: &Path) {
+    let root = folder.join("bundle/rootfs");
+    for name in ["bin", "proc", "dev", "sys"] {
+        fs::create_dir_all(root.join(name)).unwrap();
+    }
+    fs::copy(workspace.join("busybox"), root.join("bin/true")).unwrap();
+    if have("bwrap") {
+        let mut command = Command::new("bwrap");
+        command.args(["--unshare-all", "--ro-bind"]).arg(&root).args([
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "/bin/true",
+        ]);
+        print("bwrap (no overlay, no filter)", best(10, || once(&mut command)));
+    }
+    if have("runc") {
+        once(Command::new("runc").args(["spec", "--bundle"]).arg(folder.join("bundle")));
+        let path = folder.join("bundle/config.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let text =
+            text.replace("\"terminal\": true", "\"terminal\": false").replace("\"sh\"", "\"/bin/true\"");
+        fs::write(&path, text).unwrap();
+        let mut number = 0;
+        let mut run = || {
+            number += 1;
+            let mut command = Command::new("runc");
+            command
+                .arg("--root")
+                .arg(folder.join("runc"))
+                .args(["run", "--bundle"])
+                .arg(folder.join("bundle"));
+            command.arg(format!("memobuild-bench-{number}"));
+            once(&mut command)
+        };
+        print("runc", best(10, &mut run));
+    }
+}

@@ -1,0 +1,175 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Container builds that recompute only what changed.
+#[derive(Parser, Debug)]
+#[command(name = "memobuild", version, max_term_width = 100)]
+pub(super) struct Args {
+    /// The workspace: the folder that holds memobuild.kdl
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
+    pub(super) workspace: PathBuf,
+
+    /// Where results are kept [default: $MEMOBUILD_STORE, else $XDG_CACHE_HOME/memobuild]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) store: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Bring targets up to date
+    Build(BuildArgs),
+    /// Show what a build would do, without doing it
+    Plan(PlanArgs),
+    /// Show the nodes and what they need of each other
+    Graph(GraphArgs),
+    /// Read and resolve everything, and report every mistake
+    Check(CheckArgs),
+    /// Print the full log of a node's last run
+    Log(LogArgs),
+    /// Look into the store
+    Cache(CacheArgs),
+    /// Print the digest of a file (as b3sum does) or of a folder's tree
+    Hash(HashArgs),
+    /// Tell what this machine allows, and what is missing
+    Doctor(DoctorArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct BuildArgs {
+    /// What to build: a node, NODE.OUTPUT or a group [default: the file's `default`]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
+    /// Where the result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR
+    #[arg(short, long, value_name = "TRANSPORT")]
+    pub(super) output: Vec<String>,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    /// Nodes that may execute at once [default: 8, or the processors if there are more]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+
+    /// After a failure, go on with what does not depend on it
+    #[arg(short, long)]
+    pub(super) keep_going: bool,
+
+    /// Write what was done, node by node, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+
+    /// How to show what goes on
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub(super) progress: Progress,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// A live view on a terminal, plain lines elsewhere
+    Auto,
+    Tty,
+    Plain,
+    /// One JSON object a line, on stderr
+    Json,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct PlanArgs {
+    /// What to plan for [default: the file's `default`]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct GraphArgs {
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(super) format: GraphFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GraphFormat {
+    Text,
+    /// For Graphviz
+    Dot,
+    Json,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct CheckArgs {
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct LogArgs {
+    #[arg(value_name = "NODE")]
+    pub(super) node: String,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct CacheArgs {
+    #[command(subcommand)]
+    pub(super) command: CacheCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum CacheCommand {
+    /// List the records
+    Ls {
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Tell how much room each class of content takes
+    Du {
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Hash everything again and put damaged content aside
+    Verify {
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Print where the store is
+    Path,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct HashArgs {
+    #[arg(value_name = "PATH", required = true)]
+    pub(super) paths: Vec<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct DoctorArgs {
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}

@@ -1,0 +1,53 @@
+//! Floor 10: the only one that prints, or reads the environment. A command a file.
+
+mod args;
+mod failure;
+mod print;
+mod place;
+mod output;
+mod progress;
+mod build;
+mod plan;
+mod graph;
+mod check;
+mod log;
+mod cache;
+mod hash;
+mod doctor;
+mod interrupt;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::args::{Args, Command};
+use crate::cli::failure::Failure;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are what the user asked for; they go to stdout, and a closed pipe is fine.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Command::Build(build) => build::build(args, build),
+        Command::Plan(plan) => plan::plan(args, plan),
+        Command::Graph(graph) => graph::graph(args, graph),
+        Command::Check(check) => check::check(args, check),
+        Command::Log(log) => log::log(args, log),
+        Command::Cache(cache) => cache::cache(args, cache),
+        Command::Hash(hash) => hash::hash(hash),
+        Command::Doctor(doctor) => doctor::doctor(args, doctor),
+    }
+}

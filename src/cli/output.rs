@@ -1,0 +1,243 @@
+//! `-o TRANSPORT`: where a result goes, as skopeo spells it. Destinations are looked at before
+//! anything is built, and each appears whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::cancel::Cancel;
+use crate::base::durable;
+use crate::base::remove::remove_folder;
+use crate::cli::failure::Failure;
+use crate::cli::place;
+use crate::engine::history::{History, identity};
+use crate::exec::executor::ExecError;
+use crate::graph::graph::{Graph, OutputRef};
+use crate::graph::value::{Type, Value};
+use crate::oci::archive::ArchiveSink;
+use crate::oci::export::export;
+use crate::oci::image::Image;
+use crate::oci::layout::LayoutSink;
+use crate::oci::sink::Sink;
+use crate::store::memo::Memo;
+use crate::tree::flatten::flatten;
+use crate::tree::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::snapshot::FIRST_TIME;
+use crate::tree::tree::Entry;
+
+pub(super) struct Output {
+    transport: Transport,
+    /// Absolute.
+    pub(super) path: PathBuf,
+    tag: Option<String>,
+    written: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Layout,
+    Archive,
+    Files,
+}
+
+const TRANSPORTS: &str = "transports are oci:DIR[:TAG], oci-archive:FILE[:TAG] and files:DIR";
+
+pub(super) fn parse(text: &str) -> Result<Output, Failure> {
+    let unknown = || Failure::input(format!("`-o {text}` names no transport"), TRANSPORTS);
+    let (transport, rest) = text.split_once(':').ok_or_else(unknown)?;
+    let transport = match transport {
+        "oci" => Transport::Layout,
+        "oci-archive" => Transport::Archive,
+        "files" => Transport::Files,
+        _ => return Err(unknown()),
+    };
+    let (path, tag) = match rest.rsplit_once(':') {
+        Some((path, tag)) if transport != Transport::Files && !tag.contains('/') => {
+            (path, Some(tag.to_owned()))
+        }
+        _ => (rest, None),
+    };
+    if path.is_empty() {
+        return Err(Failure::input(format!("`-o {text}` names no path"), TRANSPORTS));
+    }
+    Ok(Output { transport, path: place::absolute(Path::new(path))?, tag, written: text.to_owned() })
+}
+
+impl Output {
+    /// The only output among the targets that can go there.
+    pub(super) fn choose<'t>(
+        &self,
+        graph: &Graph,
+        targets: &'t [OutputRef],
+    ) -> Result<&'t OutputRef, Failure> {
+        let of = |wanted: &[Type]| -> Vec<&'t OutputRef> {
+            targets
+                .iter()
+                .filter(|target| wanted.contains(&graph.node(target.node).outputs[&target.output]))
+                .collect()
+        };
+        let mut fitting = of(&[Type::Image]);
+        if self.transport == Transport::Files && fitting.is_empty() {
+            fitting = of(&[Type::Tree, Type::Rootfs]);
+        }
+        match fitting.as_slice() {
+            [one] => Ok(one),
+            _ => Err(self.no_single(graph, targets, fitting.len())),
+        }
+    }
+
+    fn no_single(&self, graph: &Graph, targets: &[OutputRef], fitting: usize) -> Failure {
+        let what = if self.transport == Transport::Files { "image or tree" } else { "image" };
+        let found = if fitting == 0 { "none is one" } else { "several are" };
+        let listed: Vec<String> = targets
+            .iter()
+            .map(|target| {
+                let node = graph.node(target.node);
+                let shown = match &node.main {
+                    Some(main) if *main == target.output => node.name.clone(),
+                    _ => format!("{}.{}", node.name, target.output),
+                };
+                format!("{shown} ({})", node.outputs[&target.output].name())
+            })
+            .collect();
+        Failure::input(
+            format!(
+                "`-o {}` wants one {what} among the targets, and {found}: {}",
+                self.written,
+                listed.join(", ")
+            ),
+            "name the target to export: memobuild build TARGET -o …",
+        )
+    }
+
+    /// Refuses a destination that is not ours to replace, before anything is built.
+    pub(super) fn check(&self, history: &History) -> Result<(), Failure> {
+        let shown = self.path.display();
+        if let Some(parent) = self.path.parent()
+            && !parent.is_dir()
+        {
+            return Err(Failure::input(
+                format!("`-o {}`: there is no folder `{}`", self.written, parent.display()),
+                "make it first",
+            ));
+        }
+        match self.transport {
+            Transport::Layout => Ok(LayoutSink::open(&self.path, None).map(drop)?),
+            Transport::Archive => Ok(ArchiveSink::open(&self.path, None).map(drop)?),
+            Transport::Files => {
+                let is_ours =
+                    history.exported.get(&self.path).is_some_and(|old| identity(&self.path) == Some(*old));
+                let is_free = match std::fs::read_dir(&self.path) {
+                    Ok(mut entries) => entries.next().is_none(),
+                    Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+                };
+                if is_ours || is_free {
+                    return Ok(());
+                }
+                Err(Failure::input(
+                    format!("`{shown}` exists and was not written by this program"),
+                    "name a folder that does not exist, or remove this one",
+                ))
+            }
+        }
+    }
+
+    /// One line that tells what was written.
+    pub(super) fn write(
+        &self,
+        memo: &Memo,
+        value: &Value,
+        created: u64,
+        cancel: &Cancel,
+    ) -> Result<String, ExecError> {
+        match (self.transport, value) {
+            (Transport::Files, value) => {
+                self.write_files(memo, &tree_of(memo, value)?, cancel)?;
+                Ok(format!("wrote {}", self.written))
+            }
+            (Transport::Layout, Value::Image(image)) => self.write_image(
+                memo,
+                image,
+                created,
+                &mut LayoutSink::open(&self.path, self.tag.as_deref())?,
+                cancel,
+            ),
+            (Transport::Archive, Value::Image(image)) => self.write_image(
+                memo,
+                image,
+                created,
+                &mut ArchiveSink::open(&self.path, self.tag.as_deref())?,
+                cancel,
+            ),
+            (_, other) => panic!("bug: chose a {} for an image transport", other.type_of().name()),
+        }
+    }
+
+    fn write_image(
+        &self,
+        memo: &Memo,
+        image: &Image,
+        created: u64,
+        sink: &mut dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<String, ExecError> {
+        let exported = export(memo, image, created, sink, cancel)?;
+        Ok(format!("wrote {} {}", self.written, exported.manifest))
+    }
+
+    /// Made beside the destination and put in its place in one rename.
+    fn write_files(&self, memo: &Memo, entry: &Entry, cancel: &Cancel) -> Result<(), ExecError> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let fresh = self.path.with_file_name(format!(".{name}.memobuild-{}", std::process::id()));
+        let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
+        let swapped =
+            materialize(memo, entry, &fresh, &options, cancel).map_err(ExecError::from).and_then(|()| {
+                durable::exchange(&fresh, &self.path).map_err(|error| {
+                    environment(format!("cannot put `{}` in place: {error}", self.path.display()))
+                })
+            });
+        // What was there before, or what an error left.
+        match fresh.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => remove_folder(&fresh),
+            Ok(_) => std::fs::remove_file(&fresh),
+            Err(_) => Ok(()),
+        }
+        .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
+        swapped
+    }
+}
+
+fn environment(message: String) -> ExecError {
+    ExecError::Environment { message, help: None }
+}
+
+fn tree_of(memo: &Memo, value: &Value) -> Result<Entry, ExecError> {
+    match value {
+        Value::Tree(entry) => Ok(entry.clone()),
+        other => {
+            let rootfs = other.rootfs().expect("bug: chose neither a tree nor a rootfs");
+            let layers: Vec<_> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+            Ok(Entry::directory(flatten(memo, &layers)?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, path: &str, tag: Option<&str>) {
+        let Ok(output) = parse(text) else { panic!("{text} is a transport") };
+        assert_eq!((output.path.to_str(), output.tag.as_deref()), (Some(path), tag), "{text}");
+    }
+
+    #[test]
+    fn transports_are_spelled_as_skopeo_does() {
+        check("oci:/a", "/a", None);
+        check("oci:/a:1.2", "/a", Some("1.2"));
+        check("oci:/a:b/c", "/a:b/c", None);
+        check("oci-archive:/a.tar:x", "/a.tar", Some("x"));
+        check("files:/a:b", "/a:b", None);
+        for text in ["oci", "oci:", "docker:/a", ""] {
+            assert!(matches!(parse(text), Err(Failure::Input { .. })), "{text}");
+        }
+    }
+}

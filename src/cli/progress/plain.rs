@@ -1,0 +1,57 @@
+//! One line for each thing that happens, for logs and pipes.
+
+use std::collections::HashMap;
+
+use crate::cli::print;
+use crate::cli::progress::Lines;
+use crate::engine::event::{Event, Watcher};
+use crate::engine::report::Outcome;
+use crate::exec::executor::Stream;
+use crate::graph::graph::{Graph, NodeId};
+
+pub(super) struct Plain<'g> {
+    graph: &'g Graph,
+    /// A command may leave a line unfinished on one stream while it writes to the other.
+    lines: HashMap<(NodeId, bool), Lines>,
+}
+
+impl<'g> Plain<'g> {
+    pub(super) fn new(graph: &'g Graph) -> Plain<'g> {
+        Plain { graph, lines: HashMap::new() }
+    }
+
+    fn say(&self, node: NodeId, text: &str) {
+        print::note(format!("[{}] {text}", self.graph.node(node).name).trim_end());
+    }
+}
+
+impl Watcher for Plain<'_> {
+    fn hear(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { node } => self.say(node, "started"),
+            Event::Output { node, stream, bytes } => {
+                let key = (node, stream == Stream::Stdout);
+                for line in self.lines.entry(key).or_default().add(bytes) {
+                    self.say(node, &format!("│ {line}"));
+                }
+            }
+            Event::Settled { node, outcome, seconds } => {
+                for is_stdout in [true, false] {
+                    let rest = self.lines.remove(&(node, is_stdout)).and_then(|mut lines| lines.rest());
+                    if let Some(line) = rest {
+                        self.say(node, &format!("│ {line}"));
+                    }
+                }
+                match outcome {
+                    Outcome::Executed => self.say(node, &format!("executed in {seconds:.2} s")),
+                    Outcome::Failed => self.say(node, &format!("failed after {seconds:.2} s")),
+                    Outcome::Cutoff => self.say(node, "recalled: its inputs came out as they were"),
+                    Outcome::Recalled | Outcome::Skipped => {}
+                }
+            }
+            Event::Again { reason } => {
+                print::note(&format!("memobuild: {reason}; building again without it"));
+            }
+        }
+    }
+}

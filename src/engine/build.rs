@@ -1,0 +1,397 @@
+//! The build loop. One thread owns the schedule, the values and the report; a thread per executing
+//! node only blocks on its command and sends what it hears. Damage found in the store ends the
+//! attempt, and the next one believes nothing it has not verified.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::ActionKey;
+use crate::engine::event::{Event, Watcher};
+use crate::engine::history::{History, Last};
+use crate::engine::prepare::{Prepared, prepare};
+use crate::engine::remember::{Recalled, Trust, recall, remember, why};
+use crate::engine::report::{NodeReport, Outcome, Report};
+use crate::engine::schedule::{Schedule, State, Verdict};
+use crate::engine::values::Values;
+use crate::exec::executor::{ExecError, Executor, Listener, Made, Stream};
+use crate::graph::action::Action;
+use crate::graph::graph::{Graph, NodeId};
+use crate::store::memo::Memo;
+use crate::store::object::StoreError;
+use crate::store::record::Record;
+
+/// What is asked of a build.
+pub struct Order<'o> {
+    pub graph: &'o Graph,
+    /// Closed under dependencies.
+    pub needed: &'o [NodeId],
+    pub workspace: &'o Path,
+    /// Nodes that may execute at once.
+    pub jobs: usize,
+    /// After a failure, go on with what does not depend on it.
+    pub keep_going: bool,
+}
+
+pub struct Built {
+    pub values: Values,
+    pub report: Report,
+    /// In the order they happened.
+    pub failures: Vec<(NodeId, ExecError)>,
+}
+
+/// Makes the executor of one attempt. It reads the workspace afresh where `Trust` is `Nothing`.
+pub type MakeExecutor<'m> = dyn Fn(Trust) -> Result<Box<dyn Executor + 'm>, ExecError> + 'm;
+
+/// Attempts after damage was found; each has put the damaged object aside.
+const ATTEMPTS: usize = 4;
+
+/// What is done with the values of a build without failures, such as exporting them. Part of the
+/// attempt: damage that it finds is mended as any other.
+pub type UseValues<'u> = dyn FnMut(&Values) -> Result<(), ExecError> + 'u;
+
+pub fn build(
+    order: &Order<'_>,
+    memo: &Memo,
+    executor: &MakeExecutor<'_>,
+    cancel: &Cancel,
+    watcher: &mut dyn Watcher,
+    use_values: &mut UseValues<'_>,
+) -> Result<Built, ExecError> {
+    let mut trust = Trust::Record;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let executor = executor(trust)?;
+        let built = attempt(order, memo, executor.as_ref(), trust, cancel, watcher).and_then(|built| {
+            if built.failures.is_empty() {
+                use_values(&built.values)?;
+            }
+            Ok(built)
+        });
+        match built {
+            Err(ExecError::Store(damage @ (StoreError::Damaged(_) | StoreError::Missing(_))))
+                if attempts < ATTEMPTS =>
+            {
+                watcher.hear(Event::Again { reason: &damage.to_string() });
+                trust = Trust::Nothing;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn attempt(
+    order: &Order<'_>,
+    memo: &Memo,
+    executor: &dyn Executor,
+    trust: Trust,
+    cancel: &Cancel,
+    watcher: &mut dyn Watcher,
+) -> Result<Built, ExecError> {
+    let (sender, receiver) = channel();
+    let history = History::load(memo, order.workspace);
+    let mut attempt = Attempt {
+        order,
+        memo,
+        executor,
+        trust,
+        cancel,
+        watcher,
+        schedule: Schedule::new(order.graph, order.needed),
+        values: Values::new(order.graph),
+        reports: vec![None; order.graph.nodes.len()],
+        next_history: history.clone(),
+        history,
+        queue: VecDeque::new(),
+        running: 0,
+        changed: HashSet::new(),
+        failures: Vec::new(),
+        began: Instant::now(),
+    };
+    std::thread::scope(|scope| attempt.drive(scope, &sender, &receiver))?;
+    attempt.finish()
+}
+
+struct Attempt<'a> {
+    order: &'a Order<'a>,
+    memo: &'a Memo,
+    executor: &'a dyn Executor,
+    trust: Trust,
+    cancel: &'a Cancel,
+    watcher: &'a mut dyn Watcher,
+    schedule: Schedule,
+    values: Values,
+    reports: Vec<Option<NodeReport>>,
+    history: History,
+    next_history: History,
+    /// Missed, waiting for a place among the running.
+    queue: VecDeque<Missed>,
+    running: usize,
+    /// Nodes that executed, or stand on one that did.
+    changed: HashSet<NodeId>,
+    failures: Vec<(NodeId, ExecError)>,
+    began: Instant,
+}
+
+struct Missed {
+    node: NodeId,
+    action: Action,
+    key: ActionKey,
+}
+
+enum Message {
+    Output(NodeId, Stream, Vec<u8>),
+    Ended(Box<Ended>),
+}
+
+struct Ended {
+    node: NodeId,
+    key: ActionKey,
+    why: String,
+    spent: Duration,
+    result: Result<Got, ExecError>,
+}
+
+/// How a missed action got its outputs after all.
+enum Got {
+    Made(Made, Record),
+    /// Another process, or a node with the same key, made it meanwhile.
+    Recalled(Recalled),
+}
+
+impl<'a> Attempt<'a> {
+    fn drive<'s>(
+        &mut self,
+        scope: &'s Scope<'s, 'a>,
+        sender: &Sender<Message>,
+        receiver: &Receiver<Message>,
+    ) -> Result<(), ExecError> {
+        loop {
+            while let Some(node) = self.schedule.take() {
+                self.settle_or_queue(node)?;
+            }
+            while self.running < self.order.jobs.max(1) && !self.cancel.is_raised() {
+                let Some(missed) = self.queue.pop_front() else { break };
+                self.start(scope, missed, sender.clone());
+            }
+            if self.running == 0 {
+                return Ok(());
+            }
+            match receiver.recv().expect("bug: this thread holds a sender") {
+                Message::Output(node, stream, bytes) => {
+                    self.watcher.hear(Event::Output { node, stream, bytes: &bytes });
+                }
+                Message::Ended(ended) => {
+                    self.running -= 1;
+                    self.end(*ended)?;
+                }
+            }
+        }
+    }
+
+    /// Sources and recalls settle at once; the rest queues to execute.
+    fn settle_or_queue(&mut self, node: NodeId) -> Result<(), ExecError> {
+        let began = Instant::now();
+        match prepare(self.order.graph, node, &self.values, self.memo, self.executor, self.trust, self.cancel)
+        {
+            Ok(Prepared::Source { key, outputs, bytes }) => {
+                let report = NodeReport {
+                    by: Some("content"),
+                    tier: Some("workspace".to_owned()),
+                    bytes,
+                    ..self.report(node, Outcome::Recalled, Some(key), began.elapsed())
+                };
+                self.values.set(self.order.graph, node, outputs);
+                self.settle(node, report, Verdict::Done);
+            }
+            Ok(Prepared::Hit { key, recalled }) => self.hit(node, key, recalled, began.elapsed()),
+            Ok(Prepared::Miss { key, action }) => self.queue.push_back(Missed { node, action, key }),
+            Err(error) => self.fail(node, None, None, error, began.elapsed())?,
+        }
+        Ok(())
+    }
+
+    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: Sender<Message>) {
+        let Missed { node, action, key } = missed;
+        self.running += 1;
+        let name = &self.order.graph.node(node).name;
+        let last = self.history.nodes.get(name).and_then(|last| last.key);
+        let previous = last.and_then(|key| self.memo.recall(key).ok().flatten());
+        let why = why(previous.as_ref(), &action);
+        self.watcher.hear(Event::Started { node });
+        let (memo, executor, cancel, trust) = (self.memo, self.executor, self.cancel, self.trust);
+        scope.spawn(move || {
+            let began = Instant::now();
+            let mut listener = Sending { node, sender: sender.clone() };
+            let result = execute(memo, executor, &action, key, trust, cancel, &mut listener);
+            let ended = Ended { node, key, why, spent: began.elapsed(), result };
+            // The receiver is gone only when the attempt has ended for another reason.
+            let _ = sender.send(Message::Ended(Box::new(ended)));
+        });
+    }
+
+    fn end(&mut self, ended: Ended) -> Result<(), ExecError> {
+        let Ended { node, key, why, spent, result } = ended;
+        match result {
+            Ok(Got::Recalled(recalled)) => self.hit(node, key, recalled, spent),
+            Ok(Got::Made(made, record)) => {
+                let report = NodeReport {
+                    by: Some("action"),
+                    rung: made.rung.clone(),
+                    why: Some(why),
+                    bytes: made.bytes,
+                    ..self.report(node, Outcome::Executed, Some(key), spent)
+                };
+                self.changed.insert(node);
+                self.note(node, Last { key: Some(key), log: record.log, failed: false });
+                self.values.set(self.order.graph, node, made.outputs);
+                self.settle(node, report, Verdict::Done);
+            }
+            Err(error) => self.fail(node, Some(key), Some(why), error, spent)?,
+        }
+        Ok(())
+    }
+
+    fn hit(&mut self, node: NodeId, key: ActionKey, recalled: Recalled, spent: Duration) {
+        let inputs = &self.order.graph.node(node).inputs;
+        let cutoff = inputs.iter().any(|input| self.changed.contains(&input.source.node));
+        let outcome = if cutoff { Outcome::Cutoff } else { Outcome::Recalled };
+        let Recalled { outputs, record, tier } = recalled;
+        let report = NodeReport {
+            by: Some("action"),
+            tier: Some(tier.to_owned()),
+            rung: record.rung,
+            saved_seconds: record.seconds,
+            ..self.report(node, outcome, Some(key), spent)
+        };
+        self.note(node, Last { key: Some(key), log: record.log, failed: false });
+        self.values.set(self.order.graph, node, outputs);
+        self.settle(node, report, Verdict::Done);
+    }
+
+    /// Damage and cancelling end the attempt; every other error ends this node.
+    fn fail(
+        &mut self,
+        node: NodeId,
+        key: Option<ActionKey>,
+        why: Option<String>,
+        error: ExecError,
+        spent: Duration,
+    ) -> Result<(), ExecError> {
+        if matches!(
+            error,
+            ExecError::Cancelled
+                | ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Cancelled)
+        ) {
+            return Err(error);
+        }
+        let log = match &error {
+            ExecError::Failed(failure) => failure.log,
+            _ => None,
+        };
+        let old = self.history.nodes.get(&self.order.graph.node(node).name);
+        let key_of_success = old.and_then(|last| last.key);
+        self.note(node, Last { key: key_of_success, log, failed: true });
+        let why = Some(why.map_or_else(|| error.to_string(), |why| format!("{error} (ran since: {why})")));
+        let report = NodeReport { why, ..self.report(node, Outcome::Failed, key, spent) };
+        self.failures.push((node, error));
+        self.settle(node, report, Verdict::Failed);
+        if !self.order.keep_going {
+            self.queue.clear();
+            self.schedule.stop(node);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, node: NodeId, report: NodeReport, verdict: Verdict) {
+        self.watcher.hear(Event::Settled { node, outcome: report.outcome, seconds: report.seconds });
+        self.reports[node.0] = Some(report);
+        self.schedule.settle(node, verdict);
+    }
+
+    fn note(&mut self, node: NodeId, last: Last) {
+        let name = self.order.graph.node(node).name.clone();
+        self.next_history.nodes.insert(name, last);
+    }
+
+    fn report(&self, node: NodeId, outcome: Outcome, key: Option<ActionKey>, spent: Duration) -> NodeReport {
+        let node = self.order.graph.node(node);
+        NodeReport {
+            name: node.name.clone(),
+            kind: node.kind.to_owned(),
+            outcome,
+            key: key.map(|key| key.to_string()),
+            by: None,
+            tier: None,
+            rung: None,
+            why: None,
+            seconds: spent.as_secs_f64(),
+            saved_seconds: 0.0,
+            bytes: 0,
+        }
+    }
+
+    fn finish(mut self) -> Result<Built, ExecError> {
+        self.executor.finish()?;
+        if self.next_history != self.history {
+            self.next_history.save(self.memo, self.order.workspace)?;
+        }
+        if self.cancel.is_raised() {
+            return Err(ExecError::Cancelled);
+        }
+        let mut nodes = Vec::new();
+        for &id in self.order.needed {
+            let report = self.reports[id.0].take().unwrap_or_else(|| self.skipped(id));
+            nodes.push(report);
+        }
+        let report = Report::new(nodes, self.began.elapsed().as_secs_f64());
+        Ok(Built { values: self.values, report, failures: self.failures })
+    }
+
+    fn skipped(&self, id: NodeId) -> NodeReport {
+        let cause = match self.schedule.state(id) {
+            State::Skipped(cause) => Some(cause),
+            _ => self.failures.first().map(|(node, _)| *node),
+        };
+        let why = cause.map(|cause| format!("`{}` failed", self.order.graph.node(cause).name));
+        NodeReport { why, ..self.report(id, Outcome::Skipped, None, Duration::ZERO) }
+    }
+}
+
+/// Looks once more under the key's lock, so that equal actions in flight run once on this machine.
+fn execute(
+    memo: &Memo,
+    executor: &dyn Executor,
+    action: &Action,
+    key: ActionKey,
+    trust: Trust,
+    cancel: &Cancel,
+    listener: &mut dyn Listener,
+) -> Result<Got, ExecError> {
+    let _lock = memo.lock_key(key, cancel)?;
+    if let Some(recalled) = recall(memo, key, trust)? {
+        return Ok(Got::Recalled(recalled));
+    }
+    let began = Instant::now();
+    let made = executor.execute(action, cancel, listener)?;
+    let record = remember(memo, key, action, &made, began.elapsed().as_secs_f64())?;
+    Ok(Got::Made(made, record))
+}
+
+struct Sending {
+    node: NodeId,
+    sender: Sender<Message>,
+}
+
+impl Listener for Sending {
+    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+        let _ = self.sender.send(Message::Output(self.node, stream, bytes.to_vec()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The loop against a scripted executor: no sandbox, a real store.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::*;
+use crate::base::digest::BlobDigest;
+use crate::exec::executor::{Cause, Failure};
+use crate::graph::graph::{Input, Node, OutputRef, Select};
+use crate::graph::op::{Op, Run};
+use crate::graph::value::{Type, Value};
+use crate::store::object::Object;
+
+/// What each node makes, by name.
+#[derive(Default)]
+struct Script {
+    contents: Mutex<BTreeMap<String, &'static str>>,
+    executed: Mutex<Vec<String>>,
+    failing: Vec<&'static str>,
+    /// Found damaged when this node first executes.
+    damaged: Mutex<Option<&'static str>>,
+    slow: Duration,
+}
+
+impl Executor for &Script {
+    fn pin(&self, _op: &mut Op) -> Result<(), ExecError> {
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), ExecError> {
+        Ok(())
+    }
+
+    fn execute(&self, action: &Action, _: &Cancel, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+        std::thread::sleep(self.slow);
+        listener.output(Stream::Stdout, action.node.as_bytes());
+        let node = action.node.as_str();
+        if !action.op.is_source() {
+            self.executed.lock().unwrap().push(node.to_owned());
+        }
+        let mut damaged = self.damaged.lock().unwrap();
+        if *damaged == Some(node) {
+            *damaged = None;
+            return Err(ExecError::Store(StoreError::Damaged(Object::Blob(BlobDigest::of(b"")))));
+        }
+        if self.failing.contains(&node) {
+            let failure = Failure { command: node.to_owned(), cause: Cause::Exit(7), log: None };
+            return Err(ExecError::Failed(failure));
+        }
+        let content = self.contents.lock().unwrap().get(node).copied().unwrap_or("");
+        let text = Value::Text(content.to_owned());
+        let outputs = BTreeMap::from([("out".to_owned(), text)]);
+        Ok(Made { outputs, log: None, rung: None, shareable: true, bytes: 0 })
+    }
+}
+
+/// `name: inputs`; a node without inputs is a source.
+fn graph(lines: &[(&str, &[usize])]) -> Graph {
+    let node = |(name, inputs): &(&str, &[usize])| Node {
+        name: (*name).to_owned(),
+        kind: "run",
+        op: if inputs.is_empty() {
+            Op::Host
+        } else {
+            Op::Run(Box::new(Run { salt: salt(name), ..Run::default() }))
+        },
+        inputs: inputs
+            .iter()
+            .map(|&source| Input {
+                slot: format!("input {source}"),
+                source: OutputRef { node: NodeId(source), output: "out".to_owned() },
+                select: Select::default(),
+            })
+            .collect(),
+        outputs: BTreeMap::from([("out".to_owned(), Type::Text)]),
+        main: Some("out".to_owned()),
+        doc: None,
+        place: String::new(),
+    };
+    Graph { nodes: lines.iter().map(node).collect(), ..Graph::default() }
+}
+
+/// Twins have equal keys, all others differ.
+fn salt(name: &str) -> Option<String> {
+    (!name.starts_with("twin")).then(|| name.to_owned())
+}
+
+struct Silent(Vec<String>);
+
+impl Watcher for Silent {
+    fn hear(&mut self, event: Event<'_>) {
+        if let Event::Again { reason } = event {
+            self.0.push(reason.to_owned());
+        }
+    }
+}
+
+struct Story {
+    folder: tempfile::TempDir,
+    memo: Memo,
+    graph: Graph,
+    script: Script,
+    keep_going: bool,
+}
+
+impl Story {
+    fn new(lines: &[(&str, &[usize])]) -> Story {
+        let folder = tempfile::tempdir().unwrap();
+        let memo = Memo::open(&folder.path().join("store")).unwrap();
+        Story { folder, memo, graph: graph(lines), script: Script::default(), keep_going: false }
+    }
+
+    fn build(&self) -> Result<Built, ExecError> {
+        let needed: Vec<NodeId> = self.graph.ids().collect();
+        let order = Order {
+            graph: &self.graph,
+            needed: &needed,
+            workspace: self.folder.path(),
+            jobs: 4,
+            keep_going: self.keep_going,
+        };
+        let executor = |_| -> Result<Box<dyn Executor + '_>, ExecError> { Ok(Box::new(&self.script)) };
+        build(&order, &self.memo, &executor, &Cancel::default(), &mut Silent(Vec::new()), &mut |_| Ok(()))
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.build().unwrap().report.nodes.iter().map(|node| node.outcome).collect()
+    }
+
+    fn set(&self, node: &str, content: &'static str) {
+        self.script.contents.lock().unwrap().insert(node.to_owned(), content);
+    }
+}
+
+#[test]
+fn equal_outputs_cut_the_rest_off() {
+    use Outcome::{Cutoff, Executed, Recalled};
+    let story = Story::new(&[("source", &[]), ("compile", &[0]), ("link", &[1])]);
+    assert_eq!(story.outcomes(), [Recalled, Executed, Executed]);
+    assert_eq!(story.outcomes(), [Recalled, Recalled, Recalled]);
+    story.set("source", "comment");
+    assert_eq!(story.outcomes(), [Recalled, Executed, Cutoff]);
+    story.set("source", "code");
+    story.set("compile", "object");
+    assert_eq!(story.outcomes(), [Recalled, Executed, Executed]);
+    story.set("source", "comment");
+    assert_eq!(story.outcomes(), [Recalled, Recalled, Recalled], "an old state is a hit again");
+}
+
+#[test]
+fn a_failure_stops_what_did_not_start() {
+    use Outcome::{Executed, Failed, Recalled, Skipped};
+    let lines: [(&str, &[usize]); 5] =
+        [("source", &[]), ("bad", &[0]), ("after", &[1]), ("good", &[0]), ("beside", &[3])];
+    let mut story = Story::new(&lines);
+    story.script.failing = vec!["bad"];
+    let outcomes = story.outcomes();
+    assert_eq!((outcomes[1], outcomes[2]), (Failed, Skipped));
+    story.keep_going = true;
+    assert_eq!(story.outcomes()[3..].iter().filter(|outcome| **outcome == Skipped).count(), 0);
+    assert_eq!(story.outcomes(), [Recalled, Failed, Skipped, Recalled, Recalled]);
+    story.script.failing.clear();
+    assert_eq!(story.outcomes(), [Recalled, Executed, Executed, Recalled, Recalled], "failures are not kept");
+}
+
+#[test]
+fn equal_actions_in_flight_execute_once() {
+    let mut story = Story::new(&[("source", &[]), ("twin-one", &[0]), ("twin-two", &[0])]);
+    story.script.slow = Duration::from_millis(30);
+    let outcomes = story.outcomes();
+    assert_eq!(story.script.executed.lock().unwrap().len(), 1);
+    assert!(outcomes.contains(&Outcome::Executed) && outcomes[1] != outcomes[2], "{outcomes:?}");
+}
+
+#[test]
+fn damage_begins_the_build_again() {
+    let story = Story::new(&[("source", &[]), ("one", &[0]), ("two", &[1])]);
+    *story.script.damaged.lock().unwrap() = Some("two");
+    let built = story.build().unwrap();
+    assert!(built.failures.is_empty());
+    assert_eq!(built.report.totals.failed, 0);
+    assert_eq!(*story.script.executed.lock().unwrap(), ["one", "two", "two"]);
+}

@@ -1,0 +1,11 @@
+//! Floor 9: decides what must run, and drives it.
+
+pub mod schedule;
+pub mod event;
+pub mod report;
+pub mod history;
+pub mod values;
+pub mod remember;
+pub mod prepare;
+pub mod build;
+pub mod plan;

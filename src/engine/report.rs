@@ -1,0 +1,78 @@
+//! What a build did, node by node. `--report` writes it as JSON: a stable interface, versioned by
+//! `version`; fields are only added within one version.
+
+use serde::Serialize;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Of this format: 1.
+    pub version: u32,
+    /// In order of the graph.
+    pub nodes: Vec<NodeReport>,
+    pub totals: Totals,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeReport {
+    pub name: String,
+    pub kind: String,
+    pub outcome: Outcome,
+    /// Action key in hexadecimal; `null` where the inputs never became known.
+    pub key: Option<String>,
+    /// Which key found it: `action`, or `content` for sources, which are looked at in every build.
+    pub by: Option<&'static str>,
+    /// Where it was found: `memory`, `disk`, or `workspace` for sources.
+    pub tier: Option<String>,
+    /// Isolation rung of the run that made the result.
+    pub rung: Option<String>,
+    /// Why it was executed, failed or was skipped: one line.
+    pub why: Option<String>,
+    /// Wall time spent on it in this build.
+    pub seconds: f64,
+    /// What making it took, when it was made: saved where it was recalled.
+    pub saved_seconds: f64,
+    /// Size of its outputs' own objects: bytes of file content read or written.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Executed,
+    Recalled,
+    /// Recalled although a node it depends on executed in this build.
+    Cutoff,
+    Failed,
+    Skipped,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Totals {
+    pub nodes: usize,
+    pub executed: usize,
+    pub recalled: usize,
+    pub cutoff: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    /// Wall time of the whole build.
+    pub seconds: f64,
+    /// What the recalled nodes took when they were made.
+    pub saved_seconds: f64,
+}
+
+impl Report {
+    pub fn new(nodes: Vec<NodeReport>, seconds: f64) -> Report {
+        let count = |outcome| nodes.iter().filter(|node| node.outcome == outcome).count();
+        let totals = Totals {
+            nodes: nodes.len(),
+            executed: count(Outcome::Executed),
+            recalled: count(Outcome::Recalled),
+            cutoff: count(Outcome::Cutoff),
+            failed: count(Outcome::Failed),
+            skipped: count(Outcome::Skipped),
+            seconds,
+            saved_seconds: nodes.iter().map(|node| node.saved_seconds).sum(),
+        };
+        Report { version: 1, nodes, totals }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which node may go next. A pure state machine: no files, no clock, no threads; a list of calls
+//! drives it in tests as the build does in life.
+
+use std::collections::BTreeSet;
+
+use crate::graph::graph::{Graph, NodeId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No target needs it.
+    Unneeded,
+    /// Some input is not settled yet.
+    Waiting,
+    /// All inputs are done; nobody has taken it yet.
+    Ready,
+    /// Taken, not settled yet.
+    Running,
+    /// Its values are known.
+    Done,
+    /// It would run (a plan only), or stands on something that would.
+    Unknown,
+    Failed,
+    /// Never taken, since this node failed.
+    Skipped(NodeId),
+}
+
+/// How a taken node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Done,
+    Unknown,
+    Failed,
+}
+
+pub struct Schedule {
+    states: Vec<State>,
+    dependencies: Vec<BTreeSet<NodeId>>,
+    dependants: Vec<Vec<NodeId>>,
+    /// In graph order, so that equal builds take nodes in equal order.
+    ready: BTreeSet<NodeId>,
+    running: usize,
+}
+
+impl Schedule {
+    /// `needed` is closed under dependencies.
+    pub fn new(graph: &Graph, needed: &[NodeId]) -> Schedule {
+        let count = graph.nodes.len();
+        let mut schedule = Schedule {
+            states: vec![State::Unneeded; count],
+            dependencies: vec![BTreeSet::new(); count],
+            dependants: vec![Vec::new(); count],
+            ready: BTreeSet::new(),
+            running: 0,
+        };
+        for &id in needed {
+            let sources = graph.node(id).inputs.iter().map(|input| input.source.node);
+            schedule.dependencies[id.0] = sources.collect();
+            for source in &schedule.dependencies[id.0] {
+                schedule.dependants[source.0].push(id);
+            }
+            schedule.states[id.0] = State::Waiting;
+        }
+        for &id in needed {
+            schedule.wake(id);
+        }
+        schedule
+    }
+
+    pub fn state(&self, id: NodeId) -> State {
+        self.states[id.0]
+    }
+
+    /// Takes the next ready node.
+    pub fn take(&mut self) -> Option<NodeId> {
+        let id = self.ready.pop_first()?;
+        self.states[id.0] = State::Running;
+        self.running += 1;
+        Some(id)
+    }
+
+    /// Ends a node that was taken.
+    pub fn settle(&mut self, id: NodeId, verdict: Verdict) {
+        assert_eq!(self.states[id.0], State::Running, "bug: settled a node that was not running");
+        self.running -= 1;
+        self.states[id.0] = match verdict {
+            Verdict::Done => State::Done,
+            Verdict::Unknown => State::Unknown,
+            Verdict::Failed => State::Failed,
+        };
+        match verdict {
+            Verdict::Failed => self.skip_dependants(id, id),
+            Verdict::Done | Verdict::Unknown => {
+                for dependant in self.dependants[id.0].clone() {
+                    self.wake(dependant);
+                }
+            }
+        }
+    }
+
+    /// Nothing new starts: every node not yet taken counts as skipped for `cause`.
+    pub fn stop(&mut self, cause: NodeId) {
+        self.ready.clear();
+        for state in &mut self.states {
+            if matches!(state, State::Waiting | State::Ready) {
+                *state = State::Skipped(cause);
+            }
+        }
+    }
+
+    fn wake(&mut self, id: NodeId) {
+        if self.states[id.0] != State::Waiting {
+            return;
+        }
+        let states = self.dependencies[id.0].iter().map(|source| self.states[source.0]);
+        let settled = states.clone().all(|state| matches!(state, State::Done | State::Unknown));
+        if !settled {
+            return;
+        }
+        if states.clone().any(|state| state == State::Unknown) {
+            self.states[id.0] = State::Unknown;
+            for dependant in self.dependants[id.0].clone() {
+                self.wake(dependant);
+            }
+        } else {
+            self.states[id.0] = State::Ready;
+            self.ready.insert(id);
+        }
+    }
+
+    fn skip_dependants(&mut self, id: NodeId, cause: NodeId) {
+        for dependant in self.dependants[id.0].clone() {
+            if matches!(self.states[dependant.0], State::Waiting) {
+                self.states[dependant.0] = State::Skipped(cause);
+                self.skip_dependants(dependant, cause);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::graph::{Input, Node, OutputRef, Select};
+    use crate::graph::op::Op;
+
+    /// `edges[i]` are the inputs of node `i`.
+    fn graph(edges: &[&[usize]]) -> Graph {
+        let node = |inputs: &[usize]| Node {
+            name: String::new(),
+            kind: "run",
+            op: Op::Host,
+            inputs: inputs
+                .iter()
+                .map(|&source| Input {
+                    slot: String::new(),
+                    source: OutputRef { node: NodeId(source), output: String::new() },
+                    select: Select::default(),
+                })
+                .collect(),
+            outputs: Default::default(),
+            main: None,
+            doc: None,
+            place: String::new(),
+        };
+        Graph { nodes: edges.iter().map(|inputs| node(inputs)).collect(), ..Graph::default() }
+    }
+
+    fn all(schedule: &mut Schedule) -> Vec<usize> {
+        std::iter::from_fn(|| schedule.take()).map(|id| id.0).collect()
+    }
+
+    fn needed(count: usize) -> Vec<NodeId> {
+        (0..count).map(NodeId).collect()
+    }
+
+    #[test]
+    fn a_node_is_ready_once_its_inputs_are_done() {
+        let graph = graph(&[&[], &[], &[0, 1], &[2]]);
+        let mut schedule = Schedule::new(&graph, &needed(4));
+        assert_eq!(all(&mut schedule), [0, 1]);
+        schedule.settle(NodeId(0), Verdict::Done);
+        assert_eq!(all(&mut schedule), [0; 0]);
+        schedule.settle(NodeId(1), Verdict::Done);
+        assert_eq!(all(&mut schedule), [2]);
+        schedule.settle(NodeId(2), Verdict::Done);
+        assert_eq!(all(&mut schedule), [3]);
+    }
+
+    #[test]
+    fn what_no_target_needs_is_left_alone() {
+        let graph = graph(&[&[], &[]]);
+        let mut schedule = Schedule::new(&graph, &[NodeId(1)]);
+        assert_eq!(all(&mut schedule), [1]);
+        assert_eq!(schedule.state(NodeId(0)), State::Unneeded);
+    }
+
+    #[test]
+    fn a_failure_skips_its_dependants_only() {
+        let graph = graph(&[&[], &[0], &[1], &[]]);
+        let mut schedule = Schedule::new(&graph, &needed(4));
+        assert_eq!(all(&mut schedule), [0, 3]);
+        schedule.settle(NodeId(0), Verdict::Failed);
+        assert_eq!(schedule.state(NodeId(1)), State::Skipped(NodeId(0)));
+        assert_eq!(schedule.state(NodeId(2)), State::Skipped(NodeId(0)));
+        assert_eq!(schedule.state(NodeId(3)), State::Running);
+    }
+
+    #[test]
+    fn a_stop_skips_what_nobody_took() {
+        let graph = graph(&[&[], &[], &[1]]);
+        let mut schedule = Schedule::new(&graph, &needed(3));
+        assert_eq!(schedule.take(), Some(NodeId(0)));
+        schedule.settle(NodeId(0), Verdict::Failed);
+        schedule.stop(NodeId(0));
+        assert_eq!(schedule.take(), None);
+        assert_eq!(schedule.state(NodeId(1)), State::Skipped(NodeId(0)));
+        assert_eq!(schedule.state(NodeId(2)), State::Skipped(NodeId(0)));
+    }
+
+    #[test]
+    fn the_unknown_spreads_without_running() {
+        let graph = graph(&[&[], &[0], &[1], &[]]);
+        let mut schedule = Schedule::new(&graph, &needed(4));
+        assert_eq!(all(&mut schedule), [0, 3]);
+        schedule.settle(NodeId(0), Verdict::Unknown);
+        assert_eq!(all(&mut schedule), [0; 0]);
+        assert_eq!(schedule.state(NodeId(2)), State::Unknown);
+    }
+}

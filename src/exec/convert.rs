@@ -1,0 +1,85 @@
+//! Errors of the lower floors as an action's error: whose fault it is, and what to do about it.
+
+use crate::exec::executor::ExecError;
+use crate::oci::error::OciError;
+use crate::tree::scan::{Ignored, ScanError};
+
+impl From<ScanError> for ExecError {
+    fn from(error: ScanError) -> ExecError {
+        let message = error.to_string();
+        let input = |help: &str| ExecError::Input { message: message.clone(), help: help.to_owned() };
+        let environment =
+            |help: &str| ExecError::Environment { message: message.clone(), help: Some(help.to_owned()) };
+        match error {
+            ScanError::Store(error) => ExecError::Store(error),
+            ScanError::Cancelled => ExecError::Cancelled,
+            ScanError::Glob { .. } => input("write the glob as `.gitignore` has them, without `!` or `..`"),
+            ScanError::Empty { glob, ignored } => empty(&glob, ignored),
+            ScanError::Missing { .. } | ScanError::NotDirectory { .. } => {
+                input("make it, or name a path that exists below the folder of this file")
+            }
+            ScanError::Link { .. } => input("name the folder that the link leads to, inside the workspace"),
+            ScanError::LeftOut { .. } => input("keep what builds write apart from what they read"),
+            ScanError::Special { .. } => input("leave it out with `exclude`"),
+            ScanError::TooDeep { .. } | ScanError::TooMany { .. } => input("leave it out with `exclude`"),
+            ScanError::Unreadable { .. } => {
+                environment("make it readable for this user, or leave it out with `exclude`")
+            }
+            ScanError::Vanished { .. } | ScanError::Changed { .. } => {
+                environment("build again when nothing writes to it")
+            }
+            ScanError::Threads(_) => environment("raise the limit on processes (`ulimit -u`)"),
+            ScanError::Index { .. } => environment("free some room, or name another folder with --store"),
+        }
+    }
+}
+
+fn empty(glob: &str, ignored: Option<Ignored>) -> ExecError {
+    let message = format!("`{glob}` matches no file");
+    match ignored {
+        None => ExecError::Input { message, help: "correct the glob, or remove it".to_owned() },
+        Some(Ignored { count, file, line, pattern }) => ExecError::Input {
+            message: format!(
+                "{message}: {count} that match are left out by {}:{line} `{pattern}`",
+                file.display()
+            ),
+            help:
+                "build them in a `run` and use its output; or `gitignore=#false` if they really are sources"
+                    .to_owned(),
+        },
+    }
+}
+
+impl From<OciError> for ExecError {
+    fn from(error: OciError) -> ExecError {
+        let message = error.to_string();
+        let help = match error {
+            OciError::Store(error) => return ExecError::Store(error),
+            OciError::Cancelled => return ExecError::Cancelled,
+            OciError::Io { .. } | OciError::Stream { .. } => {
+                return ExecError::Environment { message, help: None };
+            }
+            OciError::NotOurs(_) | OciError::NotAFile(_) => {
+                "name a path that does not exist, or remove this one"
+            }
+            OciError::NotALayout { .. } => "name a folder that holds `oci-layout` and `index.json`",
+            OciError::NoImage { .. } | OciError::SeveralImages(_) => "name one as oci:PATH:TAG",
+            OciError::NoPlatform { .. } => "pull an image that is made for this platform",
+            OciError::OtherDigest { .. } => "correct the digest, or fetch that image again",
+            OciError::BadDigest(_) => "write sha256: and 64 hexadecimal digits",
+            OciError::DockerZstd => "write `format oci` or `compress gzip`",
+            OciError::Unpackable { .. } => "leave it out of the image",
+            OciError::Entry { .. }
+            | OciError::Through { .. }
+            | OciError::HardLink { .. }
+            | OciError::Budget { .. }
+            | OciError::NoBlob { .. }
+            | OciError::BadBlob { .. }
+            | OciError::Malformed { .. }
+            | OciError::DiffId { .. } => {
+                "the image is damaged or hostile: fetch it again from where it is whole"
+            }
+        };
+        ExecError::Input { message, help: help.to_owned() }
+    }
+}

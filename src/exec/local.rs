@@ -1,0 +1,127 @@
+//! Makes the outputs of actions on this machine: one arm for each op.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::base::cancel::Cancel;
+use crate::exec::assemble::assemble;
+use crate::exec::executor::{ExecError, Executor, Listener, Made};
+use crate::exec::host;
+use crate::exec::probe::{self, Isolation};
+use crate::exec::run::run;
+use crate::graph::action::Action;
+use crate::graph::op::{Op, Pull, Scan};
+use crate::graph::value::Value;
+use crate::oci::image::Platform;
+use crate::oci::pull;
+use crate::store::memo::Memo;
+use crate::tree::scan::{ScanRequest, Scanner};
+
+pub struct LocalExecutor {
+    memo: Memo,
+    workspace: PathBuf,
+    scanner: Scanner,
+    /// Found when the first command runs, so that a build that runs none probes nothing.
+    isolation: Mutex<Option<Arc<Isolation>>>,
+}
+
+impl LocalExecutor {
+    /// `leave_out` are paths that earlier exports wrote into the workspace. Without `trust_index`
+    /// every file is read again.
+    pub fn new(
+        memo: &Memo,
+        workspace: &Path,
+        leave_out: &[PathBuf],
+        trust_index: bool,
+        cancel: &Cancel,
+    ) -> Result<LocalExecutor, ExecError> {
+        let scanner = Scanner::new(workspace, memo, trust_index, cancel)?;
+        scanner.leave_out(&leave_out.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        Ok(LocalExecutor {
+            memo: memo.clone(),
+            workspace: workspace.to_owned(),
+            scanner,
+            isolation: Mutex::default(),
+        })
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Made, ExecError> {
+        let request = ScanRequest {
+            root: scan.root.clone(),
+            include: scan.include.clone(),
+            exclude: scan.exclude.clone(),
+            gitignore: scan.gitignore,
+            modes: scan.modes,
+            single: scan.single,
+        };
+        let scanned = self.scanner.scan(&request)?;
+        Ok(Made { bytes: scanned.bytes_hashed, ..made("tree", Value::Tree(scanned.entry)) })
+    }
+
+    fn isolation(&self) -> Result<Arc<Isolation>, ExecError> {
+        let mut known = self.isolation.lock().expect("bug: poisoned");
+        match &*known {
+            Some(isolation) => Ok(isolation.clone()),
+            None => Ok(known.insert(Arc::new(probe::isolation(&self.memo)?)).clone()),
+        }
+    }
+
+    fn layout(&self, pull: &Pull) -> PathBuf {
+        self.workspace.join(&pull.layout)
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn pin(&self, op: &mut Op) -> Result<(), ExecError> {
+        if let Op::Pull(pull) = op {
+            let digest = pull::resolve(
+                &self.layout(pull),
+                pull.reference.as_deref(),
+                pull.digest.as_deref(),
+                &Platform::current(),
+            )?;
+            pull.digest = Some(digest.to_string());
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), ExecError> {
+        Ok(self.scanner.finish()?)
+    }
+
+    fn execute(
+        &self,
+        action: &Action,
+        cancel: &Cancel,
+        listener: &mut dyn Listener,
+    ) -> Result<Made, ExecError> {
+        match &action.op {
+            Op::Scan(scan) => self.scan(scan),
+            Op::Host => Ok(made("host", Value::Host(host::fingerprint()?))),
+            Op::Pull(op) => {
+                let (reference, digest) = (op.reference.as_deref(), op.digest.as_deref());
+                let image = pull::pull(&self.memo, &self.layout(op), reference, digest, &action.platform)?;
+                Ok(made("image", Value::Image(Box::new(image))))
+            }
+            Op::Assemble(op) => {
+                let value = assemble(&self.memo, op, &action.inputs, &action.platform)?;
+                Ok(made(value.type_of().name(), value))
+            }
+            Op::Run(op) => {
+                let isolation = self.isolation()?;
+                run(&self.memo, op, &action.inputs, &isolation, cancel, listener)
+            }
+        }
+    }
+}
+
+fn made(output: &str, value: Value) -> Made {
+    Made {
+        outputs: BTreeMap::from([(output.to_owned(), value)]),
+        log: None,
+        rung: None,
+        shareable: true,
+        bytes: 0,
+    }
+}

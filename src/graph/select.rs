@@ -1,0 +1,139 @@
+//! What a command line asks for, and all that it needs, in an order in which it can be made.
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::DfsPostOrder;
+
+use crate::base::suggest;
+use crate::graph::graph::{Graph, NodeId, OutputRef};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    #[error("there is no target `{name}`")]
+    Unknown {
+        name: String,
+        /// The nearest of the targets there are.
+        suggestion: Option<String>,
+    },
+    #[error("there is nothing to build: the build file has neither a `default` nor an image")]
+    Nothing,
+}
+
+impl SelectError {
+    /// One action to take.
+    pub fn help(&self) -> String {
+        match self {
+            SelectError::Unknown { suggestion: Some(near), .. } => format!("did you mean `{near}`?"),
+            SelectError::Unknown { suggestion: None, .. } => "`memobuild graph` lists the targets".to_owned(),
+            SelectError::Nothing => "name a target, or write a line `default NODE`".to_owned(),
+        }
+    }
+}
+
+/// The outputs that `names` stand for, each once; the default when there are none.
+pub fn targets(graph: &Graph, names: &[String]) -> Result<Vec<OutputRef>, SelectError> {
+    if names.is_empty() {
+        return if graph.default.is_empty() { Err(SelectError::Nothing) } else { Ok(graph.default.clone()) };
+    }
+    let mut chosen: Vec<OutputRef> = Vec::new();
+    for name in names {
+        let outputs = graph.targets.get(name).ok_or_else(|| unknown(graph, name))?;
+        for output in outputs {
+            if !chosen.contains(output) {
+                chosen.push(output.clone());
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// The nodes that `targets` need, themselves included; every node comes after its inputs.
+pub fn needed(graph: &Graph, targets: &[OutputRef]) -> Vec<NodeId> {
+    let mut edges: DiGraph<(), ()> = DiGraph::with_capacity(graph.nodes.len(), graph.nodes.len());
+    for _ in &graph.nodes {
+        edges.add_node(());
+    }
+    for (place, node) in graph.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            edges.add_edge(NodeIndex::new(place), NodeIndex::new(input.source.node.0), ());
+        }
+    }
+    let mut order = DfsPostOrder::empty(&edges);
+    let mut needed = Vec::new();
+    for target in targets {
+        order.move_to(NodeIndex::new(target.node.0));
+        while let Some(node) = order.next(&edges) {
+            needed.push(NodeId(node.index()));
+        }
+    }
+    needed
+}
+
+fn unknown(graph: &Graph, name: &str) -> SelectError {
+    let suggestion = suggest::nearest(name, graph.targets.keys().map(String::as_str)).map(str::to_owned);
+    SelectError::Unknown { name: name.to_owned(), suggestion }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::graph::{Input, Node, Select};
+    use crate::graph::op::Op;
+
+    /// Node `i` needs the nodes of `inputs[i]`.
+    fn graph(inputs: &[&[usize]]) -> Graph {
+        let node = |(place, inputs): (usize, &&[usize])| Node {
+            name: format!("n{place}"),
+            kind: "host",
+            op: Op::Host,
+            inputs: inputs
+                .iter()
+                .map(|&input| Input { slot: "s".into(), source: output(input), select: Select::default() })
+                .collect(),
+            outputs: [("out".to_owned(), crate::graph::value::Type::Tree)].into(),
+            main: Some("out".into()),
+            doc: None,
+            place: String::new(),
+        };
+        let nodes: Vec<Node> = inputs.iter().enumerate().map(node).collect();
+        let targets =
+            nodes.iter().enumerate().map(|(place, node)| (node.name.clone(), vec![output(place)])).collect();
+        Graph { nodes, targets, default: Vec::new() }
+    }
+
+    fn output(node: usize) -> OutputRef {
+        OutputRef { node: NodeId(node), output: "out".into() }
+    }
+
+    #[test]
+    fn only_what_is_needed_inputs_first() {
+        let graph = graph(&[&[1, 2], &[3], &[3], &[], &[0]]);
+        let order: Vec<usize> = needed(&graph, &[output(0)]).iter().map(|id| id.0).collect();
+        assert_eq!(order.len(), 4);
+        let at = |id: usize| order.iter().position(|&other| other == id).unwrap();
+        assert!(at(3) < at(1) && at(3) < at(2) && at(1) < at(0) && at(2) < at(0), "{order:?}");
+        assert_eq!(needed(&graph, &[output(3), output(3)]), [NodeId(3)]);
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_stack() {
+        let inputs: Vec<Vec<usize>> =
+            (0..200_000).map(|place| if place == 0 { vec![] } else { vec![place - 1] }).collect();
+        let inputs: Vec<&[usize]> = inputs.iter().map(Vec::as_slice).collect();
+        let order = needed(&graph(&inputs), &[output(199_999)]);
+        assert!(order.iter().enumerate().all(|(place, id)| id.0 == place));
+    }
+
+    #[test]
+    fn names_on_a_command_line() {
+        let graph = graph(&[&[], &[]]);
+        let names = |names: &[&str]| {
+            targets(&graph, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["n1", "n0", "n1"]).unwrap(), [output(1), output(0)]);
+        let error = names(&["m1"]).unwrap_err();
+        assert_eq!(error.to_string(), "there is no target `m1`");
+        assert_eq!(error.help(), "did you mean `n1`?");
+        assert_eq!(names(&["something"]).unwrap_err().help(), "`memobuild graph` lists the targets");
+        assert_eq!(names(&[]).unwrap_err(), SelectError::Nothing);
+    }
+}

@@ -1,0 +1,98 @@
+//! The stable codes of mistakes in build files. A code is an interface: scripts match it, people
+//! search for it. It is never reused for another meaning.
+
+macro_rules! codes {
+    ($($name:ident $text:literal $doc:literal)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $doc] $name,)*
+        }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+
+            /// One sentence: what it means.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$name => $doc,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    FileMissing "memo::file::missing" "There is no build file."
+    FileRead "memo::file::read" "The build file cannot be read."
+    FileSize "memo::file::size" "The build file is larger than 4 MiB."
+    FileUtf8 "memo::file::utf8" "The build file is not UTF-8."
+    KdlDepth "memo::kdl::depth" "Blocks or comments are nested too deep."
+    KdlKeyword "memo::kdl::keyword" "A keyword of KDL 2 begins with `#`, and only five words may follow it."
+    KdlQuote "memo::kdl::quote" "A value holds a character that needs quotes around it."
+    KdlComment "memo::kdl::comment" "Something is read as a comment, or a comment is never closed."
+    KdlString "memo::kdl::string" "A text is not closed, or its lines are not indented alike."
+    KdlEscape "memo::kdl::escape" "A text holds a backslash sequence that KDL does not know."
+    KdlBraces "memo::kdl::braces" "Braces do not match."
+    KdlCharacter "memo::kdl::character" "A character that no KDL file may hold."
+    KdlSpace "memo::kdl::space" "Two values need a space between them."
+    KdlValue "memo::kdl::value" "A property has no value."
+    KdlNumber "memo::kdl::number" "A number is malformed or too large."
+    KdlSyntax "memo::kdl::syntax" "KDL does not allow this here."
+    VersionMissing "memo::version::missing" "The first line is not `memobuild 1`."
+    VersionUnknown "memo::version::unknown" "The file is written for another version of the language."
+    UnknownKind "memo::unknown::kind" "There is no such node kind."
+    UnknownSlot "memo::unknown::slot" "The body has a line that its kind does not know."
+    UnknownProperty "memo::unknown::property" "The line has no such property."
+    SlotMissing "memo::slot::missing" "Something that must be given is not."
+    SlotExtra "memo::slot::extra" "More is given than the line takes."
+    SlotTwice "memo::slot::twice" "Something is given twice."
+    SlotBody "memo::slot::body" "The line takes no block."
+    NameForm "memo::name::form" "A name begins with a letter and goes on with letters, digits, `_` and `-`."
+    NameTaken "memo::name::taken" "Two nodes have one name, or a node has the name of a built-in."
+    TypeSlot "memo::type::slot" "The node that is named gives another type than the slot takes."
+    TypeValue "memo::type::value" "The value is of another type than the slot takes, or out of its range."
+    TypeNumberForText "memo::type::number-for-text" "Numbers are never text: 3.10 as a number is 3.1."
+    TypeMode "memo::type::mode" "A file mode is written in octal, as 0o755."
+    RefUnknown "memo::ref::unknown" "There is no node of that name."
+    RefOutput "memo::ref::output" "The node has no such output."
+    RefForm "memo::ref::form" "What stands where a node is to be named is not a reference."
+    ValueUnknown "memo::value::unknown" "`${…}` names a value that does not exist."
+    ValueForm "memo::value::form" "`${…}` in data is malformed, or names a shell variable."
+    ScriptSubstitution "memo::script::substitution" "Values are not put into scripts."
+    ScriptEscape "memo::script::escape" "A script in an ordinary text holds a backslash, which KDL would eat."
+    ParamName "memo::param::name" "A property stands where the name belongs."
+    ParamUnknown "memo::param::unknown" "The file has no parameter of that name."
+    ParamRequired "memo::param::required" "A parameter has neither a default nor a value."
+    ParamValue "memo::param::value" "The value does not fit the parameter."
+    ParamUnused "memo::param::unused" "Nothing uses the parameter."
+    GraphCycle "memo::graph::cycle" "Nodes need each other."
+    GraphSize "memo::graph::size" "Groups of groups name more than a million outputs."
+    MountTwice "memo::mount::twice" "Two mounts stand at one path."
+    PathForm "memo::path::form" "The path is not one that this slot takes."
+    OutputTwice "memo::output::twice" "Two outputs share a name or a path."
+    OutputName "memo::output::name" "The name belongs to an output that every such node has."
+    RunEmpty "memo::run::empty" "The node has no command."
+    RunOutputs "memo::run::outputs" "A run on `host` gives nothing but its outputs, and has none."
+    PullTransport "memo::pull::transport" "`pull` reads image layouts only."
+    CopyOwner "memo::copy::owner" "A user's name has no root filesystem to be looked up in."
+    ImageOnbuild "memo::image::onbuild" "Only images of the docker format have `onbuild`."
+    ImageCompress "memo::image::compress" "The level is none that the compression has."
+    ImageHealthcheck "memo::image::healthcheck" "A health check has exactly one command, or is `none`."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_well_formed() {
+        let texts: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for text in texts {
+            assert_eq!(text.split("::").count(), 3, "{text}");
+            assert!(text.starts_with("memo::"), "{text}");
+        }
+    }
+}

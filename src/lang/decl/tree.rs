@@ -1,0 +1,61 @@
+//! `tree`: composes files, without a process.
+
+use crate::graph::op::{Assemble, Composition, From, Op};
+use crate::graph::value::Type;
+use crate::lang::decl::place::{self, COPY, DIR, FILE, MERGE, REMOVE, SYMLINK};
+use crate::lang::decl::{Declaration, Edges, Outputs};
+use crate::lang::item::{Item, Target};
+use crate::lang::mistake::Findings;
+use crate::lang::names::TREE;
+use crate::lang::table::{DOC, Line, Often, Slot, Wants, one};
+
+pub const LINE: Line = Line {
+    word: "tree",
+    doc: "Composes files, without a process. With `from` it is that root filesystem with one more layer.",
+    example: "tree site {\n    copy build.dist to=\"/www\"\n    file \"/www/robots.txt\" \"User-agent: *\"\n}",
+    arguments: &[one("NAME", Slot::Name)],
+    body: &[&FROM, &COPY, &MERGE, &FILE, &DIR, &SYMLINK, &REMOVE, &DOC],
+    ..Line::EMPTY
+};
+
+/// Also of `image`.
+pub const FROM: Line = Line {
+    word: "from",
+    doc: "The root filesystem or image it stands on; `scratch` is an empty one.",
+    example: "from base",
+    often: Often::Maybe,
+    arguments: &[one("REF", Slot::Reference(Wants::Root))],
+    ..Line::EMPTY
+};
+
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower };
+
+fn outputs(item: &Item) -> Outputs {
+    match item.only("from") {
+        Some(_) => Outputs::only("rootfs", Type::Rootfs),
+        None => Outputs::only(TREE, Type::Tree),
+    }
+}
+
+/// Whether names of users can be looked up below the item.
+pub fn has_root(item: &Item) -> bool {
+    let reference = item.only("from").and_then(Item::reference);
+    reference.is_some_and(|reference| reference.target != Target::Scratch)
+}
+
+fn check(item: &Item, findings: &mut Findings) {
+    for line in &item.body {
+        place::check_owner(line, has_root(item), findings);
+    }
+}
+
+fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
+    let from = edges.from(item);
+    let lines = item.body.iter().filter(|line| place::is_place(line));
+    let layer = lines.flat_map(|line| place::lower(line, edges)).collect();
+    Op::Assemble(Assemble {
+        from: from.unwrap_or(From::Nothing),
+        layers: vec![layer],
+        result: if from.is_some() { Composition::Rootfs } else { Composition::Tree },
+    })
+}

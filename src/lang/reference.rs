@@ -1,0 +1,86 @@
+//! The table as a page for people: `schema/reference.md`, which a test keeps current.
+
+use std::fmt::Write as _;
+
+use crate::lang::code::Code;
+use crate::lang::table::{Argument, Count, KINDS, Line, Often, Property, Slot, Wants};
+
+/// Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# memobuild.kdl: reference\n\nMade from the table in `src/lang/table.rs`; do not edit. \
+         In a signature, `[…]` may be left out and `…` may be repeated.\n",
+    );
+    for line in KINDS {
+        section(&mut page, line, "");
+    }
+    page.push_str("\n## Codes of mistakes\n\n| code | means |\n|---|---|\n");
+    for code in Code::ALL {
+        let _ = writeln!(page, "| `{}` | {} |", code.as_str(), code.meaning());
+    }
+    page
+}
+
+fn section(page: &mut String, line: &Line, within: &str) {
+    let title = if within.is_empty() { line.word.to_owned() } else { format!("{within} / {}", line.word) };
+    let level = if within.is_empty() { "##" } else { "###" };
+    let _ = write!(page, "\n{level} {title}\n\n{}\n\n`{}`", line.doc, signature(line));
+    let often = match line.often {
+        _ if within.is_empty() => "",
+        Often::Once => " (once)",
+        Often::Maybe => " (at most once)",
+        Often::Many => " (any number)",
+    };
+    let _ = write!(page, "{often}\n\n```kdl\n{}\n```\n", line.example);
+    for property in line.properties {
+        let required = if property.required { ", required" } else { "" };
+        let _ =
+            write!(page, "\n* `{}=` {}{required}. {}", property.name, property.slot.takes(), property.doc);
+    }
+    if !line.properties.is_empty() {
+        page.push('\n');
+    }
+    for inner in line.body {
+        section(page, inner, &title);
+    }
+}
+
+fn signature(line: &Line) -> String {
+    let arguments = line.arguments.iter().map(argument);
+    let properties = line.properties.iter().map(property);
+    let free = line.free.iter().map(|_| "KEY=TEXT…".to_owned());
+    let body = (!line.body.is_empty()).then(|| "{ … }".to_owned());
+    std::iter::once(line.word.to_owned())
+        .chain(arguments)
+        .chain(properties)
+        .chain(free)
+        .chain(body)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn argument(argument: &Argument) -> String {
+    match argument.count {
+        Count::One => argument.name.to_owned(),
+        Count::Maybe => format!("[{}]", argument.name),
+        Count::Some => format!("{}…", argument.name),
+    }
+}
+
+fn property(property: &Property) -> String {
+    let value = match property.slot {
+        Slot::Word(words) => words.join("|"),
+        Slot::Bool => "#true|#false".to_owned(),
+        Slot::Int { .. } => "INT".to_owned(),
+        Slot::Mode => "0o755".to_owned(),
+        Slot::Duration => "DURATION".to_owned(),
+        Slot::Time => "TIME".to_owned(),
+        Slot::Path | Slot::Part | Slot::Folder => "PATH".to_owned(),
+        Slot::Reference(Wants::Root | Wants::RootOrHost | Wants::Tree | Wants::Any) => "REF".to_owned(),
+        Slot::Name => "NAME".to_owned(),
+        Slot::Plain => "VALUE".to_owned(),
+        Slot::Text | Slot::Script | Slot::Expanded | Slot::Glob => "TEXT".to_owned(),
+    };
+    let text = format!("{}={value}", property.name);
+    if property.required { text } else { format!("[{text}]") }
+}

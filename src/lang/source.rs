@@ -1,0 +1,96 @@
+//! Reads the build file: at most 4 MiB of UTF-8. A larger one is refused before it is read whole.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use miette::NamedSource;
+
+use crate::lang::code::Code;
+use crate::lang::mistake::{Mistake, SharedSource};
+
+/// The build file of a workspace, below its root.
+pub const FILE_NAME: &str = "memobuild.kdl";
+
+/// Bytes. What people write is a thousand times smaller.
+const LARGEST: u64 = 4 << 20;
+
+pub fn read(workspace: &Path) -> Result<SharedSource, Mistake> {
+    let path = workspace.join(FILE_NAME);
+    let file = File::open(&path).map_err(|error| unreadable(workspace, &error))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(workspace, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Mistake::new(
+            Code::FileSize,
+            format!("{FILE_NAME} is larger than 4 MiB"),
+            "a build file names data, it does not hold it: move large texts to files of their own",
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
+    Ok(named(&text))
+}
+
+/// A byte order mark is no part of the text.
+pub fn named(text: &str) -> SharedSource {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Arc::new(NamedSource::new(FILE_NAME, Arc::from(text)))
+}
+
+fn unreadable(workspace: &Path, error: &std::io::Error) -> Mistake {
+    let workspace = workspace.display();
+    match error.kind() {
+        ErrorKind::NotFound => Mistake::new(
+            Code::FileMissing,
+            format!("there is no {FILE_NAME} in {workspace}"),
+            format!("go to the folder that holds {FILE_NAME}, or name it: memobuild -C FOLDER …"),
+        ),
+        _ => Mistake::new(
+            Code::FileRead,
+            format!("{FILE_NAME} in {workspace} cannot be read: {error}"),
+            format!("{FILE_NAME} must be a file that you may read"),
+        ),
+    }
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> Mistake {
+    let valid = error.utf8_error().valid_up_to();
+    let before = &error.as_bytes()[..valid];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let byte = error.as_bytes()[valid];
+    Mistake::new(
+        Code::FileUtf8,
+        format!("{FILE_NAME} is not UTF-8: byte {valid}, in line {line}, is 0x{byte:02x}"),
+        "save the file as UTF-8",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8]) -> Result<String, Code> {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
+        read(workspace.path()).map(|source| source.inner().to_string()).map_err(|mistake| mistake.code)
+    }
+
+    #[test]
+    fn what_is_read_and_what_is_refused() {
+        assert_eq!(check(b"memobuild 1\r\n"), Ok("memobuild 1\r\n".to_owned()));
+        assert_eq!(check(b"\xef\xbb\xbfmemobuild 1"), Ok("memobuild 1".to_owned()));
+        assert_eq!(check(b"a\nb\xff"), Err(Code::FileUtf8));
+        assert_eq!(check(&vec![b' '; 4 << 20]).map(|text| text.len()), Ok(4 << 20));
+        assert_eq!(check(&vec![b' '; (4 << 20) + 1]), Err(Code::FileSize));
+        assert_eq!(check(&vec![0xff; 50 << 20]), Err(Code::FileSize));
+    }
+
+    #[test]
+    fn a_folder_or_nothing_in_its_place() {
+        let workspace = tempfile::tempdir().unwrap();
+        assert_eq!(read(workspace.path()).unwrap_err().code, Code::FileMissing);
+        std::fs::create_dir(workspace.path().join(FILE_NAME)).unwrap();
+        assert_eq!(read(workspace.path()).unwrap_err().code, Code::FileRead);
+    }
+}

@@ -1,0 +1,266 @@
+//! Every mistake as a person sees it: `cases/NAME.kdl` with `NAME.snap` beside it.
+//! `INSTA_UPDATE=always cargo test --lib lang::` rewrites what is expected.
+
+use std::path::{Path, PathBuf};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use proptest::prelude::*;
+
+use super::*;
+use crate::graph::graph::OutputRef;
+use crate::graph::render;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+fn platform() -> Platform {
+    Platform { os: "linux".into(), architecture: "amd64".into(), variant: None }
+}
+
+fn draw(mistakes: &[Mistake]) -> String {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
+    let mut page = String::new();
+    for mistake in mistakes {
+        handler.render_report(&mut page, mistake).unwrap();
+    }
+    page
+}
+
+fn page(result: &Result<Loaded, Mistakes>) -> String {
+    match result {
+        Ok(loaded) => format!("{}{}", draw(&loaded.warnings), render::text(&loaded.graph)),
+        Err(mistakes) if mistakes.more > 0 => {
+            format!("{}and {} more\n", draw(&mistakes.shown), mistakes.more)
+        }
+        Err(mistakes) => draw(&mistakes.shown),
+    }
+}
+
+/// `// --param a=b --param c=d` in the first line.
+fn params(text: &str) -> Vec<(String, String)> {
+    let first = text.lines().next().unwrap_or_default();
+    let flags = first.strip_prefix("// ").into_iter().flat_map(|flags| flags.split("--param "));
+    flags
+        .filter_map(|flag| flag.trim().split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn load_text(text: &str) -> Result<Loaded, Mistakes> {
+    load_source(&source::named(text), &params(text), &platform())
+}
+
+fn case_files() -> Vec<PathBuf> {
+    let folder = Path::new(HERE).join("src/lang/cases");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "kdl"));
+    files.sort();
+    files
+}
+
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "cases", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+#[test]
+fn every_case_looks_as_expected() {
+    for file in case_files() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        snapshot(name, &page(&load_text(&text)));
+    }
+}
+
+#[test]
+fn a_full_file_lowers_to_these_ops() {
+    let text = std::fs::read_to_string(Path::new(HERE).join("src/lang/cases/full.kdl")).unwrap();
+    let graph = load_text(&text).unwrap().graph;
+    let ops: Vec<String> =
+        graph.nodes.iter().map(|node| format!("{}: {:#?}\n", node.name, node.op)).collect();
+    snapshot("full-ops", &ops.concat());
+    snapshot("full-json", &render::json(&graph));
+    snapshot("full-dot", &render::dot(&graph));
+}
+
+#[test]
+fn targets_and_defaults() {
+    let text = "memobuild 1\nimage a { from scratch; }\nimage b { from scratch; }\n\
+        run r {\n from host\n exec \"x\"\n output o \"/o\"\n output p \"/p\"\n}\n\
+        group inner a r.o\ngroup outer b inner a\n";
+    let graph = load_text(text).unwrap().graph;
+    let shown = |outputs: &[OutputRef]| -> Vec<String> {
+        outputs.iter().map(|output| format!("{}.{}", graph.node(output.node).name, output.output)).collect()
+    };
+    assert_eq!(shown(&graph.default), ["a.image", "b.image"], "without a default: every image");
+    assert_eq!(shown(&graph.targets["outer"]), ["b.image", "a.image", "r.o"], "each once, in order");
+    assert_eq!(shown(&graph.targets["r"]), ["r.o", "r.p"], "a run on `host` gives its outputs");
+    assert_eq!(shown(&graph.targets["r.p"]), ["r.p"]);
+    assert!(!graph.targets.contains_key("host"));
+}
+
+#[test]
+fn mistakes_have_a_json_form() {
+    let mistakes = load_text("memobuild 1\nimage app {\n    from bas\n}\npull base \"oci:x\"\n").unwrap_err();
+    let json = serde_json::to_string_pretty(&mistakes.records()).unwrap();
+    snapshot("json-form", &json);
+}
+
+/// What is too large or no text, with the file itself in the message.
+#[test]
+fn hostile_files_are_refused_in_words() {
+    let check = |name: &str, bytes: &[u8]| {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
+        snapshot(name, &page(&load(workspace.path(), &[])));
+    };
+    check("hostile-blocks", format!("memobuild 1\n{}", "a {\n".repeat(100_000)).as_bytes());
+    check("hostile-one-line", format!("memobuild 1;{}", "a{".repeat(100_000)).as_bytes());
+    check("hostile-comments", format!("memobuild 1\n{}", "/*".repeat(100_000)).as_bytes());
+    check("hostile-parentheses", format!("memobuild 1\n{}", "(".repeat(100_000)).as_bytes());
+    check("hostile-noise", &noise(50 << 20));
+    check("hostile-bytes", b"memobuild 1\nfiles src\nimage \xff\xfe { }\n");
+}
+
+#[test]
+fn a_workspace_without_a_build_file() {
+    let workspace = tempfile::tempdir().unwrap();
+    let mistakes = load(workspace.path(), &[]).unwrap_err();
+    assert_eq!(mistakes.records()[0].code, "memo::file::missing");
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// Nothing may take more than a little time for each byte, nor a level of the stack for each word:
+/// a file of the full 4 MiB takes 64 times as long.
+#[test]
+fn monotonous_texts_end_soon() {
+    const LENGTH: usize = 64 << 10;
+    let printable: String = noise(LENGTH).iter().map(|byte| char::from(byte % 95 + 32)).collect();
+    let mut texts = vec![printable];
+    for piece in [
+        "a\n",
+        "a;",
+        "a {}\n",
+        "\"",
+        "\"\\",
+        "#\"",
+        "/- a\n",
+        "\\\n",
+        "=",
+        "a=1 ",
+        "\u{a0}",
+        "//",
+        "/**/",
+        "é",
+        "0x1 ",
+        "files a\n",
+        "default a\n",
+        "group a b\n",
+        "param a\n",
+        "${param.x} ",
+        "\"${a.b}\" ",
+        "}",
+        "\"\"\"\n",
+        "-",
+        "{}",
+        "a={",
+        "a {x} {y} ",
+        "=1",
+        "/-{}",
+        "a /-{} ",
+        "a { b c=1; }\n",
+        "run x { from host; exec \"a\"; output o \"/o\"; }\n",
+    ] {
+        for start in ["memobuild 1\n", "memobuild 1\nfiles "] {
+            texts.push(format!("{start}{}", piece.repeat(LENGTH / piece.len())));
+        }
+    }
+    for text in texts {
+        let start = std::time::Instant::now();
+        let _ = page(&load_text(&text));
+        let beginning: String = text.chars().skip(12).take(24).collect();
+        assert!(start.elapsed().as_secs() < 20, "{beginning:?} took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn the_reference_is_current() {
+    let file = Path::new(HERE).join("schema/reference.md");
+    let current = reference::reference();
+    if std::fs::read_to_string(&file).unwrap_or_default() != current {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, current).unwrap();
+        panic!("schema/reference.md was stale and is written anew: look at it and commit it");
+    }
+}
+
+#[test]
+fn examples_and_our_own_build_load() {
+    for folder in ["", "examples/hello", "examples/parallel"] {
+        let loaded = load(&Path::new(HERE).join(folder), &[]);
+        let loaded = loaded.unwrap_or_else(|mistakes| panic!("{folder}: {}", draw(&mistakes.shown)));
+        assert!(loaded.warnings.is_empty(), "{folder}: {}", draw(&loaded.warnings));
+        assert!(!loaded.graph.default.is_empty(), "{folder}");
+    }
+}
+
+/// Every kind's example is a line that the reader takes.
+#[test]
+fn every_example_of_the_table_reads() {
+    for line in table::KINDS.iter().filter(|line| line.word != "memobuild") {
+        let text = format!("memobuild 1\n{}\n", line.example);
+        if let Err(mistakes) = load_text(&text) {
+            let unexpected: Vec<&str> = mistakes
+                .shown
+                .iter()
+                .map(|mistake| mistake.code.as_str())
+                .filter(|code| *code != "memo::ref::unknown")
+                .collect();
+            assert!(unexpected.is_empty(), "{text}: {unexpected:?}");
+        }
+    }
+}
+
+fn valid_files() -> Vec<String> {
+    case_files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC*") {
+        let _ = page(&load_text(&format!("memobuild 1\n{text}")));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
+        let _ = page(&load(workspace.path(), &[]));
+    }
+
+    /// Words and signs of the language, cut out, doubled and moved about.
+    #[test]
+    fn no_mutation_of_a_file_makes_it_panic(
+        place in 0..1000usize,
+        cuts in proptest::collection::vec((0.0..1.0f64, 0.0..1.0f64, "[\\PC]{0,3}|[{}\"#/*\\\\$= \\n;.é]{0,4}"), 1..6),
+    ) {
+        let files = valid_files();
+        let mut text: Vec<char> = files[place % files.len()].chars().collect();
+        for (start, length, insert) in cuts {
+            let start = (start * text.len() as f64) as usize;
+            let end = (start + (length * 12.0) as usize).min(text.len());
+            text.splice(start..end, insert.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let _ = page(&load_text(&text));
+    }
+}

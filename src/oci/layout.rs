@@ -1,0 +1,170 @@
+//! `oci:DIR[:TAG]`: an image layout as a folder (image-spec, image-layout.md). Adds to a layout that is
+//! there, replaces the tag, leaves everything else as it is. A folder that is something else is refused.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::base::durable::{Draft, FileLock, write_atomically};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::error::OciError;
+use crate::oci::layout_reader::{INDEX, LayoutReader, MARKER, MARKER_CONTENT};
+use crate::oci::manifest::{Listed, new_index, updated_index};
+use crate::oci::sink::{Sink, copy_blob};
+
+pub struct LayoutSink {
+    folder: PathBuf,
+    tag: Option<String>,
+    prepared: bool,
+}
+
+impl LayoutSink {
+    /// Looks, and writes nothing yet.
+    pub fn open(folder: &Path, tag: Option<&str>) -> Result<LayoutSink, OciError> {
+        if !is_free(folder)? {
+            let layout = LayoutReader::open(folder).map_err(|error| match error {
+                OciError::NotALayout { .. } => OciError::NotOurs(folder.to_owned()),
+                error => error,
+            })?;
+            // An interrupted first export left none; one that cannot be read is known before work is done.
+            if folder.join(INDEX).exists() {
+                layout.index()?;
+            }
+        }
+        Ok(LayoutSink { folder: folder.to_owned(), tag: tag.map(str::to_owned), prepared: false })
+    }
+
+    /// The marker comes first: what an interrupted export leaves is a layout without images.
+    fn prepare(&mut self) -> Result<(), OciError> {
+        if self.prepared {
+            return Ok(());
+        }
+        let blobs = self.folder.join("blobs/sha256");
+        fs::create_dir_all(&self.folder).map_err(OciError::io("cannot create", &self.folder))?;
+        let marker = self.folder.join(MARKER);
+        if !marker.exists() {
+            write_atomically(&marker, MARKER_CONTENT.as_bytes(), MODE)
+                .map_err(OciError::io("cannot write", &marker))?;
+        }
+        fs::create_dir_all(&blobs).map_err(OciError::io("cannot create", &blobs))?;
+        self.prepared = true;
+        Ok(())
+    }
+
+    fn place(&self, descriptor: &Descriptor) -> PathBuf {
+        self.folder.join("blobs/sha256").join(descriptor.digest.to_hex())
+    }
+}
+
+const MODE: u32 = 0o644;
+
+impl Sink for LayoutSink {
+    /// By name and size: whoever reads a layout verifies it.
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool, OciError> {
+        let found = fs::symlink_metadata(self.place(descriptor));
+        Ok(found.is_ok_and(|metadata| metadata.is_file() && metadata.len() == descriptor.size))
+    }
+
+    fn blob(&mut self, descriptor: &Descriptor, bytes: &mut dyn Read) -> Result<(), OciError> {
+        self.prepare()?;
+        let path = self.place(descriptor);
+        let mut draft = Draft::beside(&path).map_err(OciError::io("cannot create", &path))?;
+        copy_blob(descriptor, bytes, draft.file())?;
+        draft.publish(&path, MODE).map_err(OciError::io("cannot write", &path))
+    }
+
+    fn finish(&mut self, entry: Listed) -> Result<(), OciError> {
+        self.prepare()?;
+        let entry = entry.tagged(self.tag.as_deref());
+        let path = self.folder.join(INDEX);
+        // Two exports into one layout each add their tag.
+        let lock = self.folder.join(".index.json.lock");
+        let lock = FileLock::exclusive(&lock).map_err(OciError::io("cannot lock", &lock))?;
+        let index = match fs::read(&path) {
+            Ok(old) => updated_index(&old, &entry)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new_index(&entry),
+            Err(error) => return Err(OciError::io("cannot read", &path)(error)),
+        };
+        write_atomically(&path, &index, MODE).map_err(OciError::io("cannot write", &path))?;
+        lock.remove().map_err(OciError::io("cannot unlock", &path))
+    }
+}
+
+/// Nothing there, or an empty folder.
+fn is_free(folder: &Path) -> Result<bool, OciError> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(OciError::NotOurs(folder.to_owned()))
+        }
+        Err(error) => Err(OciError::io("cannot read", folder)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_layout_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (full, file) = (folder.path().join("full"), folder.path().join("file"));
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("mine"), "").unwrap();
+        fs::write(&file, "").unwrap();
+        for path in [&full, &file] {
+            assert!(matches!(LayoutSink::open(path, None), Err(OciError::NotOurs(_))), "{}", path.display());
+        }
+        fs::write(full.join(MARKER), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+        assert!(matches!(LayoutSink::open(&full, None), Err(OciError::NotOurs(_))));
+        assert_eq!(fs::read_dir(&full).unwrap().count(), 2);
+        assert!(LayoutSink::open(&folder.path().join("new"), None).is_ok());
+        assert!(!folder.path().join("new").exists());
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MARKER), MARKER_CONTENT).unwrap();
+        assert!(LayoutSink::open(folder.path(), None).is_ok());
+        fs::write(folder.path().join(INDEX), "{").unwrap();
+        assert!(matches!(LayoutSink::open(folder.path(), None), Err(OciError::Malformed { .. })));
+    }
+
+    #[test]
+    fn exports_at_the_same_time_each_leave_their_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for tag in 0..8 {
+                let folder = folder.path();
+                scope.spawn(move || {
+                    let mut sink = LayoutSink::open(folder, Some(&tag.to_string())).unwrap();
+                    let descriptor = Descriptor::of("x", b"the same for all");
+                    sink.blob(&descriptor, &mut &b"the same for all"[..]).unwrap();
+                    sink.finish(Listed { descriptor, platform: None, annotations: Default::default() })
+                        .unwrap();
+                });
+            }
+        });
+        let listed = LayoutReader::open(folder.path()).unwrap().index().unwrap();
+        let mut tags: Vec<_> = listed.iter().filter_map(Listed::reference).collect();
+        tags.sort_unstable();
+        assert_eq!(tags, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn wrong_bytes_never_get_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = LayoutSink::open(folder.path(), None).unwrap();
+        let descriptor = Descriptor::of("x", b"right");
+        for wrong in [&b"wrong"[..], b"righ", b"right and more"] {
+            let result = sink.blob(&descriptor, &mut &*wrong);
+            assert!(matches!(result, Err(OciError::BadBlob { .. })), "{wrong:?}");
+        }
+        assert_eq!(fs::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 0);
+        sink.blob(&descriptor, &mut &b"right"[..]).unwrap();
+        assert!(sink.has(&descriptor).unwrap());
+    }
+}

@@ -1,0 +1,13 @@
+//! All tests of the whole program, in one binary, for link time.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod space;
+mod tidy;
+mod commands;
+mod examples;
+mod reuse;
+mod images;
+mod input;
+mod crash;
+mod damage;
