@@ -18,9 +18,9 @@ use crate::oci::image::Image;
 use crate::oci::layout::LayoutSink;
 use crate::oci::sink::Sink;
 use crate::store::memo::Memo;
+use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::disk::snapshot::FIRST_TIME;
 use crate::tree::flatten::flatten;
-use crate::tree::materialize::{Materialize, Owners, Whiteouts, materialize};
-use crate::tree::snapshot::FIRST_TIME;
 use crate::tree::tree::Entry;
 
 pub(super) struct Output {

@@ -13,8 +13,8 @@ use crate::tree::edit;
 use crate::tree::encode;
 use crate::tree::error::TreeError;
 use crate::tree::flatten::squash;
+use crate::tree::glob::Pattern;
 use crate::tree::overlay::{Layers, Merged};
-use crate::tree::pattern::Pattern;
 use crate::tree::select::{unmatched, visit_matches};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 

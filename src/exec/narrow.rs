@@ -7,8 +7,8 @@ use crate::graph::graph::Select;
 use crate::graph::value::Value;
 use crate::store::memo::Memo;
 use crate::tree::flatten::flatten_stack;
+use crate::tree::glob::Pattern;
 use crate::tree::overlay::{Layers, Merged, Stack};
-use crate::tree::pattern::Pattern;
 use crate::tree::select::{filter, unmatched};
 use crate::tree::tree::{Content, Entry, Metadata};
 

@@ -14,10 +14,10 @@ use crate::graph::op::{Command, From, Mount, Run};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::store::memo::Memo;
+use crate::tree::disk::materialize::Owners;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 use crate::tree::encode;
 use crate::tree::flatten;
-use crate::tree::materialize::Owners;
-use crate::tree::snapshot::{SnapshotForm, snapshot};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 use crate::tree::xattr::Flavour;
 

@@ -9,8 +9,8 @@ use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::flatten::flatten_stack;
+use crate::tree::glob::Pattern;
 use crate::tree::overlay::{Merged, Stack};
-use crate::tree::pattern::Pattern;
 use crate::tree::tree::{Content, Directory, Entry};
 
 /// What `include` (empty: all) takes and `exclude` leaves. A directory on the way to something

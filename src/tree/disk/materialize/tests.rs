@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::cancel::Cancel;
-use crate::tree::capture::{CaptureOptions, Ids, capture_folder};
+use crate::tree::disk::capture::{CaptureOptions, Ids, capture_folder};
 use crate::tree::links::link_group;
 use crate::tree::tree::Directory;
 

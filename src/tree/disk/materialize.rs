@@ -13,11 +13,11 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::store::memo::Memo;
-use crate::tree::descent::{self, Folders, failed};
+use crate::tree::disk::descent::{self, Folders, failed};
+use crate::tree::disk::make::{self, Maker};
+use crate::tree::disk::remove::remove;
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::make::{self, Maker};
-use crate::tree::remove::remove;
 use crate::tree::tree::{Content, Entry, LinkGroup, Metadata};
 use crate::tree::xattr::Flavour;
 

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
-use crate::tree::descent::{self, Folders};
+use crate::tree::disk::descent::{self, Folders};
 use crate::tree::error::TreeError;
 
 /// Removes `name` in `parent`, with everything below it. A name that is not there is no error.

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::cancel::Cancel;
 use crate::base::facts::{FactSink as _, HashSink};
 use crate::store::memo::Memo;
-use crate::tree::bits::Bits;
-use crate::tree::clock::Clock;
 use crate::tree::encode::Encoder;
-use crate::tree::folder::{Folder, Found, Kind, Listing, name_at};
-use crate::tree::glob::Filter;
-use crate::tree::place::{Place, shown};
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::clock::Clock;
+use crate::tree::scan::filter::Filter;
+use crate::tree::scan::folder::{Folder, Found, Kind, Listing, name_at};
+use crate::tree::scan::place::{Place, shown};
+use crate::tree::scan::walk::{Scope, Walk};
 use crate::tree::scan::{Modes, ScanError, ScanRequest, Scanned, State};
 use crate::tree::tree::Entry;
-use crate::tree::walk::{Scope, Walk};
 
 /// A request and what it needs beside the workspace.
 pub(crate) struct Job<'a> {
