@@ -2,7 +2,7 @@
 //! look at each file once. Content stays where it is: a scan stores directories, and tells the memo
 //! where the files are.
 
-pub mod filter;
+mod filter;
 mod reach;
 mod walk;
 mod compose;
@@ -34,8 +34,8 @@ use crate::base::durable;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
+use crate::tree::glob::BadGlob;
 use crate::tree::scan::clock::Clock;
-use crate::tree::scan::filter::BadGlob;
 use crate::tree::scan::folder::Folder;
 use crate::tree::scan::hash::hash_file;
 use crate::tree::scan::index::Index;
@@ -83,8 +83,8 @@ pub struct Scanned {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    #[error("`{glob}` is not a glob: {reason}")]
-    Glob { glob: String, reason: BadGlob },
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
     #[error("`{glob}` matches no file")]
     Empty { glob: String, ignored: Option<Ignored> },
     #[error("{} does not exist", path.display())]

@@ -1,42 +1,14 @@
 //! Which paths a scan takes: include and exclude globs, and the rule about `.git`.
-//!
-//! Globs have gitignore's syntax (`*` and `?` are not `/`, `**` is, `[a-z]`, `\` quotes, a `/` at the end
-//! means directories only), with one difference: each is relative to the scan's root, with or without
-//! a slash in it. `hello.c` is the file beside, `**/hello.c` is any. A glob that names a directory takes,
-//! or leaves out, all below it. What is excluded cannot be included again, so `!` is refused.
+//! A glob that names a directory takes, or leaves out, all below it.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-
+use crate::tree::glob::{BadGlob, Glob};
 use crate::tree::scan::bits::Bits;
-
-/// Why a text is no glob.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadGlob {
-    #[error("`!` is not understood here, write an `exclude`")]
-    Negated,
-    #[error("`..` leaves the root")]
-    Parent,
-    #[error("{0}")]
-    Syntax(String),
-}
 
 /// Compiled globs. Without includes, all is taken.
 pub(crate) struct Filter {
     includes: Vec<Glob>,
     excludes: Vec<Glob>,
     everything: bool,
-}
-
-struct Glob {
-    matcher: Gitignore,
-    /// The names before the first one that holds a special character. What does not begin with them cannot match.
-    literal: Vec<u8>,
-    /// How many names a match has, where there is no `**`.
-    depth: Option<usize>,
 }
 
 /// What a glob can still take in a directory.
@@ -54,18 +26,13 @@ pub(crate) struct Position<'a> {
 }
 
 impl Filter {
-    /// A glob that is none comes back with the reason.
-    pub(crate) fn new(include: &[String], exclude: &[String]) -> Result<Filter, (String, BadGlob)> {
-        let compile = |globs: &[String]| {
-            let compiled = globs.iter().map(|text| Glob::new(text).map_err(|error| (text.clone(), error)));
-            compiled.collect::<Result<Vec<Glob>, _>>()
+    pub(crate) fn new(include: &[String], exclude: &[String]) -> Result<Filter, BadGlob> {
+        let everything = include.is_empty();
+        let includes = match everything {
+            true => vec![Glob::parse("**")?],
+            false => Glob::parse_all(include)?,
         };
-        let mut includes = compile(include)?;
-        let everything = includes.is_empty();
-        if everything {
-            includes.push(Glob { matcher: Gitignore::empty(), literal: Vec::new(), depth: None });
-        }
-        Ok(Filter { includes, excludes: compile(exclude)?, everything })
+        Ok(Filter { includes, excludes: Glob::parse_all(exclude)?, everything })
     }
 
     /// `directory` is relative to the scan's root.
@@ -74,7 +41,7 @@ impl Filter {
         let mut reaches = vec![start; self.includes.len()];
         for end in ends_of_names(directory) {
             for (reach, glob) in reaches.iter_mut().zip(&self.includes) {
-                *reach = glob.enter(*reach, &directory[..end]);
+                *reach = enter(glob, *reach, &directory[..end]);
             }
         }
         Position { filter: self, reaches }
@@ -89,7 +56,7 @@ impl Position<'_> {
     /// Whether anything in the directory `path` may be taken.
     pub(crate) fn enters(&self, path: &[u8]) -> bool {
         let mut includes = self.reaches.iter().zip(&self.filter.includes);
-        includes.any(|(reach, glob)| glob.enter(*reach, path) != Reach::Nothing)
+        includes.any(|(reach, glob)| enter(glob, *reach, path) != Reach::Nothing)
             && !self.filter.excludes(path, true)
     }
 
@@ -102,7 +69,7 @@ impl Position<'_> {
         let mut taken = false;
         for (number, (reach, glob)) in self.reaches.iter().zip(&self.filter.includes).enumerate() {
             let takes = match reach {
-                _ if glob.misses_git(path) => false,
+                _ if misses_git(glob, path) => false,
                 Reach::Nothing => false,
                 Reach::Matches => glob.matches(path, false),
                 Reach::All => true,
@@ -129,65 +96,22 @@ impl Position<'_> {
     }
 }
 
-impl Glob {
-    fn new(text: &str) -> Result<Glob, BadGlob> {
-        if text.starts_with('!') {
-            return Err(BadGlob::Negated);
-        }
-        if text.split('/').any(|name| name == "..") {
-            return Err(BadGlob::Parent);
-        }
-        let directory_only = text.ends_with('/');
-        let names: Vec<&str> = text.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
-        let mut line = if names.is_empty() { "/**".to_owned() } else { format!("/{}", names.join("/")) };
-        if directory_only && !names.is_empty() {
-            line.push('/');
-        }
-        let mut builder = GitignoreBuilder::new("");
-        let syntax = |error: ignore::Error| BadGlob::Syntax(error.to_string());
-        builder.add_line(None, &line).map_err(syntax)?;
-        let matcher = builder.build().map_err(syntax)?;
-        let special = |name: &&str| name.contains(['*', '?', '[', '{', '\\']);
-        let literal: Vec<&str> = names.iter().copied().take_while(|name| !special(name)).collect();
-        let deep = names.is_empty() || names.iter().any(|name| name.contains("**"));
-        let depth = (!deep).then_some(names.len());
-        Ok(Glob { matcher, literal: literal.join("/").into_bytes(), depth })
+/// What is left of `reach` once the walk is in `directory`.
+fn enter(glob: &Glob, reach: Reach, directory: &[u8]) -> Reach {
+    if misses_git(glob, directory) {
+        return Reach::Nothing;
     }
-
-    fn enter(&self, reach: Reach, directory: &[u8]) -> Reach {
-        if self.misses_git(directory) {
-            return Reach::Nothing;
-        }
-        match reach {
-            Reach::Matches if self.matches(directory, true) => Reach::All,
-            Reach::Matches if !self.may_match_below(directory) => Reach::Nothing,
-            reach => reach,
-        }
-    }
-
-    fn matches(&self, path: &[u8], is_directory: bool) -> bool {
-        is_above(&self.literal, path)
-            && self.matcher.matched(Path::new(OsStr::from_bytes(path)), is_directory).is_ignore()
-    }
-
-    fn may_match_below(&self, directory: &[u8]) -> bool {
-        let deep_enough = self.depth.is_none_or(|depth| ends_of_names(directory).count() < depth);
-        deep_enough && (is_above(&self.literal, directory) || is_above(directory, &self.literal))
-    }
-
-    /// `.git`, at any depth, is in only where the glob's text says so.
-    fn misses_git(&self, path: &[u8]) -> bool {
-        let is_git = path == b".git" || path.ends_with(b"/.git");
-        is_git && !is_above(path, &self.literal)
+    match reach {
+        Reach::Matches if glob.matches(directory, true) => Reach::All,
+        Reach::Matches if !glob.may_match_below(directory) => Reach::Nothing,
+        reach => reach,
     }
 }
 
-/// Whether `below` is `above` or a path in it.
-fn is_above(above: &[u8], below: &[u8]) -> bool {
-    match below.strip_prefix(above) {
-        Some(rest) => above.is_empty() || rest.is_empty() || rest[0] == b'/',
-        None => false,
-    }
+/// `.git`, at any depth, is in only where the glob's text says so.
+fn misses_git(glob: &Glob, path: &[u8]) -> bool {
+    let is_git = path == b".git" || path.ends_with(b"/.git");
+    is_git && !glob.spells(path)
 }
 
 /// Where each name of a path ends.
@@ -271,17 +195,5 @@ mod tests {
         assert!(!enters("src/a/*.c", "lib"));
         assert!(!enters("*.c", "lib"));
         assert!(enters("**/*.c", "lib"));
-    }
-
-    #[test]
-    fn refuses() {
-        let check = |text: &str, expected: fn(&BadGlob) -> bool| {
-            let error = Glob::new(text).err().unwrap();
-            assert!(expected(&error), "{text}: {error}");
-        };
-        check("!a", |error| *error == BadGlob::Negated);
-        check("a/../b", |error| *error == BadGlob::Parent);
-        check("a[z-a]", |error| matches!(error, BadGlob::Syntax(_)));
-        check("a{b", |error| matches!(error, BadGlob::Syntax(_)));
     }
 }

@@ -33,7 +33,7 @@ impl Job<'_> {
         memo: Option<&Memo>,
         reuse: bool,
     ) -> Result<Scanned, ScanError> {
-        let filter = compile(&self.request.include, &self.request.exclude)?;
+        let filter = Filter::new(&self.request.include, &self.request.exclude)?;
         let State { root, index, news, .. } = state;
         let walk = Walk {
             filter: &filter,
@@ -164,7 +164,7 @@ impl Job<'_> {
         let Some((_, glob)) = includes.find(|(number, _)| !found.matched.has(*number)) else {
             return Ok(());
         };
-        let filter = compile(std::slice::from_ref(glob), &self.request.exclude)?;
+        let filter = Filter::new(std::slice::from_ref(glob), &self.request.exclude)?;
         let alone =
             Walk { filter: &filter, bytes_hashed: AtomicU64::new(0), news: AtomicBool::new(false), ..*walk };
         let end = |folder: &mut Folder, place: &Place<'_>, scope: &Scope<'_>| {
@@ -176,8 +176,4 @@ impl Job<'_> {
         };
         Err(ScanError::Empty { glob: glob.clone(), ignored })
     }
-}
-
-fn compile(include: &[String], exclude: &[String]) -> Result<Filter, ScanError> {
-    Filter::new(include, exclude).map_err(|(glob, reason)| ScanError::Glob { glob, reason })
 }
