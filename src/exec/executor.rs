@@ -8,7 +8,6 @@ use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
 use crate::store::object::StoreError;
-use crate::tree::error::TreeError;
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -65,22 +64,6 @@ pub enum ExecError {
     Store(#[from] StoreError),
     #[error("cancelled")]
     Cancelled,
-}
-
-impl From<TreeError> for ExecError {
-    fn from(error: TreeError) -> ExecError {
-        let message = error.to_string();
-        let input = |help: &str| ExecError::Input { message: message.clone(), help: help.to_owned() };
-        match error {
-            TreeError::Store(error) => ExecError::Store(error),
-            TreeError::Cancelled => ExecError::Cancelled,
-            TreeError::Loop(_) | TreeError::BadTarget { .. } => {
-                input("write the path that the link should lead to")
-            }
-            TreeError::BadGlob { .. } => input("write the glob as `.gitignore` has them, without `..`"),
-            _ => ExecError::Environment { message, help: None },
-        }
-    }
 }
 
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use crate::graph::graph::Select;
 use crate::graph::value::Value;
 use crate::store::memo::Memo;
 use crate::tree::flatten::flatten_stack;
+use crate::tree::glob::Glob;
 use crate::tree::overlay::{Layers, Merged, Stack};
-use crate::tree::pattern::Pattern;
 use crate::tree::select::{filter, unmatched};
 use crate::tree::tree::{Content, Entry, Metadata};
 
@@ -71,10 +71,10 @@ fn take_directory(
     metadata: Metadata,
     select: &Select,
 ) -> Result<Entry, ExecError> {
-    let include = Pattern::parse_all(&select.include)?;
-    let exclude = Pattern::parse_all(&select.exclude)?;
-    if let Some(pattern) = unmatched(memo, &stack, &include)? {
-        return Err(matches_nothing(pattern, select.path.as_ref()));
+    let include = Glob::parse_all(&select.include)?;
+    let exclude = Glob::parse_all(&select.exclude)?;
+    if let Some(glob) = unmatched(memo, &stack, &include)? {
+        return Err(matches_nothing(glob, select.path.as_ref()));
     }
     let tree = match (include.as_slice(), exclude.as_slice()) {
         ([], []) => flatten_stack(memo, &stack)?,
@@ -91,10 +91,10 @@ fn alone(mut entry: Entry) -> Entry {
     entry
 }
 
-fn matches_nothing(pattern: &Pattern, path: Option<&TreePath>) -> ExecError {
+fn matches_nothing(glob: &Glob, path: Option<&TreePath>) -> ExecError {
     let below = path.map(|path| format!(" below `{path}`")).unwrap_or_default();
     ExecError::Input {
-        message: format!("`{}` matches nothing{below}", pattern.text()),
+        message: format!("`{}` matches nothing{below}", glob.text()),
         help: "globs are anchored where they begin to match: `**/` before one makes it match at any depth"
             .to_owned(),
     }

@@ -14,9 +14,9 @@ use crate::graph::op::{Command, From, Mount, Run};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::store::memo::Memo;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 use crate::tree::encode;
 use crate::tree::flatten;
-use crate::tree::snapshot::{SnapshotForm, snapshot};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.

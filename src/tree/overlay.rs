@@ -7,11 +7,11 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
+use crate::tree::disk::upper::{Below, Held};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
 use crate::tree::flatten;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
-use crate::tree::upper::{Below, Held};
 
 /// Symbolic links followed on one way before it counts as a loop, as Linux does (path_resolution(7)).
 const MOST_LINKS: usize = 40;

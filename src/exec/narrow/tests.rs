@@ -75,7 +75,7 @@ fn parts_of_a_tree() {
         (
             "a",
             "!b",
-            "`!b` is not a glob: `!` is not understood here, write an `exclude`; write the glob as `.gitignore` has them, without `..`",
+            "`!b` is not a glob: `!` is not understood here, write an `exclude`; write the glob as `.gitignore` has them, without `!` or `..`",
         ),
     ] {
         assert_eq!(shown(&memo, &value, &select(path, include, "")), expected, "path `{path}` `{include}`");

@@ -18,11 +18,11 @@ use crate::exec::sandbox::root;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::graph::op::{Output, OutputKind};
 use crate::store::memo::Memo;
-use crate::tree::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::disk::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::disk::upper::capture_upper;
 use crate::tree::encode;
 use crate::tree::overlay::Layers;
 use crate::tree::tree::{Directory, Entry};
-use crate::tree::upper::capture_upper;
 use crate::tree::xattr::Flavour;
 
 pub(super) struct Results<'a> {

@@ -11,9 +11,9 @@ use crate::exec::sandbox::ask;
 use crate::exec::sandbox::spec::{Reply, Snapshot, Spec, Trouble};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
+use crate::tree::disk::materialize::Owners;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 use crate::tree::error::TreeError;
-use crate::tree::materialize::Owners;
-use crate::tree::snapshot::{SnapshotForm, snapshot};
 use crate::tree::xattr::Flavour;
 
 /// Where each of the spec's snapshots is.

@@ -12,9 +12,9 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
-use crate::tree::descent::{failed, shown};
+use crate::tree::disk::descent::{failed, shown};
+use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts};
 use crate::tree::error::TreeError;
-use crate::tree::materialize::{Materialize, Owners, Whiteouts};
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Flavour};
 

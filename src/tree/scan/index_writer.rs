@@ -1,9 +1,11 @@
 //! Writes the stat index: what this build saw, and what the last index has of directories that this
 //! build did not enter.
 
-use crate::tree::folder::{Folder, Kind, Listing, Slot, View};
-use crate::tree::index::{COVERED, ENTRY, HEAD, Index, KNOWN, MAGIC, Record, SETTLED, START, number_of};
-use crate::tree::place::Stat;
+use crate::tree::scan::folder::{Folder, Kind, Listing, Slot, View};
+use crate::tree::scan::index::{
+    COVERED, ENTRY, HEAD, Index, KNOWN, MAGIC, Record, SETTLED, START, number_of,
+};
+use crate::tree::scan::place::Stat;
 
 /// Views a directory keeps of scans that this build did not make.
 const VIEWS: usize = 16;

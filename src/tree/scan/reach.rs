@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::cancel::Cancel;
 use crate::base::facts::{FactSink as _, HashSink};
 use crate::store::memo::Memo;
-use crate::tree::bits::Bits;
-use crate::tree::clock::Clock;
 use crate::tree::encode::Encoder;
-use crate::tree::folder::{Folder, Found, Kind, Listing, name_at};
-use crate::tree::glob::Filter;
-use crate::tree::place::{Place, shown};
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::clock::Clock;
+use crate::tree::scan::filter::Filter;
+use crate::tree::scan::folder::{Folder, Found, Kind, Listing, name_at};
+use crate::tree::scan::place::{Place, shown};
+use crate::tree::scan::walk::{Scope, Walk};
 use crate::tree::scan::{Modes, ScanError, ScanRequest, Scanned, State};
 use crate::tree::tree::Entry;
-use crate::tree::walk::{Scope, Walk};
 
 /// A request and what it needs beside the workspace.
 pub(crate) struct Job<'a> {
@@ -33,7 +33,7 @@ impl Job<'_> {
         memo: Option<&Memo>,
         reuse: bool,
     ) -> Result<Scanned, ScanError> {
-        let filter = compile(&self.request.include, &self.request.exclude)?;
+        let filter = Filter::new(&self.request.include, &self.request.exclude)?;
         let State { root, index, news, .. } = state;
         let walk = Walk {
             filter: &filter,
@@ -164,7 +164,7 @@ impl Job<'_> {
         let Some((_, glob)) = includes.find(|(number, _)| !found.matched.has(*number)) else {
             return Ok(());
         };
-        let filter = compile(std::slice::from_ref(glob), &self.request.exclude)?;
+        let filter = Filter::new(std::slice::from_ref(glob), &self.request.exclude)?;
         let alone =
             Walk { filter: &filter, bytes_hashed: AtomicU64::new(0), news: AtomicBool::new(false), ..*walk };
         let end = |folder: &mut Folder, place: &Place<'_>, scope: &Scope<'_>| {
@@ -176,8 +176,4 @@ impl Job<'_> {
         };
         Err(ScanError::Empty { glob: glob.clone(), ignored })
     }
-}
-
-fn compile(include: &[String], exclude: &[String]) -> Result<Filter, ScanError> {
-    Filter::new(include, exclude).map_err(|(glob, reason)| ScanError::Glob { glob, reason })
 }

@@ -12,11 +12,11 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, Digest, TreeDigest};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
-use crate::tree::descent::{self, Folders};
+use crate::tree::disk::descent::{self, Folders};
+use crate::tree::disk::snapshot::seal::{Coverage, Seal};
+use crate::tree::disk::snapshot::{FOLDER, ROOT, SEAL, State, discard, look_over};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::snapshot::seal::{Coverage, Seal};
-use crate::tree::snapshot::{FOLDER, ROOT, SEAL, State, discard, look_over};
 use crate::tree::tree::Content;
 
 /// What the snapshots take up.

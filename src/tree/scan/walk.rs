@@ -11,13 +11,13 @@ use rustix::fs::{AtFlags, StatxFlags, statx};
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
-use crate::tree::bits::Bits;
-use crate::tree::clock::Clock;
-use crate::tree::folder::{Folder, Found, Kind, Listing, Seen, Sight, Slot, View, name_at};
-use crate::tree::glob::Filter;
-use crate::tree::ignores::{FILE, Ignores};
-use crate::tree::index::{Index, Record};
-use crate::tree::place::{Place, Stat};
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::clock::Clock;
+use crate::tree::scan::filter::Filter;
+use crate::tree::scan::folder::{Folder, Found, Kind, Listing, Seen, Sight, Slot, View, name_at};
+use crate::tree::scan::ignores::{FILE, Ignores};
+use crate::tree::scan::index::{Index, Record};
+use crate::tree::scan::place::{Place, Stat};
 use crate::tree::scan::{Modes, ScanError};
 use crate::tree::tree::Entry;
 
@@ -329,7 +329,7 @@ impl Walk<'_> {
             Kind::Symlink => *blake3::hash(&place.link_target(name)?).as_bytes(),
             _ => {
                 let file = place.open(name)?;
-                let digest = crate::tree::hash::hash_file(file.as_fd(), stat.size)
+                let digest = crate::tree::scan::hash::hash_file(file.as_fd(), stat.size)
                     .map_err(|source| ScanError::Unreadable { path: place.shown(name), source })?;
                 let after = statx(&file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
                     .map_err(|errno| place.failed_at(name, errno))?;

@@ -7,9 +7,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Stat};
 
 use crate::base::cancel::Cancel;
-use crate::tree::descent::{self, Folders, failed};
+use crate::tree::disk::descent::{self, Folders, failed};
+use crate::tree::disk::materialize::Owners;
 use crate::tree::error::TreeError;
-use crate::tree::materialize::Owners;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seal {

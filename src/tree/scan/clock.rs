@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::tree::place::Stat;
+use crate::tree::scan::place::Stat;
 
 /// The longest tick of a kernel's coarse clock, at 100 Hz.
 const TICK: i64 = 10_000_000;

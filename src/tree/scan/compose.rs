@@ -1,14 +1,14 @@
 //! The entries and encodings that a walk makes of what it has looked at.
 
 use crate::base::digest::{BlobDigest, TreeDigest};
-use crate::tree::bits::Bits;
 use crate::tree::encode::Encoder;
-use crate::tree::folder::{Found, Kind, Listing, Slot};
-use crate::tree::index::Record;
-use crate::tree::place::Place;
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::folder::{Found, Kind, Listing, Slot};
+use crate::tree::scan::index::Record;
+use crate::tree::scan::place::Place;
+use crate::tree::scan::walk::{Walk, selected};
 use crate::tree::scan::{Modes, ScanError};
 use crate::tree::tree::{Content, Entry, Metadata};
-use crate::tree::walk::{Walk, selected};
 
 impl Walk<'_> {
     /// All that this directory's encoding takes from the directories in it.

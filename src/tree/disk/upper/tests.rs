@@ -15,14 +15,14 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::*;
 use crate::base::digest::BlobDigest;
-use crate::tree::descent;
+use crate::tree::disk::descent;
+use crate::tree::disk::make;
+use crate::tree::disk::upper::tests::world::{World, in_namespaces};
 use crate::tree::dsl;
 use crate::tree::encode;
 use crate::tree::links::link_group;
-use crate::tree::make;
 use crate::tree::overlay::Layers;
 use crate::tree::tree::Directory;
-use crate::tree::upper::tests::world::{World, in_namespaces};
 use crate::tree::xattr::Flavour;
 
 fn append(path: &Path, text: &str) {

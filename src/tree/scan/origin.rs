@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::digest::BlobDigest;
 use crate::store::memo::Origin;
-use crate::tree::folder::{Folder, Kind, Seen};
-use crate::tree::index::Index;
 use crate::tree::scan::Workspace;
+use crate::tree::scan::folder::{Folder, Kind, Seen};
+use crate::tree::scan::index::Index;
 
 /// All files that scans of this build have taken. The map is made when it is first asked, and again
 /// after further scans.

@@ -17,9 +17,9 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use crate::base::digest::TreeDigest;
-use crate::tree::bits::Bits;
-use crate::tree::folder::{Found, Kind, Sight, View};
-use crate::tree::place::Stat;
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::folder::{Found, Kind, Sight, View};
+use crate::tree::scan::place::Stat;
 
 pub(crate) const MAGIC: &[u8; 8] = b"mbindex\x01";
 /// Where records begin, and where what the checksum covers begins.

@@ -1,11 +1,11 @@
 //! Why a glob takes nothing: which files it would take, were it not for `.gitignore` files.
 //! Lists directories, reads nothing but ignore files. Only done when a scan has failed already.
 
-use crate::tree::folder::{Folder, Kind, Listing, name_at};
-use crate::tree::ignores::Rule;
-use crate::tree::place::Place;
+use crate::tree::scan::folder::{Folder, Kind, Listing, name_at};
+use crate::tree::scan::ignores::Rule;
+use crate::tree::scan::place::Place;
+use crate::tree::scan::walk::{Scope, Walk};
 use crate::tree::scan::{Ignored, ScanError};
-use crate::tree::walk::{Scope, Walk};
 
 impl Walk<'_> {
     /// `None` where nothing matches, ignored or not.

@@ -7,9 +7,9 @@ use std::process::Command;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::*;
-use crate::tree::capture::capture_folder;
-use crate::tree::materialize::Owners;
-use crate::tree::snapshot::{SnapshotForm, snapshot};
+use crate::tree::disk::capture::capture_folder;
+use crate::tree::disk::materialize::Owners;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 
 /// Says that a test runs again, and in which form it is to make its snapshots.
 const INSIDE: &str = "MEMOBUILD_TEST_INSIDE";
@@ -29,7 +29,7 @@ fn run_again(test: &str) {
     // Where a user who may not see the build folder can run it.
     let program = own.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let name = format!("tree::upper::tests::{test}");
+    let name = format!("tree::disk::upper::tests::{test}");
     let ways: &[(&str, &str)] = match rustix::process::geteuid().is_root() {
         true => &[
             ("root", "unshare -m"),

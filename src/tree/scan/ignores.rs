@@ -10,8 +10,8 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::base::digest::BlobDigest;
-use crate::tree::place::{Place, as_path};
 use crate::tree::scan::ScanError;
+use crate::tree::scan::place::{Place, as_path};
 
 pub(crate) const FILE: &CStr = c".gitignore";
 

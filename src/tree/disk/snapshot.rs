@@ -17,13 +17,13 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::durable::rename_noreplace;
 use crate::store::memo::Memo;
+use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::disk::snapshot::seal::{Coverage, Seal};
 use crate::tree::error::TreeError;
-use crate::tree::materialize::{Materialize, Owners, Whiteouts, materialize};
-use crate::tree::snapshot::seal::{Coverage, Seal};
 use crate::tree::tree::Entry;
 use crate::tree::xattr::Flavour;
 
-pub use crate::tree::snapshot::audit::{SnapshotUsage, snapshot_usage, verify_snapshots};
+pub use crate::tree::disk::snapshot::audit::{SnapshotUsage, snapshot_usage, verify_snapshots};
 
 /// 1980-01-01T00:00:00Z, the time of slot 0, in seconds since 1970.
 pub const FIRST_TIME: i64 = 315_532_800;

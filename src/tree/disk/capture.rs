@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
-use crate::tree::contents;
-use crate::tree::descent::failed;
+use crate::tree::disk::contents;
+use crate::tree::disk::descent::failed;
+use crate::tree::disk::inode::{Found, Reader};
 use crate::tree::error::TreeError;
-use crate::tree::inode::{Found, Reader};
 use crate::tree::tree::{Content, Entry};
 use crate::tree::xattr::Flavour;
 

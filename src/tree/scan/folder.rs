@@ -8,10 +8,10 @@ use std::mem::MaybeUninit;
 use rustix::fs::{FileType, RawDir};
 
 use crate::base::digest::TreeDigest;
-use crate::tree::bits::Bits;
-use crate::tree::index::Record;
-use crate::tree::place::{Place, Stat, shown};
 use crate::tree::scan::ScanError;
+use crate::tree::scan::bits::Bits;
+use crate::tree::scan::index::Record;
+use crate::tree::scan::place::{Place, Stat, shown};
 
 #[derive(Default)]
 pub(crate) struct Folder {
