@@ -1,8 +1,10 @@
 //! All tests of the whole program, in one binary, for link time.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "a skipped test is told aloud")]
 
 mod space;
+mod programs;
 mod tidy;
 mod commands;
 mod examples;
@@ -11,3 +13,4 @@ mod images;
 mod input;
 mod crash;
 mod damage;
+mod times;

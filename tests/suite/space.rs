@@ -61,12 +61,12 @@ impl Space {
         for entry in fs::read_dir(source).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {
-                self.file(entry.file_name().to_str().unwrap(), &fs::read(entry.path()).unwrap());
+                self.file(entry.file_name().to_str().unwrap(), fs::read(entry.path()).unwrap());
             } else {
                 for inner in fs::read_dir(entry.path()).unwrap() {
                     let inner = inner.unwrap();
                     let name = Path::new(&entry.file_name()).join(inner.file_name());
-                    self.file(name.to_str().unwrap(), &fs::read(inner.path()).unwrap());
+                    self.file(name.to_str().unwrap(), fs::read(inner.path()).unwrap());
                 }
             }
         }
