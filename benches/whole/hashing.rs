@@ -21,7 +21,7 @@ pub(crate) fn run(folder: &Path) {
     for _ in 0..FILES {
         file.write_all(&context::content(&mut state, SIZE)).unwrap();
     }
-    compare("one file", &one, &mut Command::new("b3sum").arg(&one));
+    compare("one file", &one, Command::new("b3sum").arg(&one));
     let many = folder.join("many");
     context::files(&many, FILES, SIZE);
     let mut sum = Command::new("sh");

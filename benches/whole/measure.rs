@@ -27,6 +27,7 @@ pub(crate) fn memobuild(folder: &Path, arguments: &[&str]) -> Command {
 pub(crate) fn once(command: &mut Command) -> Cost {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
+    #[expect(clippy::zombie_processes, reason = "`wait4` below waits for it, and tells what it cost")]
     let child = command.spawn().unwrap();
     let mut status = 0;
     // SAFETY: rusage is plain data that the kernel fills in.

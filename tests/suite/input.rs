@@ -88,7 +88,7 @@ fn an_unreadable_file_is_an_environment_failure() {
     let space = if is_root() { Space::of(User::Id(54321)) } else { Space::new() };
     space.file("memobuild.kdl", "memobuild 1\nfiles a\nimage x { from scratch; copy a to=\"/\"; }\n");
     let file = space.file("secret", "x");
-    fs::set_permissions(file, fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
     refuse(&space, &["build"], 3, &["secret", "help:"]);
 }
 

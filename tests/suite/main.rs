@@ -1,7 +1,10 @@
 //! All tests of the whole program, in one binary, for link time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stderr, reason = "a skipped test is told aloud")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and one that cannot begin is skipped aloud"
+)]
 
 mod space;
 mod programs;
