@@ -162,15 +162,14 @@ impl Snapshots<'_> {
         let mut stack = Vec::with_capacity(trees.len() - merged + 1);
         if merged > 0 {
             let tree = flatten::flatten(self.memo, &trees[..merged])?;
-            stack.push(self.of_tree(tree, merged)?);
+            stack.push(self.of_tree(tree, slot_of_layer(merged))?);
         }
         for (number, &tree) in trees.iter().enumerate().skip(merged) {
-            stack.push(self.of_tree(tree, number + 1)?);
+            stack.push(self.of_tree(tree, slot_of_layer(number + 1))?);
         }
         Ok(stack)
     }
 
-    /// A mount is newer than the root, and than a mount that it lies in.
     fn of_mounts(
         &mut self,
         mounts: &[Mount],
@@ -181,8 +180,7 @@ impl Snapshots<'_> {
         sorted.sort_by(|one, other| one.at.cmp(&other.at));
         let mut mounted = |mount: &&Mount| {
             check_place(&mount.at)?;
-            let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
-            let source = self.of_input(&inputs[mount.input], layers + 1 + above.count())?;
+            let source = self.of_input(&inputs[mount.input], slot_of_mount(mount, mounts, layers))?;
             Ok(Mounted { at: mount.at.clone(), source, access: mount.access })
         };
         sorted.iter().map(&mut mounted).collect()
@@ -218,6 +216,21 @@ impl Snapshots<'_> {
         });
         Ok(self.made.len() - 1)
     }
+}
+
+/// The number of a layer counts from 1 at the bottom. Between two layers there is a slot for what runs made.
+fn slot_of_layer(number: usize) -> usize {
+    2 * number
+}
+
+/// A mount is newer than the root, and than a mount that it lies in; but what runs made, to be kept up to
+/// date with sources, is older than any of these.
+fn slot_of_mount(mount: &Mount, mounts: &[Mount], layers: usize) -> usize {
+    if let Some(newer) = mount.older_than {
+        return slot_of_layer(layers.saturating_sub(newer)) + 1;
+    }
+    let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
+    slot_of_layer(layers + 1 + above.count())
 }
 
 /// The sandbox's own places.

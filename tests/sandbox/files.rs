@@ -5,6 +5,7 @@ use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
+use memobuild::tree::snapshot::{FIRST_TIME, SLOT_WIDTH};
 use memobuild::tree::tree::Content;
 
 use crate::room::{
@@ -99,8 +100,8 @@ fn what_lies_above_shows_a_later_time() {
         ];
         let outcome = room.run(&run, &inputs);
         let times: Vec<i64> = outcome.stdout.lines().map(|line| line.parse::<i64>().unwrap()).collect();
-        let times: Vec<i64> = times.iter().map(|time| time - 315_532_800).collect();
-        assert_eq!(times, [2, 4, 6, 8, 6], "{}", outcome.stderr);
+        let slots: Vec<i64> = times.iter().map(|time| (time - FIRST_TIME) / SLOT_WIDTH).collect();
+        assert_eq!(slots, [2, 4, 6, 8, 6], "{}", outcome.stderr);
     }
 }
 

@@ -288,7 +288,7 @@ pub(crate) fn host_input() -> ActionInput {
 }
 
 pub(crate) fn mount(input: usize, at: &str, access: Access) -> Mount {
-    Mount { input, at: path(at), access }
+    Mount { input, at: path(at), access, older_than: None }
 }
 
 pub(crate) fn output(name: &str, at: &str, kind: OutputKind) -> Output {

@@ -35,7 +35,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
-use crate::base::remove::remove;
+use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::Plan;
@@ -116,7 +116,7 @@ fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream
     die_with(parent)?;
     enter_identity(identity, main)?;
     die_with(parent)?;
-    remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
+    remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
 
 /// The main process may have died before the kernel was told to tell.

@@ -167,8 +167,9 @@ pub(crate) mod word {
     pub(crate) const HERE: u8 = b'h';
 }
 
-/// An overlay with more lower folders than this is slow for names that are in none of them.
-pub(crate) const MOST_LOWERS: usize = 8;
+/// An overlay with more lower folders than this is slow for names that are in none of them. Where layers are
+/// merged, all in them get one time, so there are as many as any sensible image has.
+pub(crate) const MOST_LOWERS: usize = 64;
 
 /// A length that no spec and no reply comes near.
 const MOST_BYTES: u32 = 256 << 20;
