@@ -5,10 +5,10 @@ use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
-use memobuild::tree::snapshot::{FIRST_TIME, SLOT_WIDTH};
+use memobuild::tree::disk::snapshot::{FIRST_TIME, SLOT_WIDTH};
 use memobuild::tree::tree::Content;
 
-use crate::room::{
+use crate::sandbox::room::{
     Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, rooms, rootfs_input,
 };
 
