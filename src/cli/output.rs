@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::cancel::Cancel;
 use crate::base::durable;
-use crate::base::remove::remove_folder;
+use crate::base::remove::remove;
 use crate::cli::failure::Failure;
 use crate::cli::place;
 use crate::engine::history::{History, identity};
@@ -195,12 +195,8 @@ impl Output {
                 })
             });
         // What was there before, or what an error left.
-        match fresh.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => remove_folder(&fresh),
-            Ok(_) => std::fs::remove_file(&fresh),
-            Err(_) => Ok(()),
-        }
-        .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
+        remove(&fresh)
+            .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
         swapped
     }
 }

@@ -5,7 +5,6 @@ pub mod materialize;
 pub mod snapshot;
 pub mod capture;
 pub mod upper;
-pub mod remove;
 mod make;
 mod contents;
 mod inode;

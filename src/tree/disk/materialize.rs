@@ -12,10 +12,10 @@ use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
+use crate::base::remove::remove_at;
 use crate::store::memo::Memo;
 use crate::tree::disk::descent::{self, Folders, failed};
 use crate::tree::disk::make::{self, Maker};
-use crate::tree::disk::remove::remove;
 use crate::tree::encode;
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry, LinkGroup, Metadata};
@@ -70,7 +70,7 @@ pub fn materialize(
         .fill(name, ToFill { tree, opaque, metadata: entry.metadata.clone() });
     if filled.is_err() {
         // The first error is the one to tell.
-        let _ = remove(parent.as_fd(), name);
+        let _ = remove_at(parent.as_fd(), name);
     }
     filled
 }

@@ -141,11 +141,11 @@ fn check_round_trip(paths: &Paths, owners: Owners, ids: Ids) {
         let opened = descent::open_path(&dest).unwrap();
         assert_eq!(capture_folder(&memo, opened.as_fd(), &options, &cancel).unwrap(), entry);
         // Only a user's own unlocking shows; it must not be there for the second time.
-        remove(descent::open_path(temporary.path()).unwrap().as_fd(), b"dest").unwrap();
+        remove_at(descent::open_path(temporary.path()).unwrap().as_fd(), "dest").unwrap();
         let options = Materialize { owners, time: 7, whiteouts: Whiteouts::Refuse };
         materialize(&memo, &entry, &dest, &options, &cancel).unwrap();
     }
-    remove(descent::open_path(temporary.path()).unwrap().as_fd(), b"dest").unwrap();
+    remove_at(descent::open_path(temporary.path()).unwrap().as_fd(), "dest").unwrap();
 }
 
 proptest! {
