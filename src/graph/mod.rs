@@ -5,5 +5,6 @@ pub mod op;
 pub mod facts;
 pub mod value;
 pub mod action;
+pub mod age;
 pub mod select;
 pub mod render;

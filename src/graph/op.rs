@@ -207,6 +207,10 @@ pub struct Mount {
     pub input: usize,
     pub at: TreePath,
     pub access: Access,
+    /// `Some` if runs made it: then it looks older than all other mounts, and than this many of the root's
+    /// topmost layers (`age.rs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

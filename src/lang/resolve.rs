@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::tree_path::TreePath;
+use crate::graph::age;
 use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
 use crate::graph::op::{Composition, Op};
 use crate::graph::value::Type;
@@ -33,6 +34,7 @@ pub fn resolve(text: &str, file: &File, findings: &mut Findings) -> Option<Graph
         graph.nodes.push(lower(declaration, item, &names, &lines));
     }
     graph.nodes.extend(anonymous.into_iter().map(|used| used.node(&lines)));
+    age::set_ages(&mut graph);
     targets(file, &names, &mut graph, findings)?;
     Some(graph)
 }

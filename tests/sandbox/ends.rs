@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use memobuild::base::cancel::Cancel;
 use memobuild::exec::executor::{Cause, ExecError};
+use memobuild::exec::sweep::sweep;
 
-use crate::room::{Room, on_input, rooms, rootfs_input};
+use crate::room::{on_input, rooms, rootfs_input};
 
-/// Names the store that a copy of this test program is to be killed over.
+/// Tell a copy of this test program that it is to be killed, and over which store.
 const VICTIM: &str = "MEMOBUILD_TEST_VICTIM";
+const STORE: &str = "MEMOBUILD_TEST_STORE";
 
 #[test]
 fn background_processes_end_with_the_command() {
@@ -71,14 +73,16 @@ fn cancelling_ends_a_run_and_hurry_kills_it() {
 }
 
 #[test]
-fn a_killed_main_process_leaves_no_process() {
+fn a_killed_main_process_leaves_nothing() {
     for (number, room) in rooms().iter().enumerate() {
         if room.busybox().is_none() {
             return;
         }
+        let store = tempfile::tempdir().unwrap();
         let mut victim = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "ends::runs_for_ever_when_it_is_the_victim"])
             .env(VICTIM, number.to_string())
+            .env(STORE, store.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -88,6 +92,9 @@ fn a_killed_main_process_leaves_no_process() {
         victim.kill().unwrap();
         victim.wait().unwrap();
         wait_until(|| !is_running(&seconds));
+        let next = room.at(store.path());
+        sweep(&next.memo, &next.isolation).unwrap();
+        assert!(next.left_of_runs().is_empty());
     }
 }
 
@@ -98,8 +105,10 @@ fn runs_for_ever_when_it_is_the_victim() {
     else {
         return;
     };
-    let room: &Room = &rooms()[number];
-    room.script(&format!("trap '' TERM; setsid sleep 7703{number}; sleep 7703{number}"));
+    let store = std::env::var_os(STORE).unwrap();
+    rooms()[number]
+        .at(Path::new(&store))
+        .script(&format!("trap '' TERM; setsid sleep 7703{number}; sleep 7703{number}"));
 }
 
 /// Whether any process of the machine has `word` among its arguments.

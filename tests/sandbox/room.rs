@@ -1,7 +1,7 @@
 //! A store of a test's own, and runs in it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memobuild::base::cancel::Cancel;
@@ -11,11 +11,14 @@ use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::run;
 use memobuild::graph::action::ActionInput;
-use memobuild::graph::op::{Access, Command, From, Limits, Mount, Network, Output, OutputKind, Run};
+use memobuild::graph::op::{
+    Access, Command, From, Limits, Mount, Network, Output, OutputKind, Run, free_output,
+};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
+use memobuild::tree::flatten::flatten;
 use memobuild::tree::tree::{Content, Directory, Entry, Metadata};
 
 /// Names to contents, for trees that tests write down.
@@ -29,7 +32,7 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// What one run did, with all that it wrote.
@@ -77,9 +80,17 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        let isolation =
-            Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() };
-        Room { memo, isolation, _folder: folder }
+        Room { memo, isolation: Room::isolation(granted), _folder: Some(folder) }
+    }
+
+    /// The same room with another store, which stays.
+    pub(crate) fn at(&self, folder: &Path) -> Room {
+        let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
+        Room { memo: Memo::open(folder).unwrap(), isolation, _folder: None }
+    }
+
+    fn isolation(granted: &Granted) -> Isolation {
+        Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() }
     }
 
     pub(crate) fn rung(&self) -> &'static str {
@@ -138,12 +149,33 @@ impl Room {
 
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
-        let result = run(&self.memo, run_, inputs, &self.isolation, cancel, &mut ears);
+        let mut result = run(&self.memo, run_, inputs, &self.isolation, cancel, &mut ears);
+        if let Ok(made) = &mut result {
+            self.derive(made, inputs);
+        }
         Outcome {
             result,
             stdout: String::from_utf8_lossy(&ears.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&ears.stderr).into_owned(),
         }
+    }
+
+    /// What follows from a change and the root it was made on.
+    fn derive(&self, made: &mut Made, inputs: &[ActionInput]) {
+        let Some(Value::Tree(change)) = made.outputs.get(free_output::CHANGE) else { return };
+        let change = change.tree().unwrap();
+        let mut rootfs = inputs[0].value.rootfs().unwrap().clone();
+        if !encode::load(&self.memo, change).unwrap().entries.is_empty() {
+            rootfs.layers.push(Layer { tree: change, pulled: None });
+        }
+        let layers: Vec<_> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+        let flat = |layers: &[_]| Value::Tree(Entry::directory(flatten(&self.memo, layers).unwrap()));
+        let derived = [
+            (free_output::TREE, flat(&layers)),
+            (free_output::DIFF, flat(&[change])),
+            (free_output::ROOTFS, Value::Rootfs(Box::new(rootfs))),
+        ];
+        made.outputs.extend(derived.map(|(name, value)| (name.to_owned(), value)));
     }
 
     /// Runs a script on a busybox root; `None` where there is none.
@@ -180,7 +212,7 @@ impl Room {
     /// Folders of runs that are over; those of writers are empty or hold files.
     pub(crate) fn left_of_runs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.memo.folder().join("work")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("root").exists()).collect()
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("upper").exists()).collect()
     }
 }
 
@@ -256,7 +288,7 @@ pub(crate) fn host_input() -> ActionInput {
 }
 
 pub(crate) fn mount(input: usize, at: &str, access: Access) -> Mount {
-    Mount { input, at: path(at), access }
+    Mount { input, at: path(at), access, older_than: None }
 }
 
 pub(crate) fn output(name: &str, at: &str, kind: OutputKind) -> Output {

@@ -50,7 +50,7 @@ fn the_machines_network_makes_a_result_unshareable() {
         let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap().lines().count();
         assert!(outcome.stdout.starts_with(&format!("{interfaces}\n")), "{}", outcome.stdout);
         let diff = room.listing(outcome.output("diff"));
-        assert_eq!(diff.keys().collect::<Vec<_>>(), ["/", "/tmp"]);
+        assert_eq!(diff.keys().collect::<Vec<_>>(), ["/"]);
     }
 }
 
@@ -179,8 +179,8 @@ fn nothing_a_command_does_changes_its_inputs() {
             let Some(outcome) = run_with_source(&room, script) else { return };
             outcome.made();
         }
-        let Some(outcome) = run_with_source(&room, "stat -c '%a %h %s %Y' /data/old /src/f") else { return };
-        assert_eq!(outcome.stdout, "644 1 4 315532802\n644 1 5 315532804\n");
+        let Some(outcome) = run_with_source(&room, "stat -c '%a %h %s' /data/old /src/f") else { return };
+        assert_eq!(outcome.stdout, "644 1 4\n644 1 5\n");
     }
 }
 

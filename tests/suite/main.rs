@@ -7,6 +7,7 @@
 )]
 
 mod space;
+mod programs;
 mod tidy;
 mod commands;
 mod examples;
@@ -15,3 +16,4 @@ mod images;
 mod input;
 mod crash;
 mod damage;
+mod times;

@@ -339,6 +339,8 @@ fn mounts(item: &Item, edges: &mut Edges<'_>) -> Vec<Mount> {
                     Some("ro") => Access::Ro,
                     _ => Access::Cow,
                 },
+                // Told by the whole graph.
+                older_than: None,
             })
         })
         .collect()

@@ -28,6 +28,9 @@ pub use crate::tree::disk::snapshot::audit::{SnapshotUsage, snapshot_usage, veri
 /// 1980-01-01T00:00:00Z, the time of slot 0, in seconds since 1970.
 pub const FIRST_TIME: i64 = 315_532_800;
 
+/// How far the times of two slots are apart, in seconds.
+pub const SLOT_WIDTH: i64 = 1 << 20;
+
 /// The folder of all snapshots, in the store's.
 const FOLDER: &str = "snapshots";
 /// In the folder of one: the tree, and what it looked like when it was finished.
@@ -56,7 +59,7 @@ impl SnapshotForm {
     }
 }
 
-/// The folder that shows `tree`; every time in it is two seconds a slot after the start of 1980.
+/// The folder that shows `tree`, with one time for everything in it (`time`).
 ///
 /// Nobody may write to it, but the mount of an overlay with it as a lower side never does.
 pub fn snapshot(
@@ -101,6 +104,14 @@ fn key(tree: TreeDigest, slot: u32, form: &SnapshotForm) -> String {
     format!("{}-{slot}-{owners}-{flavour}-{}", tree.to_hex(), form.class)
 }
 
+/// A higher slot is a later time, for tools that ask what is newer. In a slot, another tree has another time
+/// (but for one in 500,000), for those that ask whether it is the same. Even, since zip keeps no odd seconds.
+pub fn time(tree: TreeDigest, slot: u32) -> i64 {
+    let bytes = tree.as_bytes();
+    let number = i64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    FIRST_TIME + SLOT_WIDTH * i64::from(slot) + 2 * number % SLOT_WIDTH
+}
+
 /// One lock for each snapshot, shared by the threads of this process. It holds whether the snapshot was looked over.
 fn turn(place: &Path) -> Arc<Mutex<bool>> {
     static TURNS: Mutex<BTreeMap<PathBuf, Arc<Mutex<bool>>>> = Mutex::new(BTreeMap::new());
@@ -142,7 +153,7 @@ fn make(
     fs::create_dir(&draft).map_err(TreeError::io("cannot make", &draft))?;
     let options = Materialize {
         owners: form.owners,
-        time: FIRST_TIME + 2 * i64::from(slot),
+        time: time(tree, slot),
         whiteouts: Whiteouts::Overlay(form.flavour),
     };
     let root = draft.join(ROOT);
