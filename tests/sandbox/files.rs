@@ -5,7 +5,7 @@ use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
-use memobuild::tree::snapshot::{FIRST_TIME, SLOT_WIDTH};
+use memobuild::tree::disk::snapshot::{FIRST_TIME, SLOT_WIDTH};
 use memobuild::tree::tree::Content;
 
 use crate::room::{
