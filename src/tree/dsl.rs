@@ -6,18 +6,13 @@ use proptest::prelude::*;
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+pub(crate) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
 use crate::tree::encode;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
 
 /// A store in a folder of its own.
-pub(crate) fn memo() -> (tempfile::TempDir, Memo) {
-    let folder = tempfile::tempdir().unwrap();
-    let memo = Memo::open(folder.path()).unwrap();
-    (folder, memo)
-}
-
 /// Words are entries: `a/b=text` a file, `a/` a directory, `a->target` a symbolic link, `a!` a whiteout,
 /// `a/!` an opaque directory. `:MODE:UID:GID` (octal, decimal) may follow; `#N` before it is a link group.
 /// Parents are made (0755, 0:0). `{}` is the empty tree.
