@@ -66,6 +66,18 @@ pub enum ExecError {
     Cancelled,
 }
 
+impl ExecError {
+    /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
+    pub fn about(self, slot: &str) -> ExecError {
+        match self {
+            ExecError::Input { message, help } => {
+                ExecError::Input { message: format!("`{slot}`: {message}"), help }
+            }
+            error => error,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The command as a shell would show it.

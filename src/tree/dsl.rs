@@ -6,16 +6,15 @@ use proptest::prelude::*;
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+pub(crate) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
 use crate::tree::encode;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
 
 /// A store in a folder of its own.
-pub(crate) fn memo() -> (tempfile::TempDir, Memo) {
-    let folder = tempfile::tempdir().unwrap();
-    let memo = Memo::open(folder.path()).unwrap();
-    (folder, memo)
+pub(crate) fn path(text: &str) -> TreePath {
+    TreePath::parse(text).unwrap()
 }
 
 /// Words are entries: `a/b=text` a file, `a/` a directory, `a->target` a symbolic link, `a!` a whiteout,

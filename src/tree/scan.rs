@@ -48,7 +48,7 @@ use crate::tree::tree::{Content, Entry};
 mod tests;
 
 /// Which files, and what is kept of their modes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanRequest {
     /// Below the workspace's root. Where it is ignored by a `.gitignore` above it, naming it here wins.
     pub root: TreePath,
@@ -58,7 +58,7 @@ pub struct ScanRequest {
     /// Obey the `.gitignore` files below `root` and above it up to the workspace.
     pub gitignore: bool,
     pub modes: Modes,
-    /// `root` is a file, link or folder, and the value is that entry itself.
+    /// `root` is a file, link or folder (`"./entrypoint.sh"`), and the value is that entry itself.
     pub single: bool,
 }
 

@@ -1,12 +1,13 @@
 //! `files`: local files as a tree. A source that is looked at in every build.
 
 use crate::base::tree_path::TreePath;
-use crate::graph::op::{Modes, Op, Scan};
+use crate::graph::op::Op;
 use crate::graph::value::Type;
 use crate::lang::decl::{Declaration, Edges, Outputs, nothing_to_check};
 use crate::lang::item::{Given, Item};
 use crate::lang::names::TREE;
 use crate::lang::table::{DOC, EXCLUDE, INCLUDE, Line, Slot, may, one};
+use crate::tree::scan::{Modes, ScanRequest};
 
 pub const LINE: Line = Line {
     word: "files",
@@ -33,7 +34,7 @@ fn outputs(_: &Item) -> Outputs {
 }
 
 fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
-    Op::Scan(Scan {
+    Op::Scan(ScanRequest {
         root: item.property("root").and_then(Given::path).cloned().unwrap_or_default(),
         include: item.globs("include"),
         exclude: item.globs("exclude"),
@@ -48,7 +49,7 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
 
 /// What `"./src"` in a tree slot stands for.
 pub fn anonymous(path: &TreePath) -> Op {
-    Op::Scan(Scan {
+    Op::Scan(ScanRequest {
         root: path.clone(),
         include: Vec::new(),
         exclude: Vec::new(),

@@ -64,8 +64,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(form: SnapshotForm, base: &str) -> World {
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        let temporary = tempfile::tempdir().unwrap();
-        let memo = Memo::open(&temporary.path().join("store")).unwrap();
+        let (temporary, memo) = memo();
         let base = dsl::tree(&memo, base);
         World { temporary, memo, form, base }
     }
