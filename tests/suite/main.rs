@@ -17,3 +17,4 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod hermetic;
