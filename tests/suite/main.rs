@@ -18,3 +18,5 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod shapes;
+mod hermetic;
