@@ -11,12 +11,12 @@ use crate::exec::host;
 use crate::exec::probe::{self, Isolation};
 use crate::exec::run::run;
 use crate::graph::action::Action;
-use crate::graph::op::{Op, Pull, Scan};
+use crate::graph::op::{Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
-use crate::tree::scan::{ScanRequest, Scanner};
+use crate::tree::scan::{Scan, Scanner};
 
 pub struct LocalExecutor {
     memo: Memo,
@@ -46,16 +46,8 @@ impl LocalExecutor {
         })
     }
 
-    fn scan(&self, scan: &Scan) -> Result<Made, ExecError> {
-        let request = ScanRequest {
-            root: scan.root.clone(),
-            include: scan.include.clone(),
-            exclude: scan.exclude.clone(),
-            gitignore: scan.gitignore,
-            modes: scan.modes,
-            single: scan.single,
-        };
-        let scanned = self.scanner.scan(&request)?;
+    fn scan(&self, request: &Scan) -> Result<Made, ExecError> {
+        let scanned = self.scanner.scan(request)?;
         Ok(Made { bytes: scanned.bytes_hashed, ..made("tree", Value::Tree(scanned.entry)) })
     }
 
@@ -97,7 +89,7 @@ impl Executor for LocalExecutor {
         listener: &mut dyn Listener,
     ) -> Result<Made, ExecError> {
         match &action.op {
-            Op::Scan(scan) => self.scan(scan),
+            Op::Scan(request) => self.scan(request),
             Op::Host => Ok(made("host", Value::Host(host::fingerprint()?))),
             Op::Pull(op) => {
                 let (reference, digest) = (op.reference.as_deref(), op.digest.as_deref());

@@ -13,6 +13,10 @@ use crate::tree::encode;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
 
 /// A store in a folder of its own.
+pub(crate) fn path(text: &str) -> TreePath {
+    TreePath::parse(text).unwrap()
+}
+
 /// Words are entries: `a/b=text` a file, `a/` a directory, `a->target` a symbolic link, `a!` a whiteout,
 /// `a/!` an opaque directory. `:MODE:UID:GID` (octal, decimal) may follow; `#N` before it is a link group.
 /// Parents are made (0755, 0:0). `{}` is the empty tree.

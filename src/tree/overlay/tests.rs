@@ -1,11 +1,7 @@
 //! What a stack of layers shows, against a naive oracle.
 
 use super::*;
-use crate::tree::dsl::{memo, show, tree};
-
-fn path(text: &str) -> TreePath {
-    TreePath::parse(text).unwrap()
-}
+use crate::tree::dsl::{memo, path, show, tree};
 
 #[test]
 fn what_a_path_shows() {
