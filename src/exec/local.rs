@@ -17,7 +17,7 @@ use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
-use crate::tree::scan::{ScanRequest, Scanner};
+use crate::tree::scan::{Scan, Scanner};
 
 pub struct LocalExecutor {
     memo: Memo,
@@ -47,7 +47,7 @@ impl LocalExecutor {
         })
     }
 
-    fn scan(&self, request: &ScanRequest) -> Result<Made, ExecError> {
+    fn scan(&self, request: &Scan) -> Result<Made, ExecError> {
         let scanned = self.scanner.scan(request)?;
         Ok(Made { bytes: scanned.bytes_hashed, ..made("tree", Value::Tree(scanned.entry)) })
     }

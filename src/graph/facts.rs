@@ -7,7 +7,7 @@ use crate::base::facts::FactSink;
 use crate::graph::op::{Assemble, Op, Pull, Run};
 use crate::graph::value::Value;
 use crate::oci::image::{Config, Rootfs};
-use crate::tree::scan::ScanRequest;
+use crate::tree::scan::Scan;
 
 impl Op {
     pub fn write_facts(&self, sink: &mut dyn FactSink) {
@@ -38,8 +38,8 @@ fn fact(sink: &mut dyn FactSink, name: &str, value: &(impl Serialize + ?Sized)) 
     sink.fact(name, &json);
 }
 
-fn scan_facts(scan: &ScanRequest, sink: &mut dyn FactSink) {
-    let ScanRequest { root, include, exclude, gitignore, modes, single } = scan;
+fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
+    let Scan { root, include, exclude, gitignore, modes, single } = scan;
     fact(sink, "root", root);
     fact(sink, "include", include);
     fact(sink, "exclude", exclude);

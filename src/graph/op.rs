@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Config, Format, Healthcheck, Packing};
-use crate::tree::scan::ScanRequest;
+use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     /// Local files → tree. A source: looked at in every build.
-    Scan(ScanRequest),
+    Scan(Scan),
     /// This machine's programs → host. A source.
     Host,
     /// A local image layout → image.

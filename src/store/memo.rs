@@ -124,11 +124,6 @@ impl Memo {
         self.blob_reader(blob)?.copy(to)
     }
 
-    /// Bytes of the blob, which is not read.
-    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
-        Ok(self.blob_reader(blob)?.remaining())
-    }
-
     /// An empty file that should not be empty yields to an origin, as in `has`.
     fn blob_reader(&self, blob: BlobDigest) -> Result<BlobReader, StoreError> {
         let object = Object::Blob(blob);

@@ -49,7 +49,7 @@ mod tests;
 
 /// Which files, and what is kept of their modes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScanRequest {
+pub struct Scan {
     /// Below the workspace's root. Where it is ignored by a `.gitignore` above it, naming it here wins.
     pub root: TreePath,
     /// Globs relative to `root` (`tree/glob.rs`). Empty: all but `.git`.
@@ -235,7 +235,7 @@ impl Scanner {
     }
 
     /// One at a time: each uses all cores.
-    pub fn scan(&self, request: &ScanRequest) -> Result<Scanned, ScanError> {
+    pub fn scan(&self, request: &Scan) -> Result<Scanned, ScanError> {
         let state = &mut *self.workspace.state();
         state.scans += 1;
         let left_out = self.left_out.lock().expect("bug: poisoned").clone();
@@ -319,7 +319,7 @@ pub fn hash_path(path: &Path) -> Result<HashResult, ScanError> {
 
 fn hash_folder(path: &Path) -> Result<TreeDigest, ScanError> {
     let workspace = Workspace::open(path.canonicalize().map_err(unreadable(path))?, None)?;
-    let request = ScanRequest {
+    let request = Scan {
         root: TreePath::root(),
         include: Vec::new(),
         exclude: Vec::new(),
