@@ -17,5 +17,6 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod equality;
 mod shapes;
 mod hermetic;
