@@ -1,8 +1,8 @@
 //! Runs that end otherwise than they should, and what is told and remembered of them.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::space::{BUSYBOX_ROOT, Ran, Space, busybox_root};
@@ -55,7 +55,7 @@ fn expectations_show_both_sides() {
         ("echo '#'; exit 4", "expect exit=4 stdout=\"\"", &["#"]),
     ];
     for (script, expect, words) in tables {
-        let text = format!("test holds {{ from root; sh #\"{script}\"#; {expect}; }}\ndefault holds\n");
+        let text = format!("test holds {{ from root; sh #\"{script}\"#\n {expect}\n }}\ndefault holds\n");
         let Some(space) = space(test, &text) else { return };
         fails(&space, &["build"], 1, words);
         fails(&space, &["build"], 1, words);
@@ -96,38 +96,58 @@ default out
     assert_eq!((shareable("online"), shareable("offline")), (false, true));
 }
 
-/// While files are written all the time, a build tells of a change in a sentence or is right; never mixed.
+const JOIN: &str = r#"
+files source { include "in/**"; }
+run slow { from root; env ROUND="0"; sh "sleep 0.3; echo slow > /slow"; output slow "/slow" type=file; }
+run join {
+    from root
+    mount slow.slow at="/slow"
+    mount source at="/src"
+    sh "cat /src/in/big > /big"
+    output big "/big" type=file
+}
+image joined { from scratch; compress none; copy source to="/source"; copy join.big to="/big"; }
+image plain { from scratch; copy source to="/source"; copy slow.slow to="/slow"; }
+tree out { copy source to="/source"; copy join.big to="/big"; }
+"#;
+
+/// A file that is written while a build has looked at it and not yet used it: the build tells so in a
+/// sentence, or is right; the next one is right.
 #[test]
 fn files_that_change_meanwhile_are_told_or_harmless() {
     let test = "files_that_change_meanwhile_are_told_or_harmless";
-    let text = "files source { include \"in/**\"; }
-run slow { from root; sh \"sleep 0.4; echo slow > /slow\"; output slow \"/slow\" type=file; }
-run join { from root; mount slow.slow at=\"/slow\"; mount source at=\"/src\"; sh \"cat /src/in/big > /big\"; output big \"/big\" type=file; }
-image all { from scratch; compress none; copy source to=\"/source\"; copy join.big to=\"/big\"; }
-tree out { copy source to=\"/source\"; copy join.big to=\"/big\"; }
-";
-    let Some(space) = space(test, text) else { return };
+    let Some(space) = space(test, JOIN) else { return };
     let content = |letter: char| letter.to_string().repeat(300_000);
-    space.file("in/big", content('a'));
-    let mut child =
-        space.command(&["build", "all", "-o", "oci:image"]).stderr(Stdio::piped()).spawn().unwrap();
-    // Of the same size, while `slow` runs: after it was looked at, before it is used.
-    let began = Instant::now();
-    let mut letters = ('b'..='z').cycle();
-    while child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(20) {
-        sleep(Duration::from_millis(25));
-        space.file("in/big", content(letters.next().unwrap()));
-    }
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    match output.status.code() {
-        Some(0) => {}
-        Some(3) => {
-            assert!(stderr.contains("in/big") && stderr.contains("help:"), "{stderr}");
-            assert!(!space.path().join("image/index.json").exists(), "{stderr}");
+    let targets =
+        [("joined", "oci:joined"), ("plain", "oci:plain"), ("out", "files:early"), ("plain", "files:all")];
+    let mut told = 0;
+    for (round, (target, output)) in targets.into_iter().enumerate() {
+        let text = JOIN.replace("ROUND=\"0\"", &format!("ROUND=\"{round}\""));
+        space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{text}"));
+        space.file("in/big", content('a'));
+        let mut child = space.command(&["build", target, "-o", output, "--progress", "json"]);
+        let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = String::new();
+        for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if line.contains("started") && line.contains("slow") {
+                // Of the same size: only its content and time tell.
+                space.file("in/big", content('b'));
+            }
+            stderr += &(line + "\n");
         }
-        other => panic!("{other:?}: {stderr}"),
+        match child.wait().unwrap().code() {
+            Some(0) => {}
+            Some(3) => {
+                told += 1;
+                assert!(stderr.contains("in/big changed") && stderr.contains("help:"), "{stderr}");
+                let path = space.path().join(output.split_once(':').unwrap().1);
+                assert!(!path.join("index.json").exists() && !path.join("source").exists(), "{stderr}");
+            }
+            other => panic!("{other:?}: {stderr}"),
+        }
     }
+    assert!(told > 0, "nothing used what changed, so that nothing was shown");
     space.file("in/big", content('A'));
     space.ok(&["build", "out", "-o", "files:out"]);
     for name in ["out/big", "out/source/in/big"] {
