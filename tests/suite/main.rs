@@ -18,5 +18,8 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod outcomes;
+mod sharing;
+mod equality;
 mod shapes;
 mod hermetic;
