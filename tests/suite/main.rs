@@ -17,6 +17,7 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod interface;
 mod outcomes;
 mod sharing;
 mod equality;
