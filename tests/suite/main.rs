@@ -18,6 +18,7 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod interface;
 mod outcomes;
 mod sharing;
 mod equality;
