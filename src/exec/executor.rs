@@ -100,7 +100,10 @@ pub enum Cause {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let command = &self.command;
+        // A script stands by its first line.
+        let mut lines = self.command.lines();
+        let first = lines.next().unwrap_or_default();
+        let command = if lines.next().is_some() { format!("{first} …") } else { first.to_owned() };
         match &self.cause {
             Cause::Exit(code) => write!(f, "`{command}` ended with exit code {code}"),
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),

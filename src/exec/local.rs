@@ -10,6 +10,7 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::host;
 use crate::exec::probe::{self, Isolation};
 use crate::exec::run::run;
+use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
 use crate::graph::op::{Op, Pull};
 use crate::graph::value::Value;
@@ -55,7 +56,12 @@ impl LocalExecutor {
         let mut known = self.isolation.lock().expect("bug: poisoned");
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
-            None => Ok(known.insert(Arc::new(probe::isolation(&self.memo)?)).clone()),
+            None => {
+                let isolation = Arc::new(probe::isolation(&self.memo)?);
+                // What nobody may remove yet is no reason not to build.
+                let _ = sweep(&self.memo, &isolation);
+                Ok(known.insert(isolation).clone())
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use memobuild::exec::executor::ExecError;
 use memobuild::graph::op::{Access, Network, OutputKind};
 use memobuild::graph::value::Value;
 
-use crate::room::{
+use crate::sandbox::room::{
     Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, rooms, rootfs_input,
 };
 

@@ -8,7 +8,7 @@ use memobuild::base::cancel::Cancel;
 use memobuild::exec::executor::{Cause, ExecError};
 use memobuild::exec::sweep::sweep;
 
-use crate::room::{on_input, rooms, rootfs_input};
+use crate::sandbox::room::{on_input, rooms, rootfs_input};
 
 /// Tell a copy of this test program that it is to be killed, and over which store.
 const VICTIM: &str = "MEMOBUILD_TEST_VICTIM";

@@ -8,7 +8,7 @@ use memobuild::oci::image::Layer;
 use memobuild::tree::disk::snapshot::{FIRST_TIME, SLOT_WIDTH};
 use memobuild::tree::tree::Content;
 
-use crate::room::{
+use crate::sandbox::room::{
     Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, rooms, rootfs_input,
 };
 

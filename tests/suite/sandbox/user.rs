@@ -4,7 +4,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
 
-use crate::room::{on_input, rooms, rootfs_input};
+use crate::sandbox::room::{on_input, rooms, rootfs_input};
 
 /// Nobody, who owns nothing.
 const ID: &str = "65534";

@@ -4,7 +4,7 @@ use memobuild::exec::executor::{Cause, ExecError};
 use memobuild::graph::op::{Command, Expect, From};
 use memobuild::graph::value::Value;
 
-use crate::room::{log_text, on, on_input, rooms, rootfs_input};
+use crate::sandbox::room::{log_text, on, on_input, rooms, rootfs_input};
 
 #[test]
 fn a_command_runs_and_is_heard() {
@@ -115,11 +115,11 @@ fn working_directories_are_made_and_kept() {
     for room in rooms() {
         let Some(rootfs) = room.busybox() else { return };
         let mut run = on_input("pwd; stat -c %a .");
-        run.workdir = Some(crate::room::path("/work/deep"));
+        run.workdir = Some(crate::sandbox::room::path("/work/deep"));
         let outcome = room.run(&run, &[rootfs_input(rootfs.clone())]);
         assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("/work/deep\n755\n", ""));
         assert!(room.listing(outcome.output("diff")).contains_key("/work/deep"));
-        run.workdir = Some(crate::room::path("/data/old"));
+        run.workdir = Some(crate::sandbox::room::path("/data/old"));
         let outcome = room.run(&run, &[rootfs_input(rootfs)]);
         assert!(matches!(outcome.result, Err(ExecError::Input { .. })));
     }
