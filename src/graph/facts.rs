@@ -38,8 +38,8 @@ fn fact(sink: &mut dyn FactSink, name: &str, value: &(impl Serialize + ?Sized)) 
     sink.fact(name, &json);
 }
 
-fn scan_facts(scan: &ScanRequest, sink: &mut dyn FactSink) {
-    let ScanRequest { root, include, exclude, gitignore, modes, single } = scan;
+fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
+    let Scan { root, include, exclude, gitignore, modes, single } = scan;
     fact(sink, "root", root);
     fact(sink, "include", include);
     fact(sink, "exclude", exclude);

@@ -14,7 +14,7 @@ use crate::tree::scan::Scan;
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     /// Local files → tree. A source: looked at in every build.
-    Scan(ScanRequest),
+    Scan(Scan),
     /// This machine's programs → host. A source.
     Host,
     /// A local image layout → image.

@@ -34,7 +34,7 @@ fn outputs(_: &Item) -> Outputs {
 }
 
 fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
-    Op::Scan(ScanRequest {
+    Op::Scan(Scan {
         root: item.property("root").and_then(Given::path).cloned().unwrap_or_default(),
         include: item.globs("include"),
         exclude: item.globs("exclude"),
@@ -49,7 +49,7 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
 
 /// What `"./src"` in a tree slot stands for.
 pub fn anonymous(path: &TreePath) -> Op {
-    Op::Scan(ScanRequest {
+    Op::Scan(Scan {
         root: path.clone(),
         include: Vec::new(),
         exclude: Vec::new(),
