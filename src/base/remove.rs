@@ -192,7 +192,7 @@ mod tests {
             let alone = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
             let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
             if !alone || mount_change("/", private).is_err() {
-                return eprintln!("skipped: mounting needs root");
+                return crate::base::skipped::skipped("mounting needs root");
             }
             mount_bind(&kept, folder.join("a/b/mount")).unwrap();
             for victim in [&folder.join("a/b/mount"), &folder] {

@@ -45,7 +45,7 @@ pub struct Made {
     pub rung: Option<String>,
     /// Whether other machines may use the result.
     pub shareable: bool,
-    /// Bytes of file content read or written for it.
+    /// Bytes of file content that a scan read or a command wrote.
     pub bytes: u64,
 }
 

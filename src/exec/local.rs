@@ -18,6 +18,7 @@ use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
 use crate::tree::scan::{Scan, Scanner};
+use crate::tree::size::size;
 
 pub struct LocalExecutor {
     memo: Memo,
@@ -108,10 +109,22 @@ impl Executor for LocalExecutor {
             }
             Op::Run(op) => {
                 let isolation = self.isolation()?;
-                run(&self.memo, op, &action.inputs, &isolation, cancel, listener)
+                let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
+                Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
         }
     }
+}
+
+/// Content of all that a run put out or changed.
+fn written(memo: &Memo, made: &Made) -> Result<u64, ExecError> {
+    let mut bytes = 0;
+    for value in made.outputs.values() {
+        if let Value::Tree(entry) = value {
+            bytes += size(memo, entry)?;
+        }
+    }
+    Ok(bytes)
 }
 
 fn made(output: &str, value: Value) -> Made {

@@ -19,7 +19,7 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(arguments).env("LC_ALL", "C").output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: `{program}` is not installed");
+            crate::base::skipped::skipped(&format!("`{program}` is not installed"));
             return None;
         }
         Err(error) => panic!("{program}: {error}"),

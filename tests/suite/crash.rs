@@ -73,9 +73,8 @@ fn exported(space: &Space) -> String {
 
 #[test]
 fn a_kill_at_any_moment_is_harmless() {
-    let test = "a_kill_at_any_moment_is_harmless";
     let clean = Space::new();
-    if !busybox_root(&clean, test) {
+    if !busybox_root(&clean) {
         return;
     }
     fill(&clean);
@@ -83,7 +82,7 @@ fn a_kill_at_any_moment_is_harmless() {
     let right = exported(&clean);
     let whole = began.elapsed();
     let space = Space::new();
-    busybox_root(&space, test);
+    busybox_root(&space);
     fill(&space);
     for kill in 0..KILLS {
         space.file("in/0", format!("attempt {kill}\n"));
@@ -102,9 +101,8 @@ fn a_kill_at_any_moment_is_harmless() {
 
 #[test]
 fn two_builds_at_once_share_their_work() {
-    let test = "two_builds_at_once_share_their_work";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     fill(&space);
@@ -137,9 +135,8 @@ fn two_builds_at_once_share_their_work() {
 /// SIGINT ends the command, the build, and leaves nothing; nothing of it is remembered.
 #[test]
 fn an_interrupt_ends_everything() {
-    let test = "an_interrupt_ends_everything";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     space.file(

@@ -201,8 +201,7 @@ fn export(space: &Space, jobs: u32) -> String {
 
 #[test]
 fn incremental_images_equal_clean_ones() {
-    let test = "incremental_images_equal_clean_ones";
-    if !busybox_root(&Space::new(), test) {
+    if !busybox_root(&Space::new()) {
         return;
     }
     let is_long = std::env::var_os("MEMOBUILD_LONG").is_some();
@@ -215,7 +214,7 @@ fn incremental_images_equal_clean_ones() {
             return Ok(());
         }
         let space = Space::new();
-        busybox_root(&space, test);
+        busybox_root(&space);
         world.write(&space, None);
         export(&space, 8);
         for (edits, jobs) in &edits {
@@ -223,7 +222,7 @@ fn incremental_images_equal_clean_ones() {
             edits.iter().for_each(|edit| world.edit(edit));
             world.write(&space, Some(&before));
             let clean = Space::new();
-            busybox_root(&clean, test);
+            busybox_root(&clean);
             world.write(&clean, None);
             prop_assert_eq!(export(&space, *jobs), export(&clean, 9 - jobs), "{}", world.text());
         }

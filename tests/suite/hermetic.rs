@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use crate::space::{BUSYBOX_ROOT, Space, User, busybox_root, ordinary_user, run};
 
-fn spaces(test: &str) -> Vec<Space> {
-    let users = [Some(User::Current), ordinary_user(test)];
+fn spaces() -> Vec<Space> {
+    let users = [Some(User::Current), ordinary_user()];
     let spaces = users.into_iter().flatten().map(Space::of);
-    spaces.filter(|space| busybox_root(space, test)).collect()
+    spaces.filter(busybox_root).collect()
 }
 
 /// What the node `look` wrote to `/seen`; it stands on `from`, with more lines in its body.
@@ -37,7 +37,7 @@ default out
 
 #[test]
 fn what_is_not_declared_is_not_there() {
-    for space in spaces("what_is_not_declared_is_not_there") {
+    for space in spaces() {
         space.file("undeclared", "x");
         let home = std::env::var("HOME").unwrap_or_default();
         let places = [
@@ -71,7 +71,7 @@ fn what_is_not_declared_is_not_there() {
 /// Neither the caller's variables, descriptors, umask nor standard input reach a command.
 #[test]
 fn surroundings_are_the_same_for_untidy_callers() {
-    for space in spaces("surroundings_are_the_same_for_untidy_callers") {
+    for space in spaces() {
         let script = "/bin/busybox env | /bin/busybox sort; umask; /bin/busybox hostname; \
                       /bin/busybox readlink /proc/$$/fd/0; /bin/busybox ls /proc/self/fd; /bin/busybox wc -c; \
                       /bin/busybox id -u; pwd; echo made > /made; stat -c %a /made";
@@ -119,7 +119,7 @@ fn servers_and_processes_of_the_machine_are_out_of_reach() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut sleeper = Command::new("sleep").arg("98.7654321").spawn().unwrap();
-    for space in spaces("servers_and_processes_of_the_machine_are_out_of_reach") {
+    for space in spaces() {
         for from in ["root", "host"] {
             let busybox = "mount \"./busybox\" at=\"/busybox\" access=ro";
             let script = format!(
@@ -170,7 +170,7 @@ tree out { copy witness.seen to="/seen"; copy make.made to="/"; }
 
 #[test]
 fn vandals_change_nothing_for_others() {
-    for space in spaces("vandals_change_nothing_for_others") {
+    for space in spaces() {
         // The last thing the vandal removes is its own shell.
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{}", VANDAL.replace("    sh \"true\" \n", "")));
         space.file("in/one", "one\n");
@@ -187,9 +187,8 @@ fn vandals_change_nothing_for_others() {
 /// Users who are not root see the machine's programs as somebody else's; what they copy is the same.
 #[test]
 fn copies_of_host_programs_are_the_same_for_all() {
-    let test = "copies_of_host_programs_are_the_same_for_all";
     let mut digests = Vec::new();
-    for space in spaces(test) {
+    for space in spaces() {
         space.file(
             "memobuild.kdl",
             "memobuild 1

@@ -19,9 +19,9 @@ group all app holds after
 default app holds
 "##;
 
-fn story(test: &str) -> Option<Space> {
+fn story() -> Option<Space> {
     let space = Space::new();
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{STORY}"));
         space.file("in.txt", "# one\ndata\n");
         space
@@ -59,7 +59,7 @@ fn report(space: &Space) -> String {
 
 #[test]
 fn the_report() {
-    let Some(space) = story("the_report") else { return };
+    let Some(space) = story() else { return };
     space.build(&["--jobs", "1"]);
     insta::assert_snapshot!("report-first", report(&space));
     space.file("in.txt", "# another\ndata\n");
@@ -69,7 +69,7 @@ fn the_report() {
 
 #[test]
 fn the_events() {
-    let Some(space) = story("the_events") else { return };
+    let Some(space) = story() else { return };
     let ran = space.run(&["build", "all", "--keep-going", "--jobs", "1", "--progress", "json"]);
     let mut events = String::new();
     for line in ran.stderr.lines() {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::space::{BUSYBOX_ROOT, Ran, Space, busybox_root};
 
-fn space(test: &str, text: &str) -> Option<Space> {
+fn space(text: &str) -> Option<Space> {
     let space = Space::new();
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{text}"));
         space
     })
@@ -26,9 +26,8 @@ fn fails(space: &Space, arguments: &[&str], code: i32, words: &[&str]) -> Ran {
 
 #[test]
 fn a_limit_of_time_ends_a_run_and_is_named() {
-    let test = "a_limit_of_time_ends_a_run_and_is_named";
     let text = "run endless {\n from root\n limits timeout=\"1s\"\n sh \"echo began; sleep 60 & sleep 60\"\n}\ndefault endless\n";
-    let Some(space) = space(test, text) else { return };
+    let Some(space) = space(text) else { return };
     let began = Instant::now();
     let report = ["build", "--report", "report.json"];
     fails(&space, &report, 1, &["endless", "1 s", "began", "help:"]);
@@ -47,7 +46,6 @@ fn a_limit_of_time_ends_a_run_and_is_named() {
 
 #[test]
 fn expectations_show_both_sides() {
-    let test = "expectations_show_both_sides";
     let tables: [(&str, &str, &[&str]); 4] = [
         ("echo good evening", "expect stdout=\"good morning\\n\"", &["good morning", "good evening"]),
         ("exit 3", "expect exit=4", &["exit code 3", "4 is expected"]),
@@ -56,26 +54,25 @@ fn expectations_show_both_sides() {
     ];
     for (script, expect, words) in tables {
         let text = format!("test holds {{ from root; sh #\"{script}\"#\n {expect}\n }}\ndefault holds\n");
-        let Some(space) = space(test, &text) else { return };
+        let Some(space) = space(&text) else { return };
         fails(&space, &["build"], 1, words);
         fails(&space, &["build"], 1, words);
     }
     let text = "test holds { from root; sh #\"echo good; exit 4\"#; expect exit=4 stdout=\"good\\n\"; }\ndefault holds\n";
-    let Some(space) = space(test, text) else { return };
+    let Some(space) = space(text) else { return };
     assert_eq!(space.build(&[])["holds"], "executed");
     assert_eq!(space.build(&[])["holds"], "recalled");
 }
 
 #[test]
 fn the_machines_network_is_for_this_machine_only() {
-    let test = "the_machines_network_is_for_this_machine_only";
     let text = r#"
 run online { from root; network host; sh "cat /etc/resolv.conf > /seen; cat /proc/net/dev > /devices"; output seen "/seen" type=file; output devices "/devices" type=file; }
 run offline { from root; sh "cat /proc/net/dev > /devices; cat /etc/resolv.conf > /seen || true"; output devices "/devices" type=file; output seen "/seen" type=file; }
 tree out { copy online.seen to="/online"; copy offline.seen to="/offline"; copy online.devices to="/devices"; copy offline.devices to="/no-devices"; }
 default out
 "#;
-    let Some(space) = space(test, text) else { return };
+    let Some(space) = space(text) else { return };
     space.ok(&["build", "-o", "files:out"]);
     let read = |name: &str| fs::read_to_string(space.path().join("out").join(name)).unwrap();
     if let Ok(own) = fs::read_to_string("/etc/resolv.conf") {
@@ -115,8 +112,7 @@ tree out { copy source to="/source"; copy join.big to="/big"; }
 /// sentence, or is right; the next one is right.
 #[test]
 fn files_that_change_meanwhile_are_told_or_harmless() {
-    let test = "files_that_change_meanwhile_are_told_or_harmless";
-    let Some(space) = space(test, JOIN) else { return };
+    let Some(space) = space(JOIN) else { return };
     let content = |letter: char| letter.to_string().repeat(300_000);
     let targets =
         [("joined", "oci:joined"), ("plain", "oci:plain"), ("out", "files:early"), ("plain", "files:all")];

@@ -24,10 +24,10 @@ tree root {
 "#;
 
 /// What `MACHINE_ROOT` stands on. `false`, aloud, where the machine lacks something.
-pub(crate) fn machine_root(space: &Space, test: &str, programs: &[&str]) -> bool {
+pub(crate) fn machine_root(space: &Space, programs: &[&str]) -> bool {
     let mut needed = vec!["ldd"];
     needed.extend(programs);
-    if !have(test, &needed) || !busybox_root(space, test) {
+    if !have(&needed) || !busybox_root(space) {
         return false;
     }
     for program in programs {

@@ -1,5 +1,6 @@
 //! Whatever a run does to files goes whole into the image: removed, replaced, linked, odd ones.
 
+use crate::skipped::skipped;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,9 +86,9 @@ busybox find . ! -type d -exec busybox stat -c '%N %f %u %g %h %s' {} + | busybo
 busybox find . -type f -exec busybox sha256sum {} + | busybox sort
 "##;
 
-fn built(user: User, test: &str) -> Option<Space> {
+fn built(user: User) -> Option<Space> {
     let space = Space::of(user);
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{STORY}"));
         space.file("change.sh", CHANGE);
         space.file("list.sh", LIST);
@@ -109,8 +110,8 @@ fn list(folder: &Path) -> Vec<u8> {
 }
 
 /// The root filesystem of the image, as another program unpacks it.
-fn unpacked(space: &Space, test: &str) -> Option<PathBuf> {
-    if !is_root() || !have(test, &["umoci"]) {
+fn unpacked(space: &Space) -> Option<PathBuf> {
+    if !is_root() || !have(&["umoci"]) {
         return None;
     }
     let bundle = space.path().join("bundle");
@@ -122,8 +123,7 @@ fn unpacked(space: &Space, test: &str) -> Option<PathBuf> {
 
 #[test]
 fn what_a_run_did_is_what_the_next_one_and_the_image_have() {
-    let test = "what_a_run_did_is_what_the_next_one_and_the_image_have";
-    let Some(space) = built(User::Current, test) else { return };
+    let Some(space) = built(User::Current) else { return };
     let seen = fs::read(space.path().join("out/list")).unwrap();
     let text = String::from_utf8_lossy(&seen);
     for wanted in
@@ -134,7 +134,7 @@ fn what_a_run_did_is_what_the_next_one_and_the_image_have() {
     for gone in ["/gone", "/old"] {
         assert!(!text.contains(gone), "{gone} in:\n{text}");
     }
-    let Some(rootfs) = unpacked(&space, test) else { return };
+    let Some(rootfs) = unpacked(&space) else { return };
     let unpacked = list(&rootfs.join("x"));
     assert_eq!(String::from_utf8_lossy(&unpacked), text);
     assert_eq!(unpacked, seen);
@@ -142,10 +142,9 @@ fn what_a_run_did_is_what_the_next_one_and_the_image_have() {
 
 #[test]
 fn users_build_the_same_odd_image() {
-    let test = "users_build_the_same_odd_image";
-    let Some(user) = ordinary_user(test) else { return };
-    let Some(one) = built(User::Current, test) else { return };
-    let Some(other) = built(user, test) else { return };
+    let Some(user) = ordinary_user() else { return };
+    let Some(one) = built(User::Current) else { return };
+    let Some(other) = built(user) else { return };
     for file in ["image/index.json", "out/list"] {
         let of =
             |space: &Space| String::from_utf8_lossy(&fs::read(space.path().join(file)).unwrap()).into_owned();
@@ -173,19 +172,18 @@ default both
 
 #[test]
 fn attributes_travel() {
-    let test = "attributes_travel";
-    if !Path::new("/usr/bin/python3").exists() || !can_run(test) {
-        eprintln!("skipped {test}: no /usr/bin/python3 that could set attributes");
+    if !Path::new("/usr/bin/python3").exists() || !can_run() {
+        skipped("no /usr/bin/python3 that could set attributes");
         return;
     }
     let mut digests = Vec::new();
-    for user in [Some(User::Current), ordinary_user(test)].into_iter().flatten() {
+    for user in [Some(User::Current), ordinary_user()].into_iter().flatten() {
         let space = Space::of(user);
         space.file("memobuild.kdl", NOTED);
         space.ok(&["build"]);
         space.ok(&["build", "all", "-o", "oci:image:v1"]);
         digests.push(fs::read_to_string(space.path().join("image/index.json")).unwrap());
-        let Some(rootfs) = unpacked(&space, test) else { continue };
+        let Some(rootfs) = unpacked(&space) else { continue };
         for (name, expected) in [("file", b"seen"), ("folder", b"also")] {
             let mut value = [0; 8];
             let length = rustix::fs::getxattr(rootfs.join(name), "user.note", &mut value[..]).unwrap();

@@ -31,9 +31,9 @@ image all {
 }
 "##;
 
-fn parts(test: &str) -> Option<Space> {
+fn parts() -> Option<Space> {
     let space = Space::new();
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{PARTS}"));
         for name in ["a/one.h", "a/two.c", "b/three.c", "b/not.c"] {
             space.file(&format!("in/{name}"), format!("{name}\n"));
@@ -44,7 +44,7 @@ fn parts(test: &str) -> Option<Space> {
 
 #[test]
 fn a_node_depends_on_the_part_it_takes() {
-    let Some(space) = parts("a_node_depends_on_the_part_it_takes") else { return };
+    let Some(space) = parts() else { return };
     space.build(&[]);
     let runs = |space: &Space| -> Vec<String> {
         let executed = space.with_outcome("executed");
@@ -73,7 +73,7 @@ fn a_node_depends_on_the_part_it_takes() {
 /// Names of nodes and folders are no part of what is remembered.
 #[test]
 fn another_workspace_on_the_store_executes_nothing() {
-    let Some(one) = parts("another_workspace_on_the_store_executes_nothing") else { return };
+    let Some(one) = parts() else { return };
     let first = one.build(&["-o", "oci:image"]);
     assert!(first.values().any(|outcome| outcome == "executed"));
     let other = one.path().join("elsewhere");

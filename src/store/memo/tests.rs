@@ -150,7 +150,7 @@ fn a_killed_process_gives_up_its_key() {
     let mut command = Command::new("flock");
     command.arg("--close").arg(&path).args(["sh", "-c", "echo locked; exec cat"]);
     let Ok(mut holder) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-        return eprintln!("skipped: there is no `flock` program");
+        return crate::base::skipped::skipped("there is no `flock` program");
     };
     let mut line = String::new();
     BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -263,7 +263,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let body = || {
         if !mount_small_disk(folder.path()) {
-            return eprintln!("skipped: mounting a small disk needs root");
+            return crate::base::skipped::skipped("mounting a small disk needs root");
         }
         let memo = Memo::open(&folder.path().join("store")).unwrap();
         let kept = Object::Blob(memo.write_blob(b"kept").unwrap());

@@ -136,7 +136,7 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
 fn exists(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: there is no `{program}`");
+        crate::base::skipped::skipped(&format!("there is no `{program}`"));
     }
     found
 }

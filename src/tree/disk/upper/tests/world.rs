@@ -44,7 +44,7 @@ fn run_again(test: &str) {
             command.args(words).current_dir("/").env(INSIDE, form).output()
         };
         if !run("mount", &["-t", "tmpfs", "none", "/tmp"]).is_ok_and(|done| done.status.success()) {
-            eprintln!("skipped: {test} as {form}, for `{way} mount` does not work here");
+            crate::base::skipped::skipped(&format!("{test} as {form}, for `{way} mount` does not work here"));
             continue;
         }
         let done = run(program.to_str().unwrap(), &["--exact", &name, "--nocapture"]).unwrap();
