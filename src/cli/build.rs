@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::cli::args::{Args, BuildArgs};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
 use crate::cli::{check, interrupt, place, print, progress};
 use crate::engine::build::{Built, Order, build as run_build};
@@ -140,6 +140,11 @@ fn tell_failures(memo: &Memo, graph: &Graph, built: &Built) {
             }
             ExecError::Input { help, .. } | ExecError::Environment { help: Some(help), .. } => {
                 print::note(&format!("  help: {help}"));
+            }
+            ExecError::Store(error) => {
+                if let Some(help) = store_help(error) {
+                    print::note(&format!("  help: {help}"));
+                }
             }
             _ => {}
         }
