@@ -221,12 +221,6 @@ impl Scanner {
         Ok(scanner)
     }
 
-    /// Uses this many threads instead of one a core.
-    pub fn with_threads(mut self, count: usize) -> Result<Scanner, ScanError> {
-        self.threads = threads(count)?;
-        Ok(self)
-    }
-
     /// Files and folders that no scan takes, such as what the build writes. Paths outside of the
     /// workspace, and those that do not exist, may be among them.
     pub fn leave_out(&self, paths: &[&Path]) {
@@ -272,7 +266,8 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> ScanError {
     }
 }
 
-/// Walks recurse, and a thread that waits takes up other walks: stacks are only touched where needed.
+/// `count` of them, or one a core where it is 0. Walks recurse, and a thread that waits takes up other
+/// walks: stacks are large, and only touched where needed.
 fn threads(count: usize) -> Result<ThreadPool, ScanError> {
     ThreadPoolBuilder::new()
         .num_threads(count)

@@ -1,9 +1,9 @@
 //! The store as a whole: tiers, origins, locks, crashes, a full disk.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::store::fixture::memo;
@@ -23,7 +23,7 @@ fn flip(path: &Path, place: usize) {
 }
 
 #[test]
-fn a_find_is_promoted_and_counted() {
+fn a_find_is_promoted() {
     let (_folder, memo) = memo();
     let blob = Object::Blob(memo.write_blob(b"x").unwrap());
     let record = sample("node", &[blob]);
@@ -33,7 +33,6 @@ fn a_find_is_promoted_and_counted() {
     assert_eq!(memo.recall_from(key(1)).unwrap(), Some((record.clone(), "disk")));
     assert_eq!(memo.recall_from(key(1)).unwrap(), Some((record, "memory")));
     assert_eq!(memo.recall_from(key(2)).unwrap(), None);
-    assert_eq!(memo.counts(), Counts { memory: 1, disk: 1, missed: 1 });
     memo.forget(key(1)).unwrap();
     assert_eq!(memo.recall(key(1)).unwrap(), None);
 }
@@ -82,7 +81,7 @@ fn an_origin_serves_until_it_changes() {
     let mut text = String::new();
     memo.open_blob(blob).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "content");
-    assert_eq!(memo.copy_blob(blob, &mut io::sink()).unwrap(), 7);
+    assert_eq!(io::copy(&mut memo.open_blob(blob).unwrap(), &mut io::sink()).unwrap(), 7);
     assert!(!memo.disk().place(Object::Blob(blob)).exists(), "reading copies nothing");
 
     fs::write(&path, "Content").unwrap();
@@ -97,7 +96,7 @@ fn an_origin_serves_until_it_changes() {
     fs::remove_file(memo.disk().place(Object::Blob(blob))).unwrap();
     fs::write(memo.disk().place(Object::Blob(blob)), "").unwrap();
     assert_eq!(
-        memo.copy_blob(blob, &mut io::sink()).unwrap(),
+        io::copy(&mut memo.open_blob(blob).unwrap(), &mut io::sink()).unwrap(),
         7,
         "what a power cut emptied is no reason to fail"
     );
