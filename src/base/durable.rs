@@ -1,5 +1,5 @@
 //! Files that are either there whole or not at all, and locks that die with their holder.
-//! The only place that renames, syncs or locks. A rename alone outlives any kill of the process;
+//! The only place that publishes by rename, syncs or locks. A rename alone outlives any kill of the process;
 //! only what must outlive a power cut unread is synced as well.
 
 use std::fs::{self, File, TryLockError};
@@ -110,24 +110,12 @@ pub struct FileLock {
 impl FileLock {
     /// Waits while anyone holds it exclusively.
     pub fn shared(path: &Path) -> io::Result<FileLock> {
-        loop {
-            let lock = FileLock::unlocked(path)?;
-            lock.file.lock_shared()?;
-            if lock.has_name()? {
-                return Ok(lock);
-            }
-        }
+        FileLock::wait(path, File::lock_shared)
     }
 
     /// Waits while anyone holds it.
     pub fn exclusive(path: &Path) -> io::Result<FileLock> {
-        loop {
-            let lock = FileLock::unlocked(path)?;
-            lock.file.lock()?;
-            if lock.has_name()? {
-                return Ok(lock);
-            }
-        }
+        FileLock::wait(path, File::lock)
     }
 
     /// `None` while anyone holds it.
@@ -147,6 +135,16 @@ impl FileLock {
     /// file has lost its name, and makes a new one.
     pub fn remove(self) -> io::Result<()> {
         fs::remove_file(&self.path)
+    }
+
+    fn wait(path: &Path, take: fn(&File) -> io::Result<()>) -> io::Result<FileLock> {
+        loop {
+            let lock = FileLock::unlocked(path)?;
+            take(&lock.file)?;
+            if lock.has_name()? {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Opens for reading only, so that a store that cannot be written can still be read.

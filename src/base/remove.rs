@@ -1,6 +1,7 @@
-//! Removes a folder with all below it, however deep it is and whatever its folders permit. Follows no
-//! link and enters no mount: only what `rmdir` calls full is entered, and a mount it calls busy. Full folders are moved up until they lie directly in the one removed, so that neither the
-//! stack nor the number of open files limits the depth.
+//! Removes whatever has a name, with all below it, however deep it is and whatever its folders permit.
+//! Follows no link and enters no mount: only what `rmdir` calls full is entered, and a mount it calls busy.
+//! Full folders are moved up until they lie directly in the one removed, so that neither the stack nor the
+//! number of open files limits the depth.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -10,9 +11,20 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Goes on after a failure and reports the first one; what could not be removed is left.
-pub fn remove_folder(path: &Path) -> io::Result<()> {
-    let mut removal = Removal { top: open_folder(CWD, path)?, full: Vec::new(), moved: 0, failure: None };
+/// A name that is not there is no error. Goes on after a failure and reports the first one; what could not
+/// be removed is left.
+pub fn remove(path: &Path) -> io::Result<()> {
+    remove_at(CWD, path)
+}
+
+/// As `remove`, for a name in an open folder.
+pub fn remove_at(parent: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> io::Result<()> {
+    match remove_shallow(parent, name, false) {
+        Ok(Removed::Yes) | Err(Errno::NOENT) => return Ok(()),
+        Ok(Removed::Full) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let mut removal = Removal { top: open_folder(parent, name)?, full: Vec::new(), moved: 0, failure: None };
     removal.empty(None);
     while let Some(name) = removal.full.pop() {
         match open_folder(removal.top.as_fd(), &name) {
@@ -24,7 +36,7 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
     }
     match removal.failure {
         Some(errno) => Err(errno.into()),
-        None => Ok(rustix::fs::rmdir(path)?),
+        None => Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?),
     }
 }
 
@@ -56,18 +68,11 @@ impl Removal {
     }
 
     fn remove_entry(&mut self, folder: Option<&OwnedFd>, name: &CStr, kind: FileType) -> Result<(), Errno> {
-        let parent = folder.unwrap_or(&self.top);
-        if kind != FileType::Directory {
-            match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-                // Filesystems that list no types call a folder unknown.
-                Err(Errno::ISDIR) => {}
-                result => return result,
-            }
-        }
-        match (rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR), folder) {
-            (Err(Errno::NOTEMPTY | Errno::EXIST), None) => self.full.push(name.to_owned()),
-            (Err(Errno::NOTEMPTY | Errno::EXIST), Some(folder)) => self.move_up(folder, name)?,
-            (result, _) => return result,
+        let parent = folder.unwrap_or(&self.top).as_fd();
+        match (remove_shallow(parent, name, kind == FileType::Directory)?, folder) {
+            (Removed::Yes, _) => {}
+            (Removed::Full, None) => self.full.push(name.to_owned()),
+            (Removed::Full, Some(folder)) => self.move_up(folder, name)?,
         }
         Ok(())
     }
@@ -90,6 +95,30 @@ impl Removal {
 
     fn fail(&mut self, errno: Errno) {
         self.failure.get_or_insert(errno);
+    }
+}
+
+enum Removed {
+    Yes,
+    /// It is a folder with something in it.
+    Full,
+}
+
+/// Some listings do not tell a folder from a file; then `is_folder` is `false`.
+fn remove_shallow(
+    parent: BorrowedFd<'_>,
+    name: impl rustix::path::Arg + Copy,
+    is_folder: bool,
+) -> Result<Removed, Errno> {
+    if !is_folder {
+        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => {}
+            result => return result.map(|()| Removed::Yes),
+        }
+    }
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Removed::Full),
+        result => result.map(|()| Removed::Yes),
     }
 }
 
@@ -129,7 +158,7 @@ mod tests {
         for below in ["a/b/c", "a/b", "a"] {
             fs::set_permissions(folder.join(below), fs::Permissions::from_mode(0o000)).unwrap();
         }
-        remove_folder(&folder).unwrap();
+        remove(&folder).unwrap();
         assert!(!folder.exists());
         assert_eq!(fs::read(kept.join("file")).unwrap(), b"kept");
     }
@@ -138,14 +167,17 @@ mod tests {
     fn depth_is_no_limit() {
         let outer = tempfile::tempdir().unwrap();
         let folder = outer.path().join("folder");
-        fs::create_dir(&folder).unwrap();
-        let mut place = open_folder(CWD, &folder).unwrap();
-        for _ in 0..1500 {
-            rustix::fs::mkdirat(&place, c"d", Mode::RWXU).unwrap();
-            place = open_folder(place.as_fd(), c"d").unwrap();
+        let long = "x".repeat(200);
+        for name in ["d", &long] {
+            fs::create_dir(&folder).unwrap();
+            let mut place = open_folder(CWD, &folder).unwrap();
+            for _ in 0..1500 {
+                rustix::fs::mkdirat(&place, name, Mode::RWXU).unwrap();
+                place = open_folder(place.as_fd(), name).unwrap();
+            }
+            remove(&folder).unwrap();
+            assert!(!folder.exists());
         }
-        remove_folder(&folder).unwrap();
-        assert!(!folder.exists());
     }
 
     #[test]
@@ -163,11 +195,13 @@ mod tests {
                 return eprintln!("skipped: mounting needs root");
             }
             mount_bind(&kept, folder.join("a/b/mount")).unwrap();
-            assert_eq!(remove_folder(&folder).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+            for victim in [&folder.join("a/b/mount"), &folder] {
+                assert_eq!(remove(victim).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+            }
             assert!(kept.join("below").exists());
         };
         std::thread::scope(|scope| scope.spawn(body).join().unwrap());
-        remove_folder(&folder).unwrap();
+        remove(&folder).unwrap();
     }
 
     #[test]
@@ -175,7 +209,21 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let file = outer.path().join("file");
         fs::write(&file, "").unwrap();
-        assert_eq!(remove_folder(&outer.path().join("absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(remove_folder(&file).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        symlink("file", outer.path().join("link")).unwrap();
+        remove(&outer.path().join("absent")).unwrap();
+        remove(&outer.path().join("link")).unwrap();
+        assert!(file.exists());
+        remove(&file).unwrap();
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_link_to_a_full_folder_is_a_name_like_any_other() {
+        let outer = tempfile::tempdir().unwrap();
+        fs::create_dir_all(outer.path().join("kept/below")).unwrap();
+        symlink("kept", outer.path().join("link")).unwrap();
+        let opened = open_folder(CWD, outer.path()).unwrap();
+        remove_at(opened.as_fd(), c"link").unwrap();
+        assert!(outer.path().join("kept/below").exists());
     }
 }

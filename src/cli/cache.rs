@@ -10,7 +10,7 @@ use crate::cli::{interrupt, place, print};
 use crate::store::memo::Memo;
 use crate::store::usage::{records, totals};
 use crate::store::verify::verify as verify_store;
-use crate::tree::snapshot::verify_snapshots;
+use crate::tree::disk::snapshot::verify_snapshots;
 
 pub(super) fn cache(args: &Args, asked: &CacheArgs) -> Result<(), Failure> {
     match asked.command {

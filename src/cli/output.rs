@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::cancel::Cancel;
 use crate::base::durable;
-use crate::base::remove::remove_folder;
+use crate::base::remove::remove;
 use crate::cli::failure::Failure;
 use crate::cli::place;
 use crate::engine::history::{History, identity};
@@ -18,9 +18,9 @@ use crate::oci::image::Image;
 use crate::oci::layout::LayoutSink;
 use crate::oci::sink::Sink;
 use crate::store::memo::Memo;
+use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::disk::snapshot::FIRST_TIME;
 use crate::tree::flatten::flatten;
-use crate::tree::materialize::{Materialize, Owners, Whiteouts, materialize};
-use crate::tree::snapshot::FIRST_TIME;
 use crate::tree::tree::Entry;
 
 pub(super) struct Output {
@@ -195,12 +195,8 @@ impl Output {
                 })
             });
         // What was there before, or what an error left.
-        match fresh.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => remove_folder(&fresh),
-            Ok(_) => std::fs::remove_file(&fresh),
-            Err(_) => Ok(()),
-        }
-        .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
+        remove(&fresh)
+            .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
         swapped
     }
 }

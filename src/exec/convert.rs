@@ -2,7 +2,33 @@
 
 use crate::exec::executor::ExecError;
 use crate::oci::error::OciError;
+use crate::tree::error::TreeError;
+use crate::tree::glob::BadGlob;
 use crate::tree::scan::{Ignored, ScanError};
+
+impl From<BadGlob> for ExecError {
+    fn from(error: BadGlob) -> ExecError {
+        ExecError::Input {
+            message: error.to_string(),
+            help: "write the glob as `.gitignore` has them, without `!` or `..`".to_owned(),
+        }
+    }
+}
+
+impl From<TreeError> for ExecError {
+    fn from(error: TreeError) -> ExecError {
+        let message = error.to_string();
+        let input = |help: &str| ExecError::Input { message: message.clone(), help: help.to_owned() };
+        match error {
+            TreeError::Store(error) => ExecError::Store(error),
+            TreeError::Cancelled => ExecError::Cancelled,
+            TreeError::Loop(_) | TreeError::BadTarget { .. } => {
+                input("write the path that the link should lead to")
+            }
+            _ => ExecError::Environment { message, help: None },
+        }
+    }
+}
 
 impl From<ScanError> for ExecError {
     fn from(error: ScanError) -> ExecError {
@@ -13,7 +39,7 @@ impl From<ScanError> for ExecError {
         match error {
             ScanError::Store(error) => ExecError::Store(error),
             ScanError::Cancelled => ExecError::Cancelled,
-            ScanError::Glob { .. } => input("write the glob as `.gitignore` has them, without `!` or `..`"),
+            ScanError::Glob(error) => error.into(),
             ScanError::Empty { glob, ignored } => empty(&glob, ignored),
             ScanError::Missing { .. } | ScanError::NotDirectory { .. } => {
                 input("make it, or name a path that exists below the folder of this file")

@@ -8,7 +8,6 @@ use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
 use crate::store::object::StoreError;
-use crate::tree::error::TreeError;
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -67,18 +66,14 @@ pub enum ExecError {
     Cancelled,
 }
 
-impl From<TreeError> for ExecError {
-    fn from(error: TreeError) -> ExecError {
-        let message = error.to_string();
-        let input = |help: &str| ExecError::Input { message: message.clone(), help: help.to_owned() };
-        match error {
-            TreeError::Store(error) => ExecError::Store(error),
-            TreeError::Cancelled => ExecError::Cancelled,
-            TreeError::Loop(_) | TreeError::BadTarget { .. } => {
-                input("write the path that the link should lead to")
+impl ExecError {
+    /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
+    pub fn about(self, slot: &str) -> ExecError {
+        match self {
+            ExecError::Input { message, help } => {
+                ExecError::Input { message: format!("`{slot}`: {message}"), help }
             }
-            TreeError::BadGlob { .. } => input("write the glob as `.gitignore` has them, without `..`"),
-            _ => ExecError::Environment { message, help: None },
+            error => error,
         }
     }
 }
@@ -105,7 +100,10 @@ pub enum Cause {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let command = &self.command;
+        // A script stands by its first line.
+        let mut lines = self.command.lines();
+        let first = lines.next().unwrap_or_default();
+        let command = if lines.next().is_some() { format!("{first} …") } else { first.to_owned() };
         match &self.cause {
             Cause::Exit(code) => write!(f, "`{command}` ended with exit code {code}"),
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),

@@ -15,10 +15,14 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::base::cancel::{Cancel, Urgency};
+use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::ARGUMENT;
-use crate::exec::sandbox::spec::{Done, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
+use crate::store::memo::Memo;
+use crate::tree::encode;
+use crate::tree::tree::Content;
 
 /// How often the flag is looked at that says "stop".
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -28,17 +32,48 @@ const PIPE_GRACE: Duration = Duration::from_secs(1);
 /// Takes what a command writes, as it comes.
 pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
 
+/// Removes a folder that a sandbox of this identity left behind.
+pub(crate) fn remove(
+    program: &Path,
+    memo: &Memo,
+    identity: &Identity,
+    folder: &Path,
+) -> Result<(), ExecError> {
+    let duty = Duty::Remove {
+        parent: std::process::id().cast_signed(),
+        identity: identity.clone(),
+        folder: folder.to_owned(),
+    };
+    attend(program, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+}
+
 /// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
 /// `program` is this program, as a path that can be started.
 pub(crate) fn run(
     program: &Path,
-    spec: &Spec,
+    memo: &Memo,
+    spec: Spec,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Done, ExecError> {
+    let identity = spec.identity.clone();
+    match attend(program, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
+        Some(done) => Ok(done),
+        None => unreachable!("bug: a run is never answered by a removal"),
+    }
+}
+
+fn attend(
+    program: &Path,
+    memo: &Memo,
+    duty: &Duty,
+    identity: &Identity,
+    cancel: &Cancel,
+    output: &mut Hear<'_>,
+) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(program).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, spec).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(&spec.identity, cancel, output);
+    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    let done = helper.attend(memo, identity, cancel, output);
     helper.finish(done, cancel)
 }
 
@@ -72,10 +107,11 @@ impl Helper {
     /// Until the helper has said how it went, and everything the command wrote is read.
     fn attend(
         &mut self,
+        memo: &Memo,
         identity: &Identity,
         cancel: &Cancel,
         output: &mut Hear<'_>,
-    ) -> Result<Option<Result<Done, Trouble>>, ExecError> {
+    ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
         let mut reply = None;
         let mut until = None;
         while reply.is_none() || self.pipes.iter().any(Option::is_some) {
@@ -91,7 +127,12 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
-                    Ok(Reply::Done(done)) => reply = Some(Ok(done)),
+                    Ok(Reply::WantsTree(tree)) => {
+                        bring_in(memo, tree)?;
+                        self.say(word::HERE)?;
+                    }
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,
                 }
@@ -150,6 +191,10 @@ impl Helper {
         let _ = self.socket.write_all(&[said]);
     }
 
+    fn say(&mut self, said: u8) -> Result<(), ExecError> {
+        Ok(self.socket.write_all(&[said]).map_err(Trouble::at("talk to its own process"))?)
+    }
+
     /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
     fn write_ids(&mut self, identity: &Identity) -> Result<(), ExecError> {
         let arguments = identity.range_arguments(self.child.id()).unwrap_or_default();
@@ -165,15 +210,14 @@ impl Helper {
                 return Err(Trouble::environment(format!("{program} refused: {words}")).into());
             }
         }
-        self.socket.write_all(&[word::IDS]).map_err(Trouble::at("pass user ids on"))?;
-        Ok(())
+        self.say(word::HERE)
     }
 
     fn finish(
         mut self,
-        reply: Result<Option<Result<Done, Trouble>>, ExecError>,
+        reply: Result<Option<Result<Option<Done>, Trouble>>, ExecError>,
         cancel: &Cancel,
-    ) -> Result<Done, ExecError> {
+    ) -> Result<Option<Done>, ExecError> {
         let reply = reply?;
         let status = self.child.wait().map_err(Trouble::at("wait for its own process"))?;
         match reply {
@@ -186,6 +230,23 @@ impl Helper {
             }),
         }
     }
+}
+
+/// Copies what other files than the store's hold of a tree, since only this process knows of them.
+fn bring_in(memo: &Memo, tree: TreeDigest) -> Result<(), ExecError> {
+    for entry in encode::load(memo, tree)?.entries.into_values() {
+        match entry.content {
+            Content::Directory { tree, .. } => bring_in(memo, tree)?,
+            Content::File { blob, .. } => {
+                let mut writer = memo.blob_writer()?;
+                io::copy(&mut memo.open_blob(blob)?, &mut writer)
+                    .map_err(Trouble::at("copy an input into the store"))?;
+                writer.finish()?;
+            }
+            Content::Symlink { .. } | Content::Fifo | Content::Device { .. } | Content::Whiteout => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whoever is left is of no use any more; with it goes all that it started.

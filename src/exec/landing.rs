@@ -13,8 +13,8 @@ use crate::tree::edit;
 use crate::tree::encode;
 use crate::tree::error::TreeError;
 use crate::tree::flatten::squash;
+use crate::tree::glob::Glob;
 use crate::tree::overlay::{Layers, Merged};
-use crate::tree::pattern::Pattern;
 use crate::tree::select::{unmatched, visit_matches};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
@@ -92,13 +92,13 @@ impl<'m> Landing<'m> {
 
     /// Takes away what the globs name: from the layer what landed before, and by a whiteout what the root holds.
     pub fn remove(&mut self, globs: &[String]) -> Result<(), ExecError> {
-        let patterns = Pattern::parse_all(globs)?;
+        let globs = Glob::parse_all(globs)?;
         let root = self.root();
-        if let Some(pattern) = unmatched(self.memo, root.root(), &patterns)? {
-            return Err(removes_nothing(pattern));
+        if let Some(glob) = unmatched(self.memo, root.root(), &globs)? {
+            return Err(removes_nothing(glob));
         }
         let mut paths = Vec::new();
-        let flow = visit_matches(self.memo, root.root(), &patterns, &mut |path| {
+        let flow = visit_matches(self.memo, root.root(), &globs, &mut |path| {
             paths.push(path);
             ControlFlow::Continue(())
         })?;
@@ -168,9 +168,9 @@ fn clashes(path: &TreePath) -> ExecError {
     }
 }
 
-fn removes_nothing(pattern: &Pattern) -> ExecError {
+fn removes_nothing(glob: &Glob) -> ExecError {
     ExecError::Input {
-        message: format!("`remove` `{}` matches nothing", pattern.text()),
+        message: format!("`remove` `{}` matches nothing", glob.text()),
         help: "globs of `remove` begin at the root of what is composed".to_owned(),
     }
 }

@@ -10,13 +10,14 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::host;
 use crate::exec::probe::{self, Isolation};
 use crate::exec::run::run;
+use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
-use crate::graph::op::{Op, Pull, Scan};
+use crate::graph::op::{Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
-use crate::tree::scan::{ScanRequest, Scanner};
+use crate::tree::scan::{Scan, Scanner};
 
 pub struct LocalExecutor {
     memo: Memo,
@@ -46,16 +47,8 @@ impl LocalExecutor {
         })
     }
 
-    fn scan(&self, scan: &Scan) -> Result<Made, ExecError> {
-        let request = ScanRequest {
-            root: scan.root.clone(),
-            include: scan.include.clone(),
-            exclude: scan.exclude.clone(),
-            gitignore: scan.gitignore,
-            modes: scan.modes,
-            single: scan.single,
-        };
-        let scanned = self.scanner.scan(&request)?;
+    fn scan(&self, request: &Scan) -> Result<Made, ExecError> {
+        let scanned = self.scanner.scan(request)?;
         Ok(Made { bytes: scanned.bytes_hashed, ..made("tree", Value::Tree(scanned.entry)) })
     }
 
@@ -63,7 +56,12 @@ impl LocalExecutor {
         let mut known = self.isolation.lock().expect("bug: poisoned");
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
-            None => Ok(known.insert(Arc::new(probe::isolation(&self.memo)?)).clone()),
+            None => {
+                let isolation = Arc::new(probe::isolation(&self.memo)?);
+                // What nobody may remove yet is no reason not to build.
+                let _ = sweep(&self.memo, &isolation);
+                Ok(known.insert(isolation).clone())
+            }
         }
     }
 
@@ -97,7 +95,7 @@ impl Executor for LocalExecutor {
         listener: &mut dyn Listener,
     ) -> Result<Made, ExecError> {
         match &action.op {
-            Op::Scan(scan) => self.scan(scan),
+            Op::Scan(request) => self.scan(request),
             Op::Host => Ok(made("host", Value::Host(host::fingerprint()?))),
             Op::Pull(op) => {
                 let (reference, digest) = (op.reference.as_deref(), op.digest.as_deref());

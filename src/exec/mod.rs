@@ -14,4 +14,5 @@ pub mod probe;
 mod prepare;
 pub mod host;
 pub mod run;
+pub mod sweep;
 pub mod local;

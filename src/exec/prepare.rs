@@ -1,25 +1,23 @@
 //! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
 //! command's surroundings. Everything that a run sees, and that is no file, is decided here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Root, Source, Spec};
+use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
 use crate::graph::op::{Command, From, Mount, Run};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::store::memo::Memo;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 use crate::tree::encode;
 use crate::tree::flatten;
-use crate::tree::materialize::Owners;
-use crate::tree::snapshot::{SnapshotForm, snapshot};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
-use crate::tree::xattr::Flavour;
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -31,9 +29,6 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 ];
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
-
-/// Name of the one entry in a snapshot made around something that is no plain directory.
-const WRAPPED: &[u8] = b"entry";
 
 pub(crate) fn prepare(
     memo: &Memo,
@@ -47,12 +42,13 @@ pub(crate) fn prepare(
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
     };
-    let folders = Folders { memo, form: form(identity), cancel };
+    let mut snapshots = Snapshots { memo, form: snapshot_form(identity), cancel, made: Vec::new() };
     let trees: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
     let root = match run.from {
         From::Host(_) => Root::Host,
-        _ => Root::Layers { folders: folders.of_layers(&trees)?, trees: trees.clone() },
+        _ => Root::Layers { stack: snapshots.of_layers(&trees)?, trees: trees.clone() },
     };
+    let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
     Ok(Spec {
         parent: std::process::id().cast_signed(),
@@ -60,7 +56,8 @@ pub(crate) fn prepare(
         work: work.to_owned(),
         identity: identity.clone(),
         root,
-        mounts: folders.of_mounts(&run.mounts, inputs, trees.len())?,
+        mounts,
+        snapshots: snapshots.made,
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
         environment: environment(run, &rootfs),
         workdir: inherited.workdir,
@@ -85,15 +82,12 @@ fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
     }
 }
 
-fn form(identity: &Identity) -> SnapshotForm {
+/// `None`: they must be made inside the sandbox's user namespace.
+fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
     match identity {
-        Identity::Real => SnapshotForm::root(),
-        Identity::Single { .. } => SnapshotForm::one_id(),
-        Identity::Ranges { uids, gids, .. } => SnapshotForm {
-            owners: Owners::Exact,
-            flavour: Flavour::User,
-            class: format!("{}-{}-{}-{}", uids.first, uids.count, gids.first, gids.count),
-        },
+        Identity::Real => Some(SnapshotForm::root()),
+        Identity::Single { .. } => Some(SnapshotForm::one_id()),
+        Identity::Ranges { .. } => None,
     }
 }
 
@@ -149,73 +143,78 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
     environment
 }
 
-/// Makes trees into folders.
-struct Folders<'a> {
+/// Makes trees into folders, as far as this process can. Gives numbers in `made`.
+struct Snapshots<'a> {
     memo: &'a Memo,
-    form: SnapshotForm,
+    form: Option<SnapshotForm>,
     cancel: &'a Cancel,
+    made: Vec<Snapshot>,
 }
 
-impl Folders<'_> {
+impl Snapshots<'_> {
     /// Each layer shows a later time than the one below it. Where there are too many to be stacked, the
     /// lowest ones become one, with the time of the highest of them.
-    fn of_layers(&self, trees: &[TreeDigest]) -> Result<Vec<PathBuf>, ExecError> {
+    fn of_layers(&mut self, trees: &[TreeDigest]) -> Result<Vec<usize>, ExecError> {
         let merged = match trees.len().checked_sub(MOST_LOWERS) {
             None | Some(0) => 0,
             Some(surplus) => surplus + 1,
         };
-        let mut folders = Vec::with_capacity(trees.len() - merged + 1);
+        let mut stack = Vec::with_capacity(trees.len() - merged + 1);
         if merged > 0 {
             let tree = flatten::flatten(self.memo, &trees[..merged])?;
-            folders.push(self.of_tree(tree, slot_of_layer(merged))?);
+            stack.push(self.of_tree(tree, slot_of_layer(merged))?);
         }
         for (number, &tree) in trees.iter().enumerate().skip(merged) {
-            folders.push(self.of_tree(tree, slot_of_layer(number + 1))?);
+            stack.push(self.of_tree(tree, slot_of_layer(number + 1))?);
         }
-        Ok(folders)
+        Ok(stack)
     }
 
     fn of_mounts(
-        &self,
+        &mut self,
         mounts: &[Mount],
         inputs: &[ActionInput],
         layers: usize,
     ) -> Result<Vec<Mounted>, ExecError> {
         let mut sorted: Vec<&Mount> = mounts.iter().collect();
         sorted.sort_by(|one, other| one.at.cmp(&other.at));
-        let mounted = |mount: &&Mount| {
+        let mut mounted = |mount: &&Mount| {
             check_place(&mount.at)?;
             let source = self.of_input(&inputs[mount.input], slot_of_mount(mount, mounts, layers))?;
             Ok(Mounted { at: mount.at.clone(), source, access: mount.access })
         };
-        sorted.iter().map(mounted).collect()
+        sorted.iter().map(&mut mounted).collect()
     }
 
-    fn of_input(&self, input: &ActionInput, slot: usize) -> Result<Source, ExecError> {
+    fn of_input(&mut self, input: &ActionInput, slot: usize) -> Result<Source, ExecError> {
         let Value::Tree(entry) = &input.value else { return Err(wrong_type(input, "a tree")) };
-        match &entry.content {
-            Content::Directory { tree, .. } if entry.metadata == Metadata::plain(0o755) => {
-                Ok(Source::Folder(self.of_tree(*tree, slot)?))
+        let (tree, part) = match &entry.content {
+            Content::Directory { tree, .. } if entry.metadata == Metadata::plain(0o755) => (*tree, Part::All),
+            Content::Directory { .. } => (self.wrap(entry)?, Part::Folder),
+            Content::File { .. } => (self.wrap(entry)?, Part::File),
+            _ => {
+                return Err(ExecError::Input {
+                    message: format!("`{}` is neither a directory nor a regular file", input.slot),
+                    help: "mount the directory that holds it".to_owned(),
+                });
             }
-            Content::Directory { .. } => Ok(Source::Folder(self.wrapped(entry, slot)?)),
-            Content::File { .. } => Ok(Source::File(self.wrapped(entry, slot)?)),
-            _ => Err(ExecError::Input {
-                message: format!("`{}` is neither a directory nor a regular file", input.slot),
-                help: "mount the directory that holds it".to_owned(),
-            }),
-        }
+        };
+        Ok(Source { snapshot: self.of_tree(tree, slot)?, part })
     }
 
     /// A snapshot is a directory's content: what has a mode of its own, or is a file, needs one around it.
-    fn wrapped(&self, entry: &Entry, slot: usize) -> Result<PathBuf, ExecError> {
-        let around = Directory { entries: [(WRAPPED.to_vec(), entry.clone())].into() };
-        let tree = encode::save(self.memo, &around)?;
-        Ok(self.of_tree(tree, slot)?.join("entry"))
+    fn wrap(&self, entry: &Entry) -> Result<TreeDigest, ExecError> {
+        let around = Directory { entries: [(WRAPPED.into(), entry.clone())].into() };
+        Ok(encode::save(self.memo, &around)?)
     }
 
-    fn of_tree(&self, tree: TreeDigest, slot: usize) -> Result<PathBuf, ExecError> {
+    fn of_tree(&mut self, tree: TreeDigest, slot: usize) -> Result<usize, ExecError> {
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-        Ok(snapshot(self.memo, tree, slot, &self.form, self.cancel)?)
+        self.made.push(match &self.form {
+            Some(form) => Snapshot::At(snapshot(self.memo, tree, slot, form, self.cancel)?),
+            None => Snapshot::ToBeMade { tree, slot },
+        });
+        Ok(self.made.len() - 1)
     }
 }
 

@@ -221,6 +221,7 @@ fn attempt(memo: &Memo, program: &Path, identity: &Identity) -> Result<(), ExecE
         store: memo.folder().to_owned(),
         work: work.path().to_owned(),
         identity: identity.clone(),
+        snapshots: Vec::new(),
         root: Root::Host,
         mounts: Vec::new(),
         commands: Vec::new(),
@@ -233,7 +234,7 @@ fn attempt(memo: &Memo, program: &Path, identity: &Identity) -> Result<(), ExecE
         exit: 0,
         timeout: Some(10),
     };
-    let done = helper::run(program, &spec, &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(program, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

@@ -8,15 +8,18 @@ use crate::base::digest::BlobDigest;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
+use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, as_typed};
 use crate::graph::action::ActionInput;
+use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
-use crate::tree::tree::Entry;
+use crate::tree::encode;
+use crate::tree::tree::{Directory, Entry};
 
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";
@@ -34,14 +37,15 @@ pub fn run(
     let work = memo.work_folder()?;
     let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
-    let done = helper::run(&isolation.program, &spec, cancel, &mut |stream, bytes| {
+    let commands = spec.commands.clone();
+    let done = helper::run(&isolation.program, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
     let (log, stdout) = heard.finish()?;
-    check(&spec.commands[done.command], &done, run, &stdout, log)?;
+    check(&commands[done.command], &done, run, &stdout, log)?;
     Ok(Made {
-        outputs: values(run, done),
+        outputs: values(memo, run, done)?,
         log,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
@@ -113,15 +117,22 @@ fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
     differs.then(|| Cause::Expectation(format!("wrote {found:?} to stdout, {expected:?} is expected")))
 }
 
-fn values(run: &Run, done: Done) -> BTreeMap<String, Value> {
-    let mut values: BTreeMap<String, Value> =
-        done.outputs.into_iter().map(|(name, entry)| (name, Value::Tree(entry))).collect();
+fn values(memo: &Memo, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
+    let mut values = BTreeMap::new();
+    for (name, entry) in done.outputs {
+        let output = run.outputs.iter().find(|output| output.name == name);
+        let include = output.map(|output| output.include.clone()).unwrap_or_default();
+        let select = Select { path: None, include, exclude: Vec::new() };
+        values.insert(name, narrow(memo, &Value::Tree(entry), &select)?);
+    }
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
     } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {
+        // A sandbox in which nothing was written has not opened the store.
+        encode::save(memo, &Directory::default())?;
         values.insert(free_output::CHANGE.to_owned(), Value::Tree(Entry::directory(change)));
     }
-    values
+    Ok(values)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::cancel::Cancel;
 use crate::base::digest::{ActionKey, BlobDigest, TreeDigest};
 use crate::base::durable::FileLock;
-use crate::base::remove::remove_folder;
+use crate::base::remove::remove;
 use crate::store::collect::{self, Lease};
 use crate::store::disk::{self, Disk};
 use crate::store::format;
@@ -69,7 +69,7 @@ impl Memo {
             _lease: Lease::shared(folder)?,
         }));
         // What this process may not remove, another may: no reason not to open.
-        let _ = memo.sweep(&remove_folder);
+        let _ = memo.sweep(&remove);
         Ok(memo)
     }
 
@@ -122,11 +122,6 @@ impl Memo {
     /// What was written counts for nothing if this fails.
     pub fn copy_blob(&self, blob: BlobDigest, to: &mut dyn Write) -> io::Result<u64> {
         self.blob_reader(blob)?.copy(to)
-    }
-
-    /// Bytes of the blob, which is not read.
-    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
-        Ok(self.blob_reader(blob)?.remaining())
     }
 
     /// An empty file that should not be empty yields to an origin, as in `has`.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::durable::FileLock;
-use crate::base::remove::remove_folder;
+use crate::base::remove::remove;
 use crate::store::object::StoreError;
 
 /// Removed when dropped; what cannot be removed is left for a sweep.
@@ -45,7 +45,7 @@ impl WorkFolder {
 
 impl Drop for WorkFolder {
     fn drop(&mut self) {
-        if let (Ok(()), Some(lock)) = (remove_folder(&self.path), self.lock.take()) {
+        if let (Ok(()), Some(lock)) = (remove(&self.path), self.lock.take()) {
             let _ = lock.remove();
         }
     }
@@ -59,8 +59,8 @@ pub(super) fn sweep(above: &Path, with: &dyn Fn(&Path) -> io::Result<()>) -> io:
             continue;
         };
         match with(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => left.push(path),
-            _ => lock.remove()?,
+            Err(_) => left.push(path),
+            Ok(()) => lock.remove()?,
         }
     }
     Ok(left)
@@ -128,7 +128,7 @@ mod tests {
             fs::write(above.path().join(lock), "").unwrap();
         }
         assert_eq!(stale(above.path()).unwrap(), [above.path().join("1-0"), above.path().join("1-1")]);
-        assert!(sweep(above.path(), &remove_folder).unwrap().is_empty());
+        assert!(sweep(above.path(), &remove).unwrap().is_empty());
         assert_eq!(fs::read_dir(above.path()).unwrap().count(), 2);
         assert!(live.path().is_dir());
     }
@@ -159,10 +159,10 @@ mod tests {
                 })
                 .collect();
             while !makers.iter().all(|maker| maker.is_finished()) {
-                let _ = sweep(above.path(), &remove_folder);
+                let _ = sweep(above.path(), &remove);
             }
         });
-        sweep(above.path(), &remove_folder).unwrap();
+        sweep(above.path(), &remove).unwrap();
         assert!(names(above.path()).is_empty());
     }
 }

@@ -30,8 +30,6 @@ pub enum TreeError {
     Loop(TreePath),
     #[error("the symbolic link `{path}` leads to `{target}`, which cannot be a path: {reason}")]
     BadTarget { path: TreePath, target: String, reason: String },
-    #[error("`{glob}` is not a glob: {reason}")]
-    BadGlob { glob: String, reason: String },
     #[error("cancelled")]
     Cancelled,
 }

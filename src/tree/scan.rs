@@ -2,6 +2,21 @@
 //! look at each file once. Content stays where it is: a scan stores directories, and tells the memo
 //! where the files are.
 
+mod filter;
+mod reach;
+mod walk;
+mod compose;
+mod place;
+mod folder;
+mod ignores;
+mod explain;
+mod hash;
+mod clock;
+mod index;
+mod index_writer;
+mod origin;
+mod bits;
+
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,32 +34,31 @@ use crate::base::durable;
 use crate::base::tree_path::TreePath;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
-use crate::tree::clock::Clock;
-use crate::tree::folder::Folder;
 use crate::tree::glob::BadGlob;
-use crate::tree::hash::hash_file;
-use crate::tree::index::Index;
-use crate::tree::index_writer;
-use crate::tree::origin::LocalFiles;
-use crate::tree::place::Place;
-use crate::tree::reach::Job;
+use crate::tree::scan::clock::Clock;
+use crate::tree::scan::folder::Folder;
+use crate::tree::scan::hash::hash_file;
+use crate::tree::scan::index::Index;
+use crate::tree::scan::origin::LocalFiles;
+use crate::tree::scan::place::Place;
+use crate::tree::scan::reach::Job;
 use crate::tree::tree::{Content, Entry};
 
 #[cfg(test)]
 mod tests;
 
 /// Which files, and what is kept of their modes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanRequest {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
     /// Below the workspace's root. Where it is ignored by a `.gitignore` above it, naming it here wins.
     pub root: TreePath,
-    /// Globs relative to `root` (`glob.rs`). Empty: all but `.git`.
+    /// Globs relative to `root` (`tree/glob.rs`). Empty: all but `.git`.
     pub include: Vec<String>,
     pub exclude: Vec<String>,
     /// Obey the `.gitignore` files below `root` and above it up to the workspace.
     pub gitignore: bool,
     pub modes: Modes,
-    /// `root` is a file, link or folder, and the value is that entry itself.
+    /// `root` is a file, link or folder (`"./entrypoint.sh"`), and the value is that entry itself.
     pub single: bool,
 }
 
@@ -69,8 +83,8 @@ pub struct Scanned {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    #[error("`{glob}` is not a glob: {reason}")]
-    Glob { glob: String, reason: BadGlob },
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
     #[error("`{glob}` matches no file")]
     Empty { glob: String, ignored: Option<Ignored> },
     #[error("{} does not exist", path.display())]
@@ -221,7 +235,7 @@ impl Scanner {
     }
 
     /// One at a time: each uses all cores.
-    pub fn scan(&self, request: &ScanRequest) -> Result<Scanned, ScanError> {
+    pub fn scan(&self, request: &Scan) -> Result<Scanned, ScanError> {
         let state = &mut *self.workspace.state();
         state.scans += 1;
         let left_out = self.left_out.lock().expect("bug: poisoned").clone();
@@ -305,7 +319,7 @@ pub fn hash_path(path: &Path) -> Result<HashResult, ScanError> {
 
 fn hash_folder(path: &Path) -> Result<TreeDigest, ScanError> {
     let workspace = Workspace::open(path.canonicalize().map_err(unreadable(path))?, None)?;
-    let request = ScanRequest {
+    let request = Scan {
         root: TreePath::root(),
         include: Vec::new(),
         exclude: Vec::new(),

@@ -9,8 +9,8 @@ use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::flatten::flatten_stack;
+use crate::tree::glob::Glob;
 use crate::tree::overlay::{Merged, Stack};
-use crate::tree::pattern::Pattern;
 use crate::tree::tree::{Content, Directory, Entry};
 
 /// What `include` (empty: all) takes and `exclude` leaves. A directory on the way to something
@@ -18,8 +18,8 @@ use crate::tree::tree::{Content, Directory, Entry};
 pub fn filter(
     memo: &Memo,
     stack: &Stack,
-    include: &[Pattern],
-    exclude: &[Pattern],
+    include: &[Glob],
+    exclude: &[Glob],
 ) -> Result<TreeDigest, StoreError> {
     let filter = Filter { memo, include, exclude };
     match filter.directory(stack, &TreePath::root(), include.is_empty())? {
@@ -32,22 +32,18 @@ pub fn filter(
 pub fn visit_matches(
     memo: &Memo,
     stack: &Stack,
-    patterns: &[Pattern],
+    globs: &[Glob],
     visit: &mut dyn FnMut(TreePath) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, StoreError> {
-    visit_below(memo, stack, patterns, &TreePath::root(), visit)
+    visit_below(memo, stack, globs, &TreePath::root(), visit)
 }
 
 /// The first glob that names nothing.
-pub fn unmatched<'p>(
-    memo: &Memo,
-    stack: &Stack,
-    patterns: &'p [Pattern],
-) -> Result<Option<&'p Pattern>, StoreError> {
-    for pattern in patterns {
-        let one = std::slice::from_ref(pattern);
+pub fn unmatched<'p>(memo: &Memo, stack: &Stack, globs: &'p [Glob]) -> Result<Option<&'p Glob>, StoreError> {
+    for glob in globs {
+        let one = std::slice::from_ref(glob);
         if visit_matches(memo, stack, one, &mut |_| ControlFlow::Break(()))?.is_continue() {
-            return Ok(Some(pattern));
+            return Ok(Some(glob));
         }
     }
     Ok(None)
@@ -56,11 +52,11 @@ pub fn unmatched<'p>(
 fn visit_below(
     memo: &Memo,
     stack: &Stack,
-    patterns: &[Pattern],
+    globs: &[Glob],
     above: &TreePath,
     visit: &mut dyn FnMut(TreePath) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, StoreError> {
-    if !any_below(patterns, above) {
+    if !any_below(globs, above) {
         return Ok(ControlFlow::Continue(()));
     }
     for (name, merged) in stack.list(memo)? {
@@ -71,8 +67,8 @@ fn visit_below(
             Merged::Other(_) => None,
         };
         let flow = match below {
-            below if any(patterns, &path, below.is_some()) => visit(path),
-            Some(stack) => visit_below(memo, &stack, patterns, &path, visit)?,
+            below if any(globs, &path, below.is_some()) => visit(path),
+            Some(stack) => visit_below(memo, &stack, globs, &path, visit)?,
             None => continue,
         };
         if flow.is_break() {
@@ -84,8 +80,8 @@ fn visit_below(
 
 struct Filter<'a> {
     memo: &'a Memo,
-    include: &'a [Pattern],
-    exclude: &'a [Pattern],
+    include: &'a [Glob],
+    exclude: &'a [Glob],
 }
 
 impl Filter<'_> {
@@ -132,12 +128,12 @@ impl Filter<'_> {
     }
 }
 
-fn any(patterns: &[Pattern], path: &TreePath, is_directory: bool) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(path, is_directory))
+fn any(globs: &[Glob], path: &TreePath, is_directory: bool) -> bool {
+    globs.iter().any(|glob| glob.matches(path.as_bytes(), is_directory))
 }
 
-fn any_below(patterns: &[Pattern], directory: &TreePath) -> bool {
-    patterns.iter().any(|pattern| pattern.may_match_below(directory))
+fn any_below(globs: &[Glob], directory: &TreePath) -> bool {
+    globs.iter().any(|glob| glob.may_match_below(directory.as_bytes()))
 }
 
 #[cfg(test)]
@@ -145,8 +141,8 @@ mod tests {
     use super::*;
     use crate::tree::dsl::{memo, show, tree};
 
-    fn patterns(text: &str) -> Vec<Pattern> {
-        text.split_whitespace().map(|glob| Pattern::parse(glob).unwrap()).collect()
+    fn globs(text: &str) -> Vec<Glob> {
+        text.split_whitespace().map(|glob| Glob::parse(glob).unwrap()).collect()
     }
 
     #[test]
@@ -168,7 +164,7 @@ mod tests {
             ("", "**", "{}"),
         ] {
             let stack = Stack::plain([tree(&memo, whole)]);
-            let left = filter(&memo, &stack, &patterns(include), &patterns(exclude)).unwrap();
+            let left = filter(&memo, &stack, &globs(include), &globs(exclude)).unwrap();
             assert_eq!(show(&memo, left), expected, "include `{include}` exclude `{exclude}`");
         }
     }
@@ -177,9 +173,9 @@ mod tests {
     fn layers_are_filtered_as_they_show() {
         let (_folder, memo) = memo();
         let stack = Stack::changes(["a/b=1 a/c=2 d=3", "a/b! a/e=4 d/!"].map(|text| tree(&memo, text)));
-        let left = filter(&memo, &stack, &patterns("a d"), &patterns("a/c")).unwrap();
+        let left = filter(&memo, &stack, &globs("a d"), &globs("a/c")).unwrap();
         assert_eq!(show(&memo, left), "a/e=4 d/");
-        let named = patterns("a/e a/b");
+        let named = globs("a/e a/b");
         assert_eq!(unmatched(&memo, &stack, &named).unwrap().unwrap().text(), "a/b");
     }
 
@@ -188,7 +184,7 @@ mod tests {
         let (_folder, memo) = memo();
         let stack = Stack::plain([tree(&memo, "a/x/x=1 b/x=2 x/y=3")]);
         let mut paths = Vec::new();
-        let flow = visit_matches(&memo, &stack, &patterns("**/x"), &mut |path| {
+        let flow = visit_matches(&memo, &stack, &globs("**/x"), &mut |path| {
             paths.push(path.to_string());
             ControlFlow::Continue(())
         });
@@ -204,7 +200,7 @@ mod tests {
         root.entries.insert(b"whole".to_vec(), unknown.clone());
         root.entries.insert(b"other".to_vec(), unknown.clone());
         let stack = Stack::plain([encode::save(&memo, &root).unwrap()]);
-        let left = filter(&memo, &stack, &patterns("a/b whole"), &patterns("a/b/d")).unwrap();
+        let left = filter(&memo, &stack, &globs("a/b whole"), &globs("a/b/d")).unwrap();
         let left = encode::load(&memo, left).unwrap();
         assert_eq!(left.entries.keys().collect::<Vec<_>>(), [&b"a"[..], b"whole"]);
         assert_eq!(left.entries[&b"whole"[..]], unknown);

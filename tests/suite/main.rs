@@ -12,6 +12,7 @@ mod tidy;
 mod commands;
 mod examples;
 mod reuse;
+mod sandbox;
 mod images;
 mod input;
 mod crash;

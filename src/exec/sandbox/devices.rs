@@ -3,13 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, openat, symlinkat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts;
-use crate::exec::sandbox::place::{Stubs, make_folder};
+use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::spec::Trouble;
 
 /// Name, major, minor (Linux, admin-guide/devices.txt).
@@ -46,7 +46,7 @@ fn fill(devices: BorrowedFd<'_>) -> Result<(), Errno> {
     for (name, target) in LINKS {
         symlinkat(target, devices, name)?;
     }
-    make_folder(devices, b"shm", 0o755)
+    mkdirat(devices, "shm", Mode::from_raw_mode(0o755))
 }
 
 /// Shows the machine's own device, if it is the one it should be.

@@ -18,26 +18,28 @@ mod processes;
 mod results;
 mod root;
 mod seccomp;
+mod snapshots;
 pub(crate) mod spec;
 mod supervise;
 mod sys;
 
-use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
+use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::Plan;
-use crate::exec::sandbox::spec::{Done, Ended, Reply, Root, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
@@ -52,11 +54,14 @@ pub fn sandbox_main() -> ExitCode {
         Ok(main) => main,
         Err(_) => return ExitCode::FAILURE,
     };
-    let Ok(spec) = receive::<Spec>(&mut main) else { return ExitCode::FAILURE };
-    let reply = match run(&spec, &mut main) {
-        Ok(done) => Reply::Done(done),
-        Err(trouble) => Reply::Trouble(trouble),
+    let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
+    let reply = match duty {
+        Duty::Run(spec) => run(&spec, &mut main).map(Reply::Done),
+        Duty::Remove { parent, identity, folder } => {
+            remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
+        }
     };
+    let reply = reply.unwrap_or_else(Reply::Trouble);
     match send(&main, &reply) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -72,30 +77,46 @@ fn take_socket() -> std::io::Result<UnixStream> {
 }
 
 fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+    umask(Mode::from_raw_mode(0o022));
     die_with(spec.parent)?;
     enter_identity(&spec.identity, main)?;
     die_with(spec.parent)?;
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))?;
+    let done = run_in_private(spec, main);
+    root::clear(&spec.work);
+    done
+}
+
+/// With ids and mounts that nobody else has.
+fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
     let mut init = start_init(spec.network)?;
-    let root = root::assemble(spec)?;
+    let folders = snapshots::folders(spec, main)?;
+    let root = root::assemble(spec, &folders)?;
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
     check_ids(&account, spec)?;
     init.tell(&plan(spec, account))?;
+    let start = Instant::now();
     let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
     let mut done = Done { ended, command, outputs: Default::default(), change: None };
     if ended == Ended::Exit(spec.exit) {
-        let results = results::Results::new(spec)?;
-        done.outputs = results.outputs(root.top.as_fd())?;
         let root::Assembled { top, stubs } = root;
+        let results = results::Results::new(spec, start.elapsed());
+        done.outputs = results.outputs(top.as_fd())?;
         drop(top);
-        unmount(root::place(&spec.work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))?;
+        root::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
     }
-    clear(&spec.work);
     Ok(done)
+}
+
+fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
+    die_with(parent)?;
+    enter_identity(identity, main)?;
+    die_with(parent)?;
+    remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
 
 /// The main process may have died before the kernel was told to tell.
@@ -115,11 +136,17 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
     if let Identity::Single { uid, gid } = identity {
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
-    send(&*main, &Reply::WantsIds).map_err(Trouble::at("ask for user ids"))?;
+    ask(main, &Reply::WantsIds)?;
+    become_root()
+}
+
+/// Waits until the main process has done what only it can do.
+fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
+    send(&*main, wish).map_err(Trouble::at("ask the main process"))?;
     let mut said = [0];
-    main.read_exact(&mut said).map_err(Trouble::at("wait for user ids"))?;
+    main.read_exact(&mut said).map_err(Trouble::at("wait for the main process"))?;
     match said[0] {
-        word::IDS => become_root(),
+        word::HERE => Ok(()),
         _ => Err(Trouble::environment("the sandbox was stopped before it began")),
     }
 }
@@ -181,13 +208,5 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         hostname: spec.hostname.clone(),
         network: spec.network,
         ignore_ownership: matches!((&spec.identity, &spec.root), (Identity::Single { .. }, Root::Host)),
-    }
-}
-
-/// Inside the namespace, since outside it nobody may be allowed to. What stays is swept later.
-fn clear(work: &Path) {
-    let Ok(entries) = fs::read_dir(work) else { return };
-    for entry in entries.flatten() {
-        let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
-use crate::exec::sandbox::root::{known, make_folder};
+use crate::exec::sandbox::root::{known, made_files};
 use crate::exec::sandbox::spec::{Root, Spec, Trouble};
 use crate::graph::op::Network;
 
@@ -22,8 +22,7 @@ const RESOLVING: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
 const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
-    let own = spec.work.join("etc");
-    make_folder(&own, 0o755)?;
+    let own = made_files(&spec.work);
     match spec.network {
         Network::None => show(root, stubs, &own, "etc/hosts", LOCAL_HOSTS.as_bytes()),
         Network::Host => {

@@ -3,9 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat, openat2, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, unlinkat};
 use rustix::io::Errno;
 
 use crate::base::tree_path::TreePath;
@@ -30,7 +28,7 @@ impl Stubs {
             so_far = so_far.join(name);
             here = match enter(here.as_fd(), name) {
                 Err(Errno::NOENT) => {
-                    make_folder(here.as_fd(), name, 0o755).map_err(refused(&so_far))?;
+                    mkdirat(&here, name, Mode::from_raw_mode(0o755)).map_err(refused(&so_far))?;
                     self.0.push((so_far.clone(), Kind::Folder));
                     enter(here.as_fd(), name)
                 }
@@ -97,13 +95,6 @@ fn open_with(
 fn enter(folder: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(folder, name, flags, Mode::empty())
-}
-
-/// Makes a folder of exactly this mode, whatever the umask is.
-pub(super) fn make_folder(folder: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<(), Errno> {
-    mkdirat(folder, name, Mode::from_raw_mode(mode))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    fchmod(openat(folder, name, flags, Mode::empty())?, Mode::from_raw_mode(mode))
 }
 
 pub(super) fn file_type(place: BorrowedFd<'_>) -> Result<FileType, Errno> {

@@ -1,9 +1,12 @@
 //! What a command leaves behind, taken into the store when nothing inside the sandbox lives any more.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use std::time::Duration;
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
@@ -15,23 +18,38 @@ use crate::exec::sandbox::root;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::graph::op::{Output, OutputKind};
 use crate::store::memo::Memo;
-use crate::tree::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::disk::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::disk::upper::capture_upper;
+use crate::tree::encode;
 use crate::tree::overlay::Layers;
-use crate::tree::tree::Entry;
-use crate::tree::upper::capture_upper;
+use crate::tree::tree::{Directory, Entry};
 use crate::tree::xattr::Flavour;
 
 pub(super) struct Results<'a> {
     spec: &'a Spec,
-    memo: Memo,
+    /// Opened when it is needed: a test leaves nothing, as a rule.
+    memo: OnceCell<Memo>,
+    single_threaded: bool,
     /// The main process kills whoever it has no patience for.
     never: Cancel,
 }
 
+/// Below this, starting threads costs more than they could save.
+const LONG: Duration = Duration::from_secs(1);
+
 impl Results<'_> {
-    pub(super) fn new(spec: &Spec) -> Result<Results<'_>, Trouble> {
-        let memo = Memo::open(&spec.store)?;
-        Ok(Results { spec, memo, never: Cancel::default() })
+    /// `took` is how long the commands ran.
+    pub(super) fn new(spec: &Spec, took: Duration) -> Results<'_> {
+        let single_threaded = took < LONG;
+        Results { spec, memo: OnceCell::new(), single_threaded, never: Cancel::default() }
+    }
+
+    fn memo(&self) -> Result<&Memo, Trouble> {
+        if let Some(memo) = self.memo.get() {
+            return Ok(memo);
+        }
+        let memo = Memo::open(&self.spec.store)?;
+        Ok(self.memo.get_or_init(|| memo))
     }
 
     /// The declared outputs, seen as the command saw them; `top` is the root's top.
@@ -72,14 +90,14 @@ impl Results<'_> {
             leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
             ..self.options()
         };
-        capture_folder(&self.memo, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
+        capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
     }
 
     fn file(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
         let (Some(parent), Some(name)) = (output.path.parent(), output.path.name()) else { return Ok(None) };
         let parent = open_inside(top, &parent, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
-        capture_entry(&self.memo, parent.as_fd(), name, &self.options(), &self.never).map_err(Trouble::from)
+        capture_entry(self.memo()?, parent.as_fd(), name, &self.options(), &self.never).map_err(Trouble::from)
     }
 
     /// What changed on the root; nothing where it is the machine's.
@@ -89,11 +107,13 @@ impl Results<'_> {
         let upper = openat(CWD, root::upper(&self.spec.work), flags, Mode::empty())
             .map_err(Trouble::at("open what the command wrote"))?;
         stubs.remove_from(upper.as_fd());
-        let below = Layers::new(&self.memo, trees.iter().copied());
+        if is_empty(upper.as_fd()).map_err(Trouble::at("list what the command wrote"))? {
+            return Ok(Some(TreeDigest::of(&encode::encode(&Directory::default()))));
+        }
+        let memo = self.memo()?;
+        let below = Layers::new(memo, trees.iter().copied());
         let options = CaptureOptions { unlock: true, ..self.options() };
-        capture_upper(&self.memo, upper.as_fd(), &below, &options, &self.never)
-            .map(Some)
-            .map_err(Trouble::from)
+        capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }
 
     fn options(&self) -> CaptureOptions {
@@ -105,6 +125,7 @@ impl Results<'_> {
                 _ => Ids::Exact,
             },
             flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
+            single_threaded: self.single_threaded,
             ..CaptureOptions::default()
         }
     }
@@ -116,6 +137,15 @@ impl Results<'_> {
             "let the command write it there, or declare it `optional=#true`",
         )
     }
+}
+
+fn is_empty(folder: BorrowedFd<'_>) -> Result<bool, Errno> {
+    for entry in Dir::read_from(folder)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn wrong_kind(output: &Output, found: &str) -> Trouble {

@@ -3,16 +3,17 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, UnmountFlags};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts::{self, Overlay};
-use crate::exec::sandbox::place::{self, Stubs};
-use crate::exec::sandbox::spec::{Mounted, Root, Source, Spec, Trouble};
+use crate::exec::sandbox::place::Stubs;
+use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::{devices, host_root, network};
 use crate::graph::op::{Access, OutputKind};
 
@@ -23,9 +24,19 @@ pub(super) struct Assembled {
     pub stubs: Stubs,
 }
 
-/// Where the root hangs, in the run's own folder.
+/// A filesystem in memory, of this sandbox alone: making and removing a file on a disk costs ten times as much.
+fn memory(work: &Path) -> PathBuf {
+    work.join("memory")
+}
+
+/// Where the root hangs.
 pub(super) fn place(work: &Path) -> PathBuf {
-    work.join("root")
+    memory(work).join("root")
+}
+
+/// Files made for this run, to be mounted one by one.
+pub(super) fn made_files(work: &Path) -> PathBuf {
+    memory(work).join("files")
 }
 
 /// What the run writes onto its root, as an overlay keeps it.
@@ -33,8 +44,9 @@ pub(super) fn upper(work: &Path) -> PathBuf {
     work.join("upper")
 }
 
-pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
-    let top = mount_layers(spec)?;
+/// `folders` are where the spec's snapshots are.
+pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
+    let top = mount_layers(spec, folders)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if let Root::Host = spec.root {
@@ -42,9 +54,8 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
     }
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
-    ensure_tmp(root)?;
     network::mount(root, &mut stubs, spec)?;
-    mount_all(root, &mut stubs, spec)?;
+    mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
@@ -54,19 +65,17 @@ pub(super) fn assemble(spec: &Spec) -> Result<Assembled, Trouble> {
     Ok(Assembled { top, stubs })
 }
 
-fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
-    let (upper, work, place) = (upper(&spec.work), spec.work.join("overlay"), place(&spec.work));
-    for folder in [&upper, &work, &place] {
-        make_folder(folder, 0o755)?;
-    }
-    let mut lowers = match &spec.root {
-        Root::Layers { folders, .. } => folders.clone(),
-        Root::Host => Vec::new(),
-    };
-    if lowers.is_empty() {
-        let empty = spec.work.join("empty");
-        make_folder(&empty, 0o755)?;
-        lowers.push(empty);
+fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
+    let (upper, work) = (upper(&spec.work), spec.work.join("overlay"));
+    make_folder(&upper, 0o755)?;
+    make_folder(&work, 0o755)?;
+    mount_memory(&memory(&spec.work))?;
+    let place = place(&spec.work);
+    make_folder(&place, 0o755)?;
+    make_folder(&made_files(&spec.work), 0o755)?;
+    let mut lowers = vec![make_ground(&memory(&spec.work).join("ground"))?];
+    if let Root::Layers { stack, .. } = &spec.root {
+        lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
     let user_marks = spec.identity.has_namespace();
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
@@ -75,30 +84,63 @@ fn mount_layers(spec: &Spec) -> Result<OwnedFd, Trouble> {
     open(&place).map_err(Trouble::at("open the root"))
 }
 
-/// Every program expects a `/tmp`. What a run leaves there is its own affair.
-fn ensure_tmp(root: BorrowedFd<'_>) -> Result<(), Trouble> {
-    match place::make_folder(root, b"tmp", 0o1777) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(Trouble::at("make /tmp")(error)),
+/// Takes the root away, with all that hangs in it.
+pub(super) fn unmount(work: &Path) -> Result<(), Trouble> {
+    rustix::mount::unmount(memory(work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))
+}
+
+/// Empties the run's own folder. Inside the user namespace, since outside it nobody may be allowed to;
+/// what stays all the same is swept later.
+pub(super) fn clear(work: &Path) {
+    // It hangs still where something went wrong.
+    let _ = unmount(work);
+    let Ok(entries) = fs::read_dir(work) else { return };
+    for entry in entries.flatten() {
+        let _ = fs::remove_dir_all(entry.path());
     }
 }
 
-fn mount_all(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
+fn mount_memory(place: &Path) -> Result<(), Trouble> {
+    make_folder(place, 0o755)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let memory = mounts::memory("755", attributes)?;
+    let under = open(place).map_err(Trouble::at("open a place for its own files"))?;
+    mounts::attach(memory.as_fd(), under.as_fd()).map_err(Trouble::at("mount a place for its own files"))
+}
+
+/// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
+/// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
+fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+    make_folder(ground, 0o755)?;
+    for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
+        make_folder(&ground.join(name), mode)?;
+    }
+    fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    Ok(ground.to_owned())
+}
+
+fn mount_all(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+    folders: &[PathBuf],
+) -> Result<(), Trouble> {
     let mut to_be_sealed = Vec::new();
     for (number, mounted) in spec.mounts.iter().enumerate() {
-        let own = spec.work.join(format!("mount{number}"));
-        let has_more_below = has_more_below(mounted, spec);
-        let mount = match (&mounted.source, mounted.access) {
-            (Source::Folder(folder), Access::Ro) if !has_more_below => read_only(folder)?,
-            (Source::Folder(folder), _) => copy_on_write(folder, &own, spec.identity.has_namespace())?,
-            (Source::File(file), Access::Ro) => read_only(file)?,
-            (Source::File(file), Access::Cow) => copy_file(file, &own)
-                .and_then(|()| mounts::view(&own).map_err(Into::into))
-                .map_err(Trouble::at(format!("copy the file that is mounted at `{}`", mounted.at)))?,
+        let folder = &folders[mounted.source.snapshot];
+        let source = match mounted.source.part {
+            Part::All => folder.clone(),
+            Part::Folder | Part::File => folder.join(WRAPPED),
         };
-        let under = match mounted.source {
-            Source::Folder(_) => stubs.folder(root, &mounted.at)?,
-            Source::File(_) => stubs.file(root, &mounted.at)?,
+        let has_more_below = has_more_below(mounted, spec);
+        let mount = match (mounted.source.part, mounted.access) {
+            (Part::File, Access::Cow) => copied(&source, &made_files(&spec.work).join(number.to_string()))?,
+            (_, Access::Ro) if !has_more_below => read_only(&source)?,
+            _ => copy_on_write(&source, &spec.work.join(number.to_string()), spec.identity.has_namespace())?,
+        };
+        let under = match mounted.source.part {
+            Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
+            Part::File => stubs.file(root, &mounted.at)?,
         };
         mounts::attach(mount.as_fd(), under.as_fd())
             .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
@@ -131,11 +173,15 @@ fn copy_on_write(source: &Path, own: &Path, user_marks: bool) -> Result<OwnedFd,
     Overlay { lowers: &[source.to_owned()], upper: &upper, work: &work, user_marks }.mount()
 }
 
-fn copy_file(source: &Path, target: &Path) -> std::io::Result<()> {
-    fs::copy(source, target)?;
-    copy_owner_and_mode(source, target)?;
-    let modified = fs::metadata(source)?.modified()?;
-    fs::File::open(target)?.set_modified(modified)
+fn copied(source: &Path, own: &Path) -> Result<OwnedFd, Trouble> {
+    let copy = || {
+        fs::copy(source, own)?;
+        copy_owner_and_mode(source, own)?;
+        let modified = fs::metadata(source)?.modified()?;
+        fs::File::open(own)?.set_modified(modified)?;
+        Ok(mounts::view(own)?)
+    };
+    copy().map_err(Trouble::at::<std::io::Error>("copy a file that is mounted"))
 }
 
 fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
@@ -146,10 +192,13 @@ fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
     fs::set_permissions(target, wanted.permissions())
 }
 
-/// Exactly this mode, whatever the umask is.
-pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
+/// Exactly this mode; the process's umask takes nothing from one like 0755.
+fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
     let make = || {
-        fs::create_dir(path)?;
+        fs::DirBuilder::new().mode(mode).create(path)?;
+        if mode & 0o7022 == 0 {
+            return Ok(());
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
     };
     make().map_err(Trouble::at::<std::io::Error>(format!("make {}", path.display())))

@@ -17,6 +17,18 @@ use crate::store::object::{Object, StoreError};
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
+/// What a sandbox's own process is started for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Duty {
+    Run(Box<Spec>),
+    /// Removes a folder whose files may belong to users of a user namespace.
+    Remove {
+        parent: i32,
+        identity: Identity,
+        folder: PathBuf,
+    },
+}
+
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
@@ -27,6 +39,8 @@ pub(crate) struct Spec {
     /// A fresh folder of this run's own, on the store's filesystem.
     pub work: PathBuf,
     pub identity: Identity,
+    /// Of all that is stacked and mounted.
+    pub snapshots: Vec<Snapshot>,
     pub root: Root,
     /// Sorted by `at`, so that what lies below comes later.
     pub mounts: Vec<Mounted>,
@@ -49,8 +63,8 @@ pub(crate) struct Spec {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Root {
     Layers {
-        /// Folders to be stacked, lowest first; at most `MOST_LOWERS`.
-        folders: Vec<PathBuf>,
+        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`.
+        stack: Vec<usize>,
         /// The same root as trees, lowest first: what the captured change is relative to.
         trees: Vec<TreeDigest>,
     },
@@ -65,11 +79,33 @@ pub(crate) struct Mounted {
     pub access: Access,
 }
 
-/// A part of a snapshot.
+/// What of a snapshot is mounted.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Source {
-    Folder(PathBuf),
-    File(PathBuf),
+pub(crate) struct Source {
+    /// In `Spec::snapshots`.
+    pub snapshot: usize,
+    pub part: Part,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    All,
+    /// Its one entry, `WRAPPED`.
+    Folder,
+    File,
+}
+
+/// Name of the one entry in a snapshot made around something that is no plain directory.
+pub(crate) const WRAPPED: &str = "entry";
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Snapshot {
+    At(PathBuf),
+    /// Where files can be given to their owners only inside the sandbox's user namespace.
+    ToBeMade {
+        tree: TreeDigest,
+        slot: u32,
+    },
 }
 
 /// From the sandbox to the main process.
@@ -77,7 +113,10 @@ pub(crate) enum Source {
 pub(crate) enum Reply {
     /// The user namespace is there and waits for its id ranges.
     WantsIds,
+    /// Some of the tree's content is not in the store itself.
+    WantsTree(TreeDigest),
     Done(Done),
+    Removed,
     Trouble(Trouble),
 }
 
@@ -124,8 +163,8 @@ pub(crate) mod word {
     pub(crate) const END: u8 = b'e';
     /// Kill them.
     pub(crate) const KILL: u8 = b'k';
-    /// The id ranges are written.
-    pub(crate) const IDS: u8 = b'i';
+    /// What was wanted is there.
+    pub(crate) const HERE: u8 = b'h';
 }
 
 /// An overlay with more lower folders than this is slow for names that are in none of them. Where layers are

@@ -71,7 +71,7 @@ fn every_difference_counts() {
 #[test]
 fn exact_modes_are_kept() {
     let space = Space::new(&[("d/f", "")]);
-    let exact = ScanRequest { modes: Modes::Exact, ..all() };
+    let exact = Scan { modes: Modes::Exact, ..all() };
     for (folder, file) in [(0o750, 0o600), (0o750, 0o4755), (0o700, 0o4755), (0o1777, 0o644)] {
         fs::set_permissions(space.path("d/f"), fs::Permissions::from_mode(file)).unwrap();
         fs::set_permissions(space.path("d"), fs::Permissions::from_mode(folder)).unwrap();

@@ -1,0 +1,67 @@
+//! The snapshots that only a sandbox's own process can make: those whose files belong to users of its
+//! user namespace.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::TreeDigest;
+use crate::exec::identity::Identity;
+use crate::exec::sandbox::ask;
+use crate::exec::sandbox::spec::{Reply, Snapshot, Spec, Trouble};
+use crate::store::memo::Memo;
+use crate::store::object::StoreError;
+use crate::tree::disk::materialize::Owners;
+use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
+use crate::tree::error::TreeError;
+use crate::tree::xattr::Flavour;
+
+/// Where each of the spec's snapshots is.
+pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>, Trouble> {
+    let mut memo = None;
+    let mut folders = Vec::with_capacity(spec.snapshots.len());
+    for wanted in &spec.snapshots {
+        folders.push(match wanted {
+            Snapshot::At(folder) => folder.clone(),
+            Snapshot::ToBeMade { tree, slot } => {
+                let memo = match &memo {
+                    Some(memo) => memo,
+                    None => memo.insert(Memo::open(&spec.store).map_err(|error| trouble(error.into()))?),
+                };
+                make(memo, *tree, *slot, &form(&spec.identity), main)?
+            }
+        });
+    }
+    Ok(folders)
+}
+
+fn make(
+    memo: &Memo,
+    tree: TreeDigest,
+    slot: u32,
+    form: &SnapshotForm,
+    main: &mut UnixStream,
+) -> Result<PathBuf, Trouble> {
+    let never = Cancel::default();
+    match snapshot(memo, tree, slot, form, &never) {
+        Err(TreeError::Store(StoreError::Missing(_))) => {
+            ask(main, &Reply::WantsTree(tree))?;
+            snapshot(memo, tree, slot, form, &never).map_err(trouble)
+        }
+        made => made.map_err(trouble),
+    }
+}
+
+fn form(identity: &Identity) -> SnapshotForm {
+    let class = match identity {
+        Identity::Ranges { uids, gids, .. } => {
+            format!("{}-{}-{}-{}", uids.first, uids.count, gids.first, gids.count)
+        }
+        Identity::Real | Identity::Single { .. } => String::new(),
+    };
+    SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class }
+}
+
+fn trouble(error: TreeError) -> Trouble {
+    Trouble::environment(error.to_string())
+}

@@ -1,0 +1,11 @@
+//! Trees written out as folders, and folders read back as trees. All of it works by descriptor and follows
+//! no link, since what lies there may be a command's work.
+
+pub mod materialize;
+pub mod snapshot;
+pub mod capture;
+pub mod upper;
+mod make;
+mod contents;
+mod inode;
+mod descent;

@@ -1,0 +1,10 @@
+//! Whole sandboxes, run for real on every rung that this machine has: what a command sees, what it cannot
+//! do, and what it leaves.
+
+mod room;
+
+mod commands;
+mod files;
+mod walls;
+mod ends;
+mod user;
