@@ -193,3 +193,33 @@ fn attributes_travel() {
     digests.dedup();
     assert!(digests.len() <= 1, "{digests:?}");
 }
+
+/// More layers than an overlay takes well: the lowest ones are merged.
+#[test]
+fn a_root_may_have_many_layers() {
+    for user in [Some(User::Current), ordinary_user()].into_iter().flatten() {
+        let space = Space::of(user);
+        if !busybox_root(&space) {
+            return;
+        }
+        let mut text =
+            format!("{BUSYBOX_ROOT}tree n0 {{ from root; file \"/n/0\" \"0\"; file \"/same\" \"0\"; }}\n");
+        for number in 1..90 {
+            let below = number - 1;
+            text += &format!(
+                "tree n{number} {{ from n{below}; remove \"n/{below}\"; file \"/n/{number}\" \"x\"; file \"/same\" \"{number}\"; }}\n"
+            );
+        }
+        let last = "run last { from n89; sh \"ls /n > /seen; cat /same >> /seen; echo x > /n/run\"; output seen \"/seen\" type=file; }\n";
+        let out = "tree out { copy last.seen to=\"/seen\"; copy last path=\"n\" to=\"/n\"; }\ndefault out\n";
+        space.file("memobuild.kdl", text + last + out);
+        space.ok(&["build", "-o", "files:out"]);
+        assert_eq!(fs::read_to_string(space.path().join("out/seen")).unwrap(), "89\n89");
+        let mut names: Vec<_> = fs::read_dir(space.path().join("out/n"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["89", "run"]);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::programs::{MACHINE_ROOT, add_file, add_folder, add_program, machine_root};
-use crate::space::{Space, run};
+use crate::space::{Space, have, run};
 
 /// The node `second` of each story must have made anew what `first` made of other sources. `/tool`
 /// reads `/src`, keeps what it makes in the folder `KEPT`, and prints what it made.
@@ -194,11 +194,14 @@ fn glob_libraries(rustlib: &Path) -> Vec<PathBuf> {
 
 /// Where it lies in the root.
 fn add_python(space: &Space) -> Option<String> {
+    if !have(&["python3"]) {
+        return None;
+    }
     let script =
         "import sys, os; print(os.path.realpath(sys.executable)); print(os.path.dirname(os.__file__))";
     let told = run(Command::new("python3").args(["-S", "-c", script]));
     let Some((program, library)) = told.stdout.trim().split_once('\n') else {
-        skipped("python3 not installed");
+        skipped("python3 does not work");
         return None;
     };
     let below = |path: &str| PathBuf::from(path.trim_start_matches('/'));
