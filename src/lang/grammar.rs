@@ -86,7 +86,7 @@ impl Grammar {
             Kind::Equals => {
                 self.place = Place::Value;
                 allowed(
-                    matches!(before, Place::Rest),
+                    matches!(before, Place::Rest) && !self.commented_out,
                     "an equals sign stands between a key and its value",
                     "not expected",
                 )

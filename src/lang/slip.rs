@@ -425,6 +425,8 @@ mod tests {
         check("a b=/src {\n}", &[(Code::KdlQuote, "/src")]);
         check("a https://x y", &[(Code::KdlQuote, "https://x")]);
         check("a (u8)1", &[(Code::KdlQuote, "(u8)1")]);
+        check("a b /-=\"x\"", &[(Code::KdlSyntax, "=")]);
+        check("a{}\\\r\n\"x\"", &[(Code::KdlSyntax, "\"x\"")]);
         check(
             "a 3.10.1 10m 0x",
             &[(Code::KdlQuote, "3.10.1"), (Code::KdlQuote, "10m"), (Code::KdlQuote, "0x")],

@@ -84,6 +84,10 @@ impl<'a> Tokens<'a> {
 
     fn single(&mut self, first: char) -> Kind {
         self.at += first.len_utf8();
+        // The two are one line end: a continuation goes over both.
+        if first == '\r' && self.rest().starts_with('\n') {
+            self.at += 1;
+        }
         match first {
             '{' => Kind::Open,
             '}' => Kind::Close,
