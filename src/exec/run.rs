@@ -38,7 +38,7 @@ pub fn run(
     let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
-    let done = helper::run(&isolation.program, memo, spec, cancel, &mut |stream, bytes| {
+    let done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;

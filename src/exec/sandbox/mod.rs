@@ -1,10 +1,12 @@
-//! The closed room a command runs in. A process of its own, this program started again as `__sandbox`,
-//! makes it, watches it and keeps what came of it; the main process with its many threads never forks.
+//! The closed room a command runs in. A process of its own makes it, watches it and keeps what came of it;
+//! the main process with its many threads never forks.
 //!
-//! Two processes: the helper outside, which holds the mounts, and `init` inside, the first process of
-//! the room. The helper dies with the main process, `init` with the helper, and all else with `init`.
+//! Three processes: the zygote, which is this program started again as `__sandbox`, once for all sandboxes; for
+//! each of them a helper outside, which holds the mounts; and `init` inside, the first process of the room.
+//! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod births;
 mod command;
 mod devices;
 mod host_root;
@@ -16,6 +18,7 @@ mod network;
 mod place;
 mod processes;
 mod results;
+pub(crate) mod rights;
 mod root;
 mod seccomp;
 mod snapshots;
@@ -44,20 +47,24 @@ use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
 
-/// The hidden first argument that makes this program a sandbox's helper.
+/// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
 
-/// What `main` calls when the first argument is `ARGUMENT`: a whole sandbox, from spec to reply. Standard
-/// input is a socket to the main process; standard output and error are the command's.
+/// What `main` calls when the first argument is `ARGUMENT`. Standard input is a socket to the main process.
 pub fn sandbox_main() -> ExitCode {
-    let mut main = match take_socket() {
-        Ok(main) => main,
-        Err(_) => return ExitCode::FAILURE,
-    };
+    // Nothing that was left open by who started the main process may live as long as a sandbox.
+    match sys::close_between(3, u32::MAX).and_then(|()| take_socket()) {
+        Ok(wishes) => births::live(wishes),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The life of a helper: a whole sandbox, from spec to reply. Standard output and error are the command's.
+fn attend(mut main: UnixStream, parent: i32) -> ExitCode {
     let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
     let reply = match duty {
-        Duty::Run(spec) => run(&spec, &mut main).map(Reply::Done),
-        Duty::Remove { parent, identity, folder } => {
+        Duty::Run(spec) => run(&spec, parent, &mut main).map(Reply::Done),
+        Duty::Remove { identity, folder } => {
             remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
         }
     };
@@ -69,18 +76,18 @@ pub fn sandbox_main() -> ExitCode {
 }
 
 /// Moves the socket away from where commands have their standard input.
-fn take_socket() -> std::io::Result<UnixStream> {
+fn take_socket() -> std::io::Result<OwnedFd> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(null)?;
-    Ok(UnixStream::from(socket))
+    Ok(socket)
 }
 
-fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
-    die_with(spec.parent)?;
+    die_with(parent)?;
     enter_identity(&spec.identity, main)?;
-    die_with(spec.parent)?;
+    die_with(parent)?;
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))?;
@@ -119,9 +126,9 @@ fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
 
-/// The main process may have died before the kernel was told to tell.
+/// The zygote may have died before the kernel was told to tell. A change of ids makes the kernel forget it.
 fn die_with(parent: i32) -> Result<(), Trouble> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch the main process"))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     match getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
         _ => Err(Trouble::environment("the main process is gone")),

@@ -17,13 +17,12 @@ use crate::store::object::{Object, StoreError};
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
-/// What a sandbox's own process is started for.
+/// What a sandbox's own process is there for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Duty {
     Run(Box<Spec>),
     /// Removes a folder whose files may belong to users of a user namespace.
     Remove {
-        parent: i32,
         identity: Identity,
         folder: PathBuf,
     },
@@ -32,8 +31,6 @@ pub(crate) enum Duty {
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// Process id of the main process: whose death ends the sandbox.
-    pub parent: i32,
     /// The store's folder, for what is captured.
     pub store: PathBuf,
     /// A fresh folder of this run's own, on the store's filesystem.

@@ -80,7 +80,7 @@ fn a_killed_main_process_leaves_nothing() {
         }
         let store = tempfile::tempdir().unwrap();
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ends::runs_for_ever_when_it_is_the_victim"])
+            .args(["--exact", "sandbox::ends::runs_for_ever_when_it_is_the_victim"])
             .env(VICTIM, number.to_string())
             .env(STORE, store.path())
             .stdout(Stdio::null())

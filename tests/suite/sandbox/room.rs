@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
@@ -10,6 +10,7 @@ use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::run;
+use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{
     Access, Command, From, Limits, Mount, Network, Output, OutputKind, Run, free_output,
@@ -90,7 +91,11 @@ impl Room {
     }
 
     fn isolation(granted: &Granted) -> Isolation {
-        Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() }
+        Isolation {
+            granted: Some(granted.clone()),
+            findings: Vec::new(),
+            zygote: Arc::new(Zygote::new(program())),
+        }
     }
 
     pub(crate) fn rung(&self) -> &'static str {
