@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::base::cancel::Cancel;
@@ -38,6 +38,7 @@ struct Inner {
     from_memory: AtomicU64,
     from_disk: AtomicU64,
     missed: AtomicU64,
+    aside: Mutex<Vec<WorkFolder>>,
     _lease: Lease,
 }
 
@@ -66,6 +67,7 @@ impl Memo {
             from_memory: AtomicU64::new(0),
             from_disk: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            aside: Mutex::default(),
             _lease: Lease::shared(folder)?,
         }));
         // What this process may not remove, another may: no reason not to open.
@@ -242,6 +244,18 @@ impl Memo {
     /// after a crash, by the next process.
     pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
         WorkFolder::create(&self.folder().join(disk::WORK))
+    }
+
+    /// A work folder that was laid aside, with what is in it, or else a fresh one: making a file and removing it
+    /// costs more than all else about a folder.
+    pub fn used_work_folder(&self) -> Result<WorkFolder, StoreError> {
+        let used = self.0.aside.lock().expect("bug: poisoned").pop();
+        used.map_or_else(|| self.work_folder(), Ok)
+    }
+
+    /// Keeps a work folder for whoever wants a used one next, until the store is closed.
+    pub fn lay_aside(&self, folder: WorkFolder) {
+        self.0.aside.lock().expect("bug: poisoned").push(folder);
     }
 
     /// Work folders of dead processes that this one could not remove: other users' files, as a rule.

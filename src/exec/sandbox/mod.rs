@@ -25,6 +25,7 @@ mod snapshots;
 pub(crate) mod spec;
 mod supervise;
 mod sys;
+mod workplace;
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -92,8 +93,8 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))?;
     let done = run_in_private(spec, main);
-    root::clear(&spec.work);
-    done
+    let tidy = workplace::tidy(&spec.work).is_ok();
+    Ok(Done { tidy, ..done? })
 }
 
 /// With ids and mounts that nobody else has.
@@ -107,13 +108,13 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
     let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
-    let mut done = Done { ended, command, outputs: Default::default(), change: None };
+    let mut done = Done { ended, command, outputs: Default::default(), change: None, tidy: false };
     if ended == Ended::Exit(spec.exit) {
         let root::Assembled { top, stubs } = root;
         let results = results::Results::new(spec, start.elapsed());
         done.outputs = results.outputs(top.as_fd())?;
         drop(top);
-        root::unmount(&spec.work)?;
+        workplace::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
     }
     Ok(done)
@@ -206,7 +207,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         environment.push(("HOME".to_owned(), account.home.clone()));
     }
     Plan {
-        root: root::place(&spec.work),
+        root: workplace::root(&spec.work),
         commands: spec.commands.clone(),
         environment,
         workdir: spec.workdir.clone(),

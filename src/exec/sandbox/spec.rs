@@ -33,7 +33,7 @@ pub(crate) enum Duty {
 pub(crate) struct Spec {
     /// The store's folder, for what is captured.
     pub store: PathBuf,
-    /// A fresh folder of this run's own, on the store's filesystem.
+    /// A folder of this run's own, on the store's filesystem; empty, or as `Done::tidy` says.
     pub work: PathBuf,
     pub identity: Identity,
     /// Of all that is stacked and mounted.
@@ -126,6 +126,8 @@ pub(crate) struct Done {
     pub outputs: BTreeMap<String, Entry>,
     /// What changed on the root; `None` where the command failed or the root is the host.
     pub change: Option<TreeDigest>,
+    /// Whether the work folder holds nothing of this run, so that another may have it.
+    pub tidy: bool,
 }
 
 /// How the last command that ran came to its end.

@@ -214,10 +214,22 @@ impl Room {
         listing.insert(at.to_string(), shown);
     }
 
-    /// Folders of runs that are over; those of writers are empty or hold files.
+    /// What runs that are over have left in their folders. A folder that the next run will have holds nothing but
+    /// three empty ones; those of writers have none of these.
     pub(crate) fn left_of_runs(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.memo.folder().join("work")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("upper").exists()).collect()
+        let list = |folder: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let mut left = Vec::new();
+        for folder in list(&self.memo.folder().join("work")) {
+            let places = ["upper", "overlay", "memory"].map(|name| folder.join(name));
+            if places[0].exists() {
+                left.extend(list(&folder).into_iter().filter(|path| !places.contains(path)));
+                left.extend(places.iter().flat_map(|place| list(place)));
+            }
+        }
+        left
     }
 }
 
