@@ -5,14 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::measure::{best, memobuild, once, print};
-use crate::sandbox::{ROOT, fill_root};
+use crate::sandbox::{ROOT, busybox_workspace};
 
 pub(crate) fn run(folder: &Path) {
-    let workspace = folder.join("workspace");
-    fs::create_dir_all(&workspace).unwrap();
-    if !fill_root(&workspace) {
-        return;
-    }
+    let Some(workspace) = busybox_workspace(folder) else { return };
     let mut round = 0;
     let ours = best(3, || {
         round += 1;

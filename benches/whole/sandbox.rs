@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::measure::{Cost, best, have, memobuild, once, print};
@@ -20,20 +20,16 @@ tree root {
 
 const RUNS: usize = 40;
 
-/// Puts busybox into the workspace; `false`, aloud, where it is not installed.
-pub(crate) fn fill_root(workspace: &Path) -> bool {
-    if !have("busybox") {
-        return false;
-    }
-    fs::copy("/bin/busybox", workspace.join("busybox")).is_ok()
+/// A workspace with busybox in it; `None`, aloud, where it is not installed.
+pub(crate) fn busybox_workspace(folder: &Path) -> Option<PathBuf> {
+    let workspace = folder.join("workspace");
+    fs::create_dir_all(&workspace).unwrap();
+    let filled = have("busybox") && fs::copy("/bin/busybox", workspace.join("busybox")).is_ok();
+    filled.then_some(workspace)
 }
 
 pub(crate) fn run(folder: &Path) {
-    let workspace = folder.join("workspace");
-    fs::create_dir_all(&workspace).unwrap();
-    if !fill_root(&workspace) {
-        return;
-    }
+    let Some(workspace) = busybox_workspace(folder) else { return };
     let mut round = 0;
     let mut build = |runs: usize| {
         round += 1;

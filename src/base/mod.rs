@@ -7,3 +7,5 @@ pub mod remove;
 pub mod facts;
 pub mod suggest;
 pub mod tree_path;
+#[cfg(test)]
+pub(crate) mod skipped;

@@ -69,14 +69,6 @@ impl TreePath {
         path
     }
 
-    pub fn join_path(&self, below: &TreePath) -> TreePath {
-        let mut path = self.clone();
-        for name in below.names() {
-            path.push(name);
-        }
-        path
-    }
-
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
@@ -192,7 +184,6 @@ mod tests {
         assert_eq!(path("ab/c").strip_prefix(&path("a")), None);
         assert_eq!(path("a").strip_prefix(&path("a")), Some(TreePath::root()));
         assert_eq!(path("a/b").name(), Some(&b"b"[..]));
-        assert_eq!(path("a").join_path(&path("b/c")), path("a/b/c"));
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use crate::cli::args::{Args, BuildArgs};
-use crate::cli::check::params;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{interrupt, place, print, progress};
+use crate::cli::{check, interrupt, place, print, progress};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
@@ -17,7 +16,6 @@ use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
 use crate::graph::graph::{Graph, OutputRef};
 use crate::graph::select;
-use crate::lang;
 use crate::store::memo::Memo;
 
 /// Lines of a failed command's log that are shown with the failure.
@@ -26,7 +24,7 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let graph = lang::load(&workspace, &params(&asked.params)?)?.graph;
+    let graph = check::graph(&workspace, &asked.params)?;
     let targets = select::targets(&graph, &asked.targets)?;
     let needed = select::needed(&graph, &targets);
     let outputs: Vec<Output> =
@@ -142,6 +140,11 @@ fn tell_failures(memo: &Memo, graph: &Graph, built: &Built) {
             }
             ExecError::Input { help, .. } | ExecError::Environment { help: Some(help), .. } => {
                 print::note(&format!("  help: {help}"));
+            }
+            ExecError::Store(error) => {
+                if let Some(help) = store_help(error) {
+                    print::note(&format!("  help: {help}"));
+                }
             }
             _ => {}
         }

@@ -1,28 +1,42 @@
 //! `memobuild check`: every mistake of the build file, or none.
 
+use std::path::Path;
+
 use crate::cli::args::{Args, CheckArgs, Format};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
+use crate::graph::graph::Graph;
 use crate::lang;
+use crate::lang::mistake::Mistake;
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    match (lang::load(&workspace, &params(&check.params)?), check.format) {
-        (Ok(loaded), Format::Text) => {
-            let count = loaded.graph.nodes.len();
-            print::data(format!("memobuild.kdl: {count} nodes, no mistakes\n"))
-        }
-        (Ok(_), Format::Json) => print::json(&serde_json::json!({ "version": 1, "mistakes": [] })),
-        (Err(mistakes), Format::Text) => Err(Failure::Mistakes(Box::new(mistakes))),
-        (Err(mistakes), Format::Json) => {
-            print::json(&serde_json::json!({ "version": 1, "mistakes": mistakes.records() }))?;
-            Err(Failure::Mistakes(Box::new(mistakes)))
-        }
+    let loaded = lang::load(&workspace, &params(&check.params)?);
+    if check.format == Format::Json {
+        let found = loaded.as_ref().map_or_else(
+            |mistakes| mistakes.records(),
+            |loaded| loaded.warnings.iter().map(Mistake::record).collect(),
+        );
+        print::json(&serde_json::json!({ "version": 1, "mistakes": found }))?;
     }
+    let loaded = loaded?;
+    if check.format == Format::Text {
+        loaded.warnings.iter().for_each(print::mistake);
+        let count = loaded.graph.nodes.len();
+        print::data(format!("memobuild.kdl: {count} nodes, no mistakes\n"))?;
+    }
+    Ok(())
+}
+
+/// The graph of a workspace that has no mistakes; what is only doubtful is told on the way.
+pub(super) fn graph(workspace: &Path, set: &[String]) -> Result<Graph, Failure> {
+    let loaded = lang::load(workspace, &params(set)?)?;
+    loaded.warnings.iter().for_each(print::mistake);
+    Ok(loaded.graph)
 }
 
 /// `NAME=VALUE` as the command line gives them.
-pub(super) fn params(params: &[String]) -> Result<Vec<(String, String)>, Failure> {
+fn params(params: &[String]) -> Result<Vec<(String, String)>, Failure> {
     params
         .iter()
         .map(|param| match param.split_once('=') {

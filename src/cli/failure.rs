@@ -114,28 +114,30 @@ impl From<Mistakes> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        let help = match &error {
-            StoreError::Cancelled => return Failure::Cancelled,
-            StoreError::OtherFormat { .. } => {
-                Some("name another folder with --store, or remove this one".to_owned())
-            }
-            StoreError::NotStore { .. } => {
-                Some("name an empty folder, or one that does not exist, with --store".to_owned())
-            }
-            StoreError::Damaged(_) | StoreError::Missing(_) => {
-                Some("`memobuild cache verify` puts damaged content aside; then build again".to_owned())
-            }
-            StoreError::Changed { .. } => Some("build again when nothing writes to it".to_owned()),
-            StoreError::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::StorageFull => {
-                    Some("free some room, or name another folder with --store".to_owned())
-                }
-                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("name a folder that you may write to with --store".to_owned())
-                }
-                _ => None,
-            },
-        };
-        Failure::Environment { message: error.to_string(), help }
+        match error {
+            StoreError::Cancelled => Failure::Cancelled,
+            error => Failure::Environment { message: error.to_string(), help: store_help(&error) },
+        }
     }
+}
+
+/// What to do about it, where that is known.
+pub(super) fn store_help(error: &StoreError) -> Option<String> {
+    let help = match error {
+        StoreError::OtherFormat { .. } => "name another folder with --store, or remove this one",
+        StoreError::NotStore { .. } => "name an empty folder, or one that does not exist, with --store",
+        StoreError::Damaged(_) | StoreError::Missing(_) => {
+            "`memobuild cache verify` puts damaged content aside; then build again"
+        }
+        StoreError::Changed { .. } => "build again when nothing writes to it",
+        StoreError::Cancelled => return None,
+        StoreError::Io { source, .. } => match source.kind() {
+            std::io::ErrorKind::StorageFull => "free some room, or name another folder with --store",
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                "name a folder that you may write to with --store"
+            }
+            _ => return None,
+        },
+    };
+    Some(help.to_owned())
 }

@@ -4,18 +4,16 @@ use std::fmt::Write as _;
 
 use crate::base::cancel::Cancel;
 use crate::cli::args::{Args, Format, PlanArgs};
-use crate::cli::check::params;
 use crate::cli::failure::Failure;
-use crate::cli::{place, print};
+use crate::cli::{check, place, print};
 use crate::engine::history::History;
 use crate::engine::plan::{Forecast, Planned, plan as forecast};
 use crate::exec::local::LocalExecutor;
 use crate::graph::select;
-use crate::lang;
 
 pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = lang::load(&workspace, &params(&asked.params)?)?.graph;
+    let graph = check::graph(&workspace, &asked.params)?;
     let targets = select::targets(&graph, &asked.targets)?;
     let needed = select::needed(&graph, &targets);
     let memo = place::open(args)?;

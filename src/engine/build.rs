@@ -345,19 +345,21 @@ impl<'a> Attempt<'a> {
         }
         let mut nodes = Vec::new();
         for &id in self.order.needed {
-            let report = self.reports[id.0].take().unwrap_or_else(|| self.skipped(id));
+            let report = self.reports[id.0].take().unwrap_or_else(|| self.skip(id));
             nodes.push(report);
         }
         let report = Report::new(nodes, self.began.elapsed().as_secs_f64());
         Ok(Built { values: self.values, report, failures: self.failures })
     }
 
-    fn skipped(&self, id: NodeId) -> NodeReport {
+    /// Told at the end, when no node can come to it any more.
+    fn skip(&mut self, id: NodeId) -> NodeReport {
         let cause = match self.schedule.state(id) {
             State::Skipped(cause) => Some(cause),
             _ => self.failures.first().map(|(node, _)| *node),
         };
         let why = cause.map(|cause| format!("`{}` failed", self.order.graph.node(cause).name));
+        self.watcher.hear(Event::Settled { node: id, outcome: Outcome::Skipped, seconds: 0.0 });
         NodeReport { why, ..self.report(id, Outcome::Skipped, None, Duration::ZERO) }
     }
 }

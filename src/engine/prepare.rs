@@ -55,7 +55,8 @@ fn action(graph: &Graph, id: NodeId, values: &Values, memo: &Memo) -> Result<Act
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for input in &node.inputs {
         let value = values.output(memo, graph, &input.source)?;
-        inputs.push(ActionInput { slot: input.slot.clone(), value: narrow(memo, &value, &input.select)? });
+        let value = narrow(memo, &value, &input.select).map_err(|error| error.about(&input.slot))?;
+        inputs.push(ActionInput { slot: input.slot.clone(), value });
     }
     Ok(Action { node: node.name.clone(), op: node.op.clone(), inputs, platform: Platform::current() })
 }

@@ -31,7 +31,7 @@ pub struct NodeReport {
     pub seconds: f64,
     /// What making it took, when it was made: saved where it was recalled.
     pub saved_seconds: f64,
-    /// Size of its outputs' own objects: bytes of file content read or written.
+    /// File content that a scan read or a command wrote in this build.
     pub bytes: u64,
 }
 

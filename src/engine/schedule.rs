@@ -38,7 +38,6 @@ pub struct Schedule {
     dependants: Vec<Vec<NodeId>>,
     /// In graph order, so that equal builds take nodes in equal order.
     ready: BTreeSet<NodeId>,
-    running: usize,
 }
 
 impl Schedule {
@@ -50,7 +49,6 @@ impl Schedule {
             dependencies: vec![BTreeSet::new(); count],
             dependants: vec![Vec::new(); count],
             ready: BTreeSet::new(),
-            running: 0,
         };
         for &id in needed {
             let sources = graph.node(id).inputs.iter().map(|input| input.source.node);
@@ -74,21 +72,19 @@ impl Schedule {
     pub fn take(&mut self) -> Option<NodeId> {
         let id = self.ready.pop_first()?;
         self.states[id.0] = State::Running;
-        self.running += 1;
         Some(id)
     }
 
     /// Ends a node that was taken.
     pub fn settle(&mut self, id: NodeId, verdict: Verdict) {
         assert_eq!(self.states[id.0], State::Running, "bug: settled a node that was not running");
-        self.running -= 1;
         self.states[id.0] = match verdict {
             Verdict::Done => State::Done,
             Verdict::Unknown => State::Unknown,
             Verdict::Failed => State::Failed,
         };
         match verdict {
-            Verdict::Failed => self.skip_dependants(id, id),
+            Verdict::Failed => self.skip_dependants(id),
             Verdict::Done | Verdict::Unknown => {
                 for dependant in self.dependants[id.0].clone() {
                     self.wake(dependant);
@@ -107,31 +103,33 @@ impl Schedule {
         }
     }
 
+    /// What waits for `id` is looked at anew; the unknown spreads as far as it goes.
     fn wake(&mut self, id: NodeId) {
-        if self.states[id.0] != State::Waiting {
-            return;
-        }
-        let states = self.dependencies[id.0].iter().map(|source| self.states[source.0]);
-        let settled = states.clone().all(|state| matches!(state, State::Done | State::Unknown));
-        if !settled {
-            return;
-        }
-        if states.clone().any(|state| state == State::Unknown) {
-            self.states[id.0] = State::Unknown;
-            for dependant in self.dependants[id.0].clone() {
-                self.wake(dependant);
+        let mut to_look_at = vec![id];
+        while let Some(id) = to_look_at.pop() {
+            if self.states[id.0] != State::Waiting {
+                continue;
             }
-        } else {
-            self.states[id.0] = State::Ready;
-            self.ready.insert(id);
+            let states = self.dependencies[id.0].iter().map(|source| self.states[source.0]);
+            if states.clone().any(|state| !matches!(state, State::Done | State::Unknown)) {
+                continue;
+            }
+            if states.clone().any(|state| state == State::Unknown) {
+                self.states[id.0] = State::Unknown;
+                to_look_at.extend(&self.dependants[id.0]);
+            } else {
+                self.states[id.0] = State::Ready;
+                self.ready.insert(id);
+            }
         }
     }
 
-    fn skip_dependants(&mut self, id: NodeId, cause: NodeId) {
-        for dependant in self.dependants[id.0].clone() {
-            if matches!(self.states[dependant.0], State::Waiting) {
-                self.states[dependant.0] = State::Skipped(cause);
-                self.skip_dependants(dependant, cause);
+    fn skip_dependants(&mut self, cause: NodeId) {
+        let mut to_skip = self.dependants[cause.0].clone();
+        while let Some(id) = to_skip.pop() {
+            if self.states[id.0] == State::Waiting {
+                self.states[id.0] = State::Skipped(cause);
+                to_skip.extend(&self.dependants[id.0]);
             }
         }
     }
@@ -215,6 +213,21 @@ mod tests {
         assert_eq!(schedule.take(), None);
         assert_eq!(schedule.state(NodeId(1)), State::Skipped(NodeId(0)));
         assert_eq!(schedule.state(NodeId(2)), State::Skipped(NodeId(0)));
+    }
+
+    #[test]
+    fn long_chains_take_no_stack() {
+        let inputs: Vec<Vec<usize>> =
+            (0..200_000_usize).map(|id| id.checked_sub(1).into_iter().collect()).collect();
+        let graph = graph(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        for (verdict, last) in
+            [(Verdict::Unknown, State::Unknown), (Verdict::Failed, State::Skipped(NodeId(0)))]
+        {
+            let mut schedule = Schedule::new(&graph, &needed(200_000));
+            assert_eq!(all(&mut schedule), [0]);
+            schedule.settle(NodeId(0), verdict);
+            assert_eq!(schedule.state(NodeId(199_999)), last);
+        }
     }
 
     #[test]

@@ -25,7 +25,12 @@ impl From<TreeError> for ExecError {
             TreeError::Loop(_) | TreeError::BadTarget { .. } => {
                 input("write the path that the link should lead to")
             }
-            _ => ExecError::Environment { message, help: None },
+            TreeError::Io { .. }
+            | TreeError::Changed { .. }
+            | TreeError::TooDeep { .. }
+            | TreeError::MountPoint { .. }
+            | TreeError::Whiteout { .. }
+            | TreeError::OverlayFeature { .. } => ExecError::Environment { message, help: None },
         }
     }
 }

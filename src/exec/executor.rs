@@ -45,7 +45,7 @@ pub struct Made {
     pub rung: Option<String>,
     /// Whether other machines may use the result.
     pub shareable: bool,
-    /// Bytes of file content read or written for it.
+    /// Bytes of file content that a scan read or a command wrote.
     pub bytes: u64,
 }
 
@@ -64,6 +64,18 @@ pub enum ExecError {
     Store(#[from] StoreError),
     #[error("cancelled")]
     Cancelled,
+}
+
+impl ExecError {
+    /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
+    pub fn about(self, slot: &str) -> ExecError {
+        match self {
+            ExecError::Input { message, help } => {
+                ExecError::Input { message: format!("`{slot}`: {message}"), help }
+            }
+            error => error,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +100,10 @@ pub enum Cause {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let command = &self.command;
+        // A script stands by its first line.
+        let mut lines = self.command.lines();
+        let first = lines.next().unwrap_or_default();
+        let command = if lines.next().is_some() { format!("{first} …") } else { first.to_owned() };
         match &self.cause {
             Cause::Exit(code) => write!(f, "`{command}` ended with exit code {code}"),
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),

@@ -12,12 +12,13 @@ use crate::exec::probe::{self, Isolation};
 use crate::exec::run::run;
 use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
-use crate::graph::op::{Op, Pull, Scan};
+use crate::graph::op::{Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
-use crate::tree::scan::{ScanRequest, Scanner};
+use crate::tree::scan::{Scan, Scanner};
+use crate::tree::size::size;
 
 pub struct LocalExecutor {
     memo: Memo,
@@ -47,16 +48,8 @@ impl LocalExecutor {
         })
     }
 
-    fn scan(&self, scan: &Scan) -> Result<Made, ExecError> {
-        let request = ScanRequest {
-            root: scan.root.clone(),
-            include: scan.include.clone(),
-            exclude: scan.exclude.clone(),
-            gitignore: scan.gitignore,
-            modes: scan.modes,
-            single: scan.single,
-        };
-        let scanned = self.scanner.scan(&request)?;
+    fn scan(&self, request: &Scan) -> Result<Made, ExecError> {
+        let scanned = self.scanner.scan(request)?;
         Ok(Made { bytes: scanned.bytes_hashed, ..made("tree", Value::Tree(scanned.entry)) })
     }
 
@@ -103,7 +96,7 @@ impl Executor for LocalExecutor {
         listener: &mut dyn Listener,
     ) -> Result<Made, ExecError> {
         match &action.op {
-            Op::Scan(scan) => self.scan(scan),
+            Op::Scan(request) => self.scan(request),
             Op::Host => Ok(made("host", Value::Host(host::fingerprint()?))),
             Op::Pull(op) => {
                 let (reference, digest) = (op.reference.as_deref(), op.digest.as_deref());
@@ -116,10 +109,22 @@ impl Executor for LocalExecutor {
             }
             Op::Run(op) => {
                 let isolation = self.isolation()?;
-                run(&self.memo, op, &action.inputs, &isolation, cancel, listener)
+                let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
+                Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
         }
     }
+}
+
+/// Content of all that a run put out or changed.
+fn written(memo: &Memo, made: &Made) -> Result<u64, ExecError> {
+    let mut bytes = 0;
+    for value in made.outputs.values() {
+        if let Value::Tree(entry) = value {
+            bytes += size(memo, entry)?;
+        }
+    }
+    Ok(bytes)
 }
 
 fn made(output: &str, value: Value) -> Made {

@@ -1,6 +1,7 @@
 //! The part of an input that is used: a path in it, then what globs take of that.
 //! Parents of the path may be symbolic links, followed as inside the input; the last name is not followed.
 
+use crate::base::suggest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::graph::graph::Select;
@@ -114,7 +115,7 @@ fn no_files(value: &Value, path: &TreePath) -> ExecError {
     }
 }
 
-/// Names what is there instead: in the deepest directory on the way that exists.
+/// Tells of the deepest directory on the way that exists: what is near there, or what is there at all.
 fn not_there(layers: &Layers<'_>, path: &TreePath, resolved: &TreePath) -> Result<ExecError, ExecError> {
     let mut missing = resolved.clone();
     let (names, directory) = loop {
@@ -124,23 +125,21 @@ fn not_there(layers: &Layers<'_>, path: &TreePath, resolved: &TreePath) -> Resul
             None => missing = parent,
         }
     };
-    let wanted = missing.name().unwrap_or_default();
-    let mut names: Vec<_> = names.into_keys().collect();
-    names.sort_by_key(|name| std::cmp::Reverse(alike(name, wanted)));
-    names.truncate(MOST_NAMES);
-    let names: Vec<_> = names.iter().map(|name| format!("`{}`", String::from_utf8_lossy(name))).collect();
-    let help = match names.as_slice() {
-        [] => format!("`{directory}` is empty"),
-        names => format!("in `{directory}` there are, nearest first: {}", names.join(", ")),
+    let shown: Vec<_> = names.keys().map(|name| String::from_utf8_lossy(name)).collect();
+    let wanted = String::from_utf8_lossy(missing.name().unwrap_or_default());
+    let help = match suggest::nearest(&wanted, shown.iter().map(AsRef::as_ref)) {
+        Some(name) if name == wanted => format!("`{missing}` is no directory"),
+        Some(name) => format!("did you mean `{}`?", directory.join(name.as_bytes())),
+        None if shown.is_empty() => format!("`{directory}` is empty"),
+        None => format!("in `{directory}` there are: {}", some_of(&shown)),
     };
     Ok(ExecError::Input { message: format!("there is no `{path}` in the input"), help })
 }
 
-/// How many bytes two names share at their beginnings and ends.
-fn alike(left: &[u8], right: &[u8]) -> usize {
-    let start = left.iter().zip(right).take_while(|(left, right)| left == right).count();
-    let ends = left[start..].iter().rev().zip(right[start..].iter().rev());
-    start + ends.take_while(|(left, right)| left == right).count()
+fn some_of(names: &[impl AsRef<str>]) -> String {
+    let listed: Vec<_> = names.iter().take(MOST_NAMES).map(|name| suggest::ticked(name.as_ref())).collect();
+    let more = if names.len() > MOST_NAMES { ", …" } else { "" };
+    format!("{}{more}", listed.join(", "))
 }
 
 #[cfg(test)]

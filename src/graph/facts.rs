@@ -4,9 +4,10 @@
 use serde::Serialize;
 
 use crate::base::facts::FactSink;
-use crate::graph::op::{Assemble, Op, Pull, Run, Scan};
+use crate::graph::op::{Assemble, Op, Pull, Run};
 use crate::graph::value::Value;
 use crate::oci::image::{Config, Rootfs};
+use crate::tree::scan::Scan;
 
 impl Op {
     pub fn write_facts(&self, sink: &mut dyn FactSink) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Config, Format, Healthcheck, Packing};
-pub use crate::tree::scan::Modes;
+use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,20 +23,6 @@ pub enum Op {
     Assemble(Assemble),
     /// A command in a sandbox → outputs, and what it changed on its root.
     Run(Box<Run>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scan {
-    /// Below the workspace's root.
-    pub root: TreePath,
-    /// Globs as gitignore reads them, relative to `root`. Empty: all but `.git`.
-    pub include: Vec<String>,
-    pub exclude: Vec<String>,
-    /// Obey the `.gitignore` files found below `root` and above it up to the workspace.
-    pub gitignore: bool,
-    pub modes: Modes,
-    /// A path to one file or folder (`"./entrypoint.sh"`): the value is that entry itself.
-    pub single: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

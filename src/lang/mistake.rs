@@ -17,7 +17,7 @@ pub type Span = Range<usize>;
 pub type SharedSource = Arc<NamedSource<Arc<str>>>;
 
 /// How many mistakes are shown; the rest is counted.
-pub const SHOWN: usize = 20;
+const SHOWN: usize = 20;
 
 /// How many are kept until they are put in order.
 const KEPT: usize = 10 * SHOWN;

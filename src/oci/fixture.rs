@@ -5,17 +5,12 @@ use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Compression, Config, Format, Healthcheck, Image, Layer, Packing, Platform, Rootfs};
 use crate::oci::layer::pack;
+pub(super) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
 use crate::tree::encode::save;
 use crate::tree::links::link_group;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
-
-pub(super) fn memo() -> (tempfile::TempDir, Memo) {
-    let folder = tempfile::tempdir().unwrap();
-    let memo = Memo::open(folder.path()).unwrap();
-    (folder, memo)
-}
 
 pub(super) fn file(memo: &Memo, content: &[u8], mode: u32) -> Entry {
     Entry::file(memo.write_blob(content).unwrap(), content.len() as u64, mode)
@@ -28,10 +23,6 @@ pub(super) fn directory(memo: &Memo, entries: Vec<(&[u8], Entry)>) -> TreeDigest
 
 pub(super) fn of(content: Content) -> Entry {
     Entry { metadata: Metadata::plain(0o644), content }
-}
-
-pub(super) fn whiteout() -> Entry {
-    Entry { metadata: Metadata::plain(0), content: Content::Whiteout }
 }
 
 pub(super) fn group(paths: &[TreePath], blob: &BlobDigest) -> LinkGroup {
@@ -60,7 +51,7 @@ pub(super) fn full_tree(memo: &Memo) -> TreeDigest {
     let long = [b'n'; 200];
     let etc = directory(
         memo,
-        vec![(b"first", linked.clone()), (b"gone", whiteout()), (b"!early", file(memo, b"", 0o600))],
+        vec![(b"first", linked.clone()), (b"gone", Entry::whiteout()), (b"!early", file(memo, b"", 0o600))],
     );
     let mut etc = Entry::directory(etc);
     if let Content::Directory { opaque, .. } = &mut etc.content {
@@ -80,7 +71,7 @@ pub(super) fn full_tree(memo: &Memo) -> TreeDigest {
             (b"longlink", of(Content::Symlink { target: long.to_vec() })),
             (b"null", of(Content::Device { block: false, major: 1, minor: 3 })),
             (b"disk", of(Content::Device { block: true, major: 259, minor: 1_048_575 })),
-            (b"removed", whiteout()),
+            (b"removed", Entry::whiteout()),
             (b"tmp", sticky),
             (b"\xff\xfe", file(memo, b"bytes", 0o644)),
             (&long, file(memo, &[1; 512], 0o644)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::oci::error::OciError;
-use crate::oci::fixture::{directory, file, memo, of, whiteout};
+use crate::oci::fixture::{directory, file, memo, of};
 use crate::oci::tar_header::{Kind, encode, padding};
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::Memo;
@@ -205,7 +205,7 @@ fn layers_below_are_looked_at() {
     let first = directory(&memo, vec![(b"tmp", sticky), (b"gone", file(&memo, b"", 0o644))]);
     let second = directory(
         &memo,
-        vec![(b"gone", whiteout()), (b"s", of(Content::Symlink { target: b"tmp".to_vec() }))],
+        vec![(b"gone", Entry::whiteout()), (b"s", of(Content::Symlink { target: b"tmp".to_vec() }))],
     );
     let lower = [first, second];
     let tree = Tar::default().file("tmp/new", "").link("copy", "tmp/f").unpack(&memo, &lower).unwrap();

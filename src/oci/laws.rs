@@ -9,7 +9,7 @@ use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::error::OciError;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, tar_of, whiteout};
+use crate::oci::fixture::{self, directory, file, full_tree, image, memo, tar_of};
 use crate::oci::image::{Compression, Format, Image, Platform};
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
@@ -17,7 +17,7 @@ use crate::oci::pull::pull;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::Memo;
 use crate::store::object::Object;
-use crate::tree::tree::Content;
+use crate::tree::tree::{Content, Entry};
 
 const COMPRESSIONS: [Compression; 3] =
     [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 3 }];
@@ -127,7 +127,7 @@ fn a_tree_that_no_layer_can_hold() {
 fn what_is_exported_can_be_pulled_and_goes_out_again() {
     for compression in COMPRESSIONS {
         let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
-        let top = directory(&memo, vec![(b"etc", whiteout()), (b"new", file(&memo, b"new", 0o644))]);
+        let top = directory(&memo, vec![(b"etc", Entry::whiteout()), (b"new", file(&memo, b"new", 0o644))]);
         let image = image(vec![full_tree(&memo), top], compression);
         let exported = export_to(&memo, &image, &folder.path().join("a"));
         // A store of its own, so that nothing can come from the export's.

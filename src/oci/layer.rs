@@ -222,10 +222,10 @@ fn copy_large(
         if cancel.is_raised() {
             return Err(OciError::Cancelled);
         }
-        let step = io::copy(&mut reader.by_ref().take(READ_AHEAD), tar)
+        let piece = io::copy(&mut reader.by_ref().take(READ_AHEAD), tar)
             .map_err(OciError::stream("packing a file"))?;
-        copied += step;
-        if step == 0 {
+        copied += piece;
+        if piece == 0 {
             break;
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::base::tree_path::TreePath;
-use crate::oci::fixture::{self, directory, file, full_tree, memo, of, tar_of, whiteout};
+use crate::oci::fixture::{self, directory, file, full_tree, memo, of, tar_of};
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::Memo;
 use crate::tree::tree::{Content, Entry, Metadata};
@@ -100,7 +100,7 @@ fn built(memo: &Memo, sketch: &Sketch, links: &[Vec<TreePath>; 3]) -> Entry {
         Sketch::Device(block, major, minor) => {
             of(Content::Device { block: *block, major: *major, minor: *minor })
         }
-        Sketch::Whiteout => whiteout(),
+        Sketch::Whiteout => Entry::whiteout(),
     }
 }
 

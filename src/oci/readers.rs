@@ -8,17 +8,18 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{directory, file, full_tree, image, memo, tar_of, whiteout};
+use crate::oci::fixture::{directory, file, full_tree, image, memo, tar_of};
 use crate::oci::image::Compression;
 use crate::oci::layout::LayoutSink;
 use crate::oci::pull::pull;
+use crate::tree::tree::Entry;
 
 /// What the program wrote to stdout, or `None`, said aloud, where it is not installed.
 fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(arguments).env("LC_ALL", "C").output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: `{program}` is not installed");
+            crate::base::skipped::skipped(&format!("`{program}` is not installed"));
             return None;
         }
         Err(error) => panic!("{program}: {error}"),
@@ -31,7 +32,7 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
 /// One image in a layout and an archive.
 fn written(folder: &Path, compression: Compression) -> Exported {
     let (_store, memo) = memo();
-    let top = directory(&memo, vec![(b"second", whiteout()), (b"new", file(&memo, b"new", 0o644))]);
+    let top = directory(&memo, vec![(b"second", Entry::whiteout()), (b"new", file(&memo, b"new", 0o644))]);
     let image = image(vec![full_tree(&memo), top], compression);
     let mut archive = ArchiveSink::open(&folder.join("archive.tar"), None).unwrap();
     export(&memo, &image, 0, &mut archive, &Cancel::default()).unwrap();

@@ -1,9 +1,8 @@
 //! `Memo`: the store as everything above sees it: the tiers in order, nearest first. The one place that
 //! knows the write order: blobs, then trees, then the record, each by rename.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -35,9 +34,6 @@ struct Inner {
     memory: Memory,
     disk: Arc<Disk>,
     origins: RwLock<Vec<Arc<dyn Origin>>>,
-    from_memory: AtomicU64,
-    from_disk: AtomicU64,
-    missed: AtomicU64,
     aside: Mutex<Vec<WorkFolder>>,
     _lease: Lease,
 }
@@ -48,14 +44,6 @@ pub trait Origin: Send + Sync {
     fn locate(&self, blob: &BlobDigest) -> Option<PathBuf>;
 }
 
-/// How often keys were looked up, by where they were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    pub memory: u64,
-    pub disk: u64,
-    pub missed: u64,
-}
-
 impl Memo {
     /// Makes the store where there is none, and sweeps what dead processes left in it.
     pub fn open(folder: &Path) -> Result<Memo, StoreError> {
@@ -64,9 +52,6 @@ impl Memo {
             memory: Memory::new(MEMORY_BOUND),
             disk: Arc::new(Disk::new(folder)),
             origins: RwLock::default(),
-            from_memory: AtomicU64::new(0),
-            from_disk: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
             aside: Mutex::default(),
             _lease: Lease::shared(folder)?,
         }));
@@ -118,17 +103,6 @@ impl Memo {
     /// were not what the digest says; its errors hold a `StoreError`, which `StoreError::io` takes out.
     pub fn open_blob(&self, blob: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
         Ok(Box::new(self.blob_reader(blob)?))
-    }
-
-    /// Writes the blob to `to` and gives its size: `open_blob` for whoever wants it all.
-    /// What was written counts for nothing if this fails.
-    pub fn copy_blob(&self, blob: BlobDigest, to: &mut dyn Write) -> io::Result<u64> {
-        self.blob_reader(blob)?.copy(to)
-    }
-
-    /// Bytes of the blob, which is not read.
-    pub fn blob_size(&self, blob: BlobDigest) -> Result<u64, StoreError> {
-        Ok(self.blob_reader(blob)?.remaining())
     }
 
     /// An empty file that should not be empty yields to an origin, as in `has`.
@@ -192,22 +166,19 @@ impl Memo {
     /// One that names an object which can no longer be had is no find.
     pub fn recall_from(&self, key: ActionKey) -> Result<Option<(Record, &'static str)>, StoreError> {
         let inner = &*self.0;
-        let tiers: [(&dyn Tier, &AtomicU64); 2] =
-            [(&inner.memory, &inner.from_memory), (&*inner.disk, &inner.from_disk)];
-        for (place, (tier, count)) in tiers.iter().enumerate() {
+        let tiers: [&dyn Tier; 2] = [&inner.memory, &*inner.disk];
+        for (place, tier) in tiers.iter().enumerate() {
             let Some(record) = tier.load(key)? else {
                 continue;
             };
             if !record.objects.iter().all(|object| self.has(*object)) {
                 break;
             }
-            for (nearer, _) in &tiers[..place] {
+            for nearer in &tiers[..place] {
                 nearer.save(key, &record)?;
             }
-            count.fetch_add(1, Ordering::Relaxed);
             return Ok(Some((record, tier.name())));
         }
-        inner.missed.fetch_add(1, Ordering::Relaxed);
         Ok(None)
     }
 
@@ -224,15 +195,6 @@ impl Memo {
     pub fn forget(&self, key: ActionKey) -> Result<(), StoreError> {
         self.0.memory.forget(key);
         self.0.disk.forget(key)
-    }
-
-    /// Of this store and all its clones, since it was opened.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            memory: self.0.from_memory.load(Ordering::Relaxed),
-            disk: self.0.from_disk.load(Ordering::Relaxed),
-            missed: self.0.missed.load(Ordering::Relaxed),
-        }
     }
 
     /// Blobs that the store lacks are looked for there from now on.

@@ -13,7 +13,7 @@ use crate::store::record::Record;
 use crate::store::tier::Tier;
 
 /// Larger blobs are not kept: bytes.
-pub const LARGEST_BLOB: usize = 64 * 1024;
+const LARGEST_BLOB: usize = 64 * 1024;
 
 pub struct Memory(Mutex<Generations>);
 

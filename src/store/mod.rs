@@ -15,4 +15,6 @@ pub mod usage;
 pub mod verify;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod laws;

@@ -134,12 +134,12 @@ fn passable<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::memo;
     use crate::store::record::tests::{key, sample};
 
     #[test]
     fn lists_records_and_totals() {
-        let folder = tempfile::tempdir().unwrap();
-        let memo = Memo::open(folder.path()).unwrap();
+        let (_folder, memo) = memo();
         let blob = Object::Blob(memo.write_blob(b"12345").unwrap());
         let tree = Object::Tree(memo.write_tree(b"1234567").unwrap());
         memo.remember(key(1), &sample("b", &[blob, tree])).unwrap();

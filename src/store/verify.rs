@@ -112,6 +112,7 @@ fn record_damage(disk: &Disk, digest: Digest) -> Result<Option<Damage>, StoreErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::memo;
     use crate::store::record::tests::{key, sample};
 
     fn overwrite(path: &Path, bytes: &[u8]) {
@@ -121,8 +122,7 @@ mod tests {
 
     #[test]
     fn finds_every_flipped_byte_of_every_class_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let memo = Memo::open(folder.path()).unwrap();
+        let (_folder, memo) = memo();
         let (disk, cancel) = (memo.disk(), Cancel::default());
         let make = || {
             let blob = Object::Blob(memo.write_blob(b"blob").unwrap());
@@ -152,8 +152,7 @@ mod tests {
 
     #[test]
     fn finds_files_that_do_not_belong_and_leaves_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let memo = Memo::open(folder.path()).unwrap();
+        let (_folder, memo) = memo();
         let blob = Object::Blob(memo.write_blob(b"blob").unwrap());
         let place = memo.disk().place(blob);
         let stray = [place.with_file_name("letter"), memo.folder().join("blobs/letter")];
@@ -165,8 +164,7 @@ mod tests {
 
     #[test]
     fn stops_when_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let memo = Memo::open(folder.path()).unwrap();
+        let (_folder, memo) = memo();
         memo.write_blob(b"blob").unwrap();
         let cancel = Cancel::default();
         cancel.raise();

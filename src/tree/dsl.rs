@@ -6,16 +6,17 @@ use proptest::prelude::*;
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+pub(crate) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
 use crate::tree::encode;
+use crate::tree::flatten::flatten_stack;
+use crate::tree::overlay::{Layers, Merged};
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
 
 /// A store in a folder of its own.
-pub(crate) fn memo() -> (tempfile::TempDir, Memo) {
-    let folder = tempfile::tempdir().unwrap();
-    let memo = Memo::open(folder.path()).unwrap();
-    (folder, memo)
+pub(crate) fn path(text: &str) -> TreePath {
+    TreePath::parse(text).unwrap()
 }
 
 /// Words are entries: `a/b=text` a file, `a/` a directory, `a->target` a symbolic link, `a!` a whiteout,
@@ -34,6 +35,18 @@ pub(crate) fn show(memo: &Memo, tree: TreeDigest) -> String {
     let mut words = Vec::new();
     show_below(memo, tree, "", &mut words);
     if words.is_empty() { "{}".to_owned() } else { words.join(" ") }
+}
+
+/// What stands at `path`, a directory written out.
+pub(crate) fn lookup(memo: &Memo, layers: &Layers<'_>, path: &TreePath) -> Option<Entry> {
+    layers.find(path).unwrap().map(|merged| match merged {
+        Merged::Directory { metadata, stack, .. } => {
+            let tree = flatten_stack(memo, &stack).unwrap();
+            Entry { metadata, content: Content::Directory { tree, opaque: false } }
+        }
+        Merged::Other(entry) => entry,
+        Merged::Removed => panic!("`find` gives nothing for a removed name"),
+    })
 }
 
 #[derive(Default)]

@@ -33,7 +33,7 @@ pub fn encode(directory: &Directory) -> Vec<u8> {
 }
 
 /// `None` where the bytes are not the canonical form of any directory.
-pub fn decode(bytes: &[u8]) -> Option<Directory> {
+fn decode(bytes: &[u8]) -> Option<Directory> {
     let mut reader = Reader(bytes);
     if reader.array::<4>()? != *HEADER {
         return None;

@@ -10,7 +10,6 @@ use crate::store::object::StoreError;
 use crate::tree::disk::upper::{Below, Held};
 use crate::tree::encode;
 use crate::tree::error::TreeError;
-use crate::tree::flatten;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
 /// Symbolic links followed on one way before it counts as a loop, as Linux does (path_resolution(7)).
@@ -80,28 +79,12 @@ impl<'m> Layers<'m> {
         Ok(Some(found))
     }
 
-    /// As `find`, with a directory written out: it loads and may save all below it.
-    pub fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, StoreError> {
-        self.find(path)?.map(|merged| self.write_out(merged)).transpose()
-    }
-
     /// The names in the directory at `path`; `None` where there is no directory.
     pub fn directory(&self, path: &TreePath) -> Result<Option<BTreeMap<Vec<u8>, Merged>>, StoreError> {
         let Some(Merged::Directory { stack, .. }) = self.find(path)? else { return Ok(None) };
         let mut names = stack.list(self.memo)?;
         names.retain(|_, merged| *merged != Merged::Removed);
         Ok(Some(names))
-    }
-
-    fn write_out(&self, merged: Merged) -> Result<Entry, StoreError> {
-        match merged {
-            Merged::Directory { metadata, stack, .. } => {
-                let tree = flatten::flatten_stack(self.memo, &stack)?;
-                Ok(Entry { metadata, content: Content::Directory { tree, opaque: false } })
-            }
-            Merged::Other(entry) => Ok(entry),
-            Merged::Removed => unreachable!("bug: `find` gives nothing for a removed name"),
-        }
     }
 
     /// `path` with the symbolic links among its parents followed, as inside a chroot.

@@ -48,8 +48,8 @@ use crate::tree::tree::{Content, Entry};
 mod tests;
 
 /// Which files, and what is kept of their modes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanRequest {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
     /// Below the workspace's root. Where it is ignored by a `.gitignore` above it, naming it here wins.
     pub root: TreePath,
     /// Globs relative to `root` (`tree/glob.rs`). Empty: all but `.git`.
@@ -58,7 +58,7 @@ pub struct ScanRequest {
     /// Obey the `.gitignore` files below `root` and above it up to the workspace.
     pub gitignore: bool,
     pub modes: Modes,
-    /// `root` is a file, link or folder, and the value is that entry itself.
+    /// `root` is a file, link or folder (`"./entrypoint.sh"`), and the value is that entry itself.
     pub single: bool,
 }
 
@@ -221,12 +221,6 @@ impl Scanner {
         Ok(scanner)
     }
 
-    /// Uses this many threads instead of one a core.
-    pub fn with_threads(mut self, count: usize) -> Result<Scanner, ScanError> {
-        self.threads = threads(count)?;
-        Ok(self)
-    }
-
     /// Files and folders that no scan takes, such as what the build writes. Paths outside of the
     /// workspace, and those that do not exist, may be among them.
     pub fn leave_out(&self, paths: &[&Path]) {
@@ -235,7 +229,7 @@ impl Scanner {
     }
 
     /// One at a time: each uses all cores.
-    pub fn scan(&self, request: &ScanRequest) -> Result<Scanned, ScanError> {
+    pub fn scan(&self, request: &Scan) -> Result<Scanned, ScanError> {
         let state = &mut *self.workspace.state();
         state.scans += 1;
         let left_out = self.left_out.lock().expect("bug: poisoned").clone();
@@ -272,7 +266,8 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> ScanError {
     }
 }
 
-/// Walks recurse, and a thread that waits takes up other walks: stacks are only touched where needed.
+/// `count` of them, or one a core where it is 0. Walks recurse, and a thread that waits takes up other
+/// walks: stacks are large, and only touched where needed.
 fn threads(count: usize) -> Result<ThreadPool, ScanError> {
     ThreadPoolBuilder::new()
         .num_threads(count)
@@ -319,7 +314,7 @@ pub fn hash_path(path: &Path) -> Result<HashResult, ScanError> {
 
 fn hash_folder(path: &Path) -> Result<TreeDigest, ScanError> {
     let workspace = Workspace::open(path.canonicalize().map_err(unreadable(path))?, None)?;
-    let request = ScanRequest {
+    let request = Scan {
         root: TreePath::root(),
         include: Vec::new(),
         exclude: Vec::new(),

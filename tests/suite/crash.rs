@@ -73,9 +73,8 @@ fn exported(space: &Space) -> String {
 
 #[test]
 fn a_kill_at_any_moment_is_harmless() {
-    let test = "a_kill_at_any_moment_is_harmless";
     let clean = Space::new();
-    if !busybox_root(&clean, test) {
+    if !busybox_root(&clean) {
         return;
     }
     fill(&clean);
@@ -83,7 +82,7 @@ fn a_kill_at_any_moment_is_harmless() {
     let right = exported(&clean);
     let whole = began.elapsed();
     let space = Space::new();
-    busybox_root(&space, test);
+    busybox_root(&space);
     fill(&space);
     for kill in 0..KILLS {
         space.file("in/0", format!("attempt {kill}\n"));
@@ -102,9 +101,8 @@ fn a_kill_at_any_moment_is_harmless() {
 
 #[test]
 fn two_builds_at_once_share_their_work() {
-    let test = "two_builds_at_once_share_their_work";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     fill(&space);
@@ -137,9 +135,8 @@ fn two_builds_at_once_share_their_work() {
 /// SIGINT ends the command, the build, and leaves nothing; nothing of it is remembered.
 #[test]
 fn an_interrupt_ends_everything() {
-    let test = "an_interrupt_ends_everything";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     space.file(
@@ -175,9 +172,8 @@ fn children(parent: u32) -> Vec<u32> {
 /// The process that sandboxes are born from keeps nothing of theirs, and they do not outlive it.
 #[test]
 fn the_death_of_the_zygote_ends_its_runs() {
-    let test = "the_death_of_the_zygote_ends_its_runs";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     let runs = "run one { from root; sh \"sleep 30\"; }\nrun two { from root; sh \"sleep 31\"; }\n\

@@ -42,9 +42,9 @@ fn export(space: &Space, name: &str) -> String {
     fs::read_to_string(space.path().join(name).join("index.json")).unwrap()
 }
 
-fn filled(test: &str) -> Option<Space> {
+fn filled() -> Option<Space> {
     let space = Space::new();
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{WORK}"));
         space.file("in.txt", "one line\n");
         space
@@ -54,7 +54,7 @@ fn filled(test: &str) -> Option<Space> {
 /// Every class of file in the store, each flipped in its own copy of the story: the next build that
 /// needs it is right, and so is a build after an edit.
 fn damage_is_mended(class: &str) {
-    let Some(space) = filled(&format!("damage to {class}")) else { return };
+    let Some(space) = filled() else { return };
     let right = export(&space, "clean");
     space.file("in.txt", "another line\n");
     let edited = export(&space, "clean-edited");
@@ -103,7 +103,7 @@ fn a_damaged_index_is_mended() {
 #[test]
 fn verify_names_what_is_damaged() {
     for class in ["blobs", "trees", "records", "snapshots"] {
-        let Some(space) = filled("verify_names_what_is_damaged") else { return };
+        let Some(space) = filled() else { return };
         export(&space, "clean");
         space.ok(&["cache", "verify"]);
         let mut victims = Vec::new();

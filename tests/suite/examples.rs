@@ -42,8 +42,7 @@ fn our_own_build_can_be_planned() {
 
 #[test]
 fn hello_builds_greets_and_is_recalled() {
-    let test = "hello_builds_greets_and_is_recalled";
-    if !have(test, &["cc"]) || !can_run(test) {
+    if !have(&["cc"]) || !can_run() {
         return;
     }
     let space = Space::example("hello");
@@ -56,8 +55,7 @@ fn hello_builds_greets_and_is_recalled() {
 /// Stands on a layout that the first example wrote; the base's layer goes out as it came in.
 #[test]
 fn layers_stand_on_a_pulled_image() {
-    let test = "layers_stand_on_a_pulled_image";
-    if !have(test, &["cc"]) || !can_run(test) {
+    if !have(&["cc"]) || !can_run() {
         return;
     }
     let hello = Space::example("hello");

@@ -1,5 +1,6 @@
 //! Images as other programs see them, and the same image whoever builds it, wherever, whenever.
 
+use crate::skipped::skipped;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -44,9 +45,8 @@ fn blob(layout: &Path, digest: &str) -> Vec<u8> {
 
 #[test]
 fn other_programs_read_the_image_and_run_it() {
-    let test = "other_programs_read_the_image_and_run_it";
     let space = Space::new();
-    if !have(test, &["skopeo", "umoci", "runc", "sha256sum"]) || !busybox_root(&space, test) {
+    if !have(&["skopeo", "umoci", "runc", "sha256sum"]) || !busybox_root(&space) {
         return;
     }
     fill(&space);
@@ -103,7 +103,7 @@ fn runs_under_runc(space: &Space, bundle: &Path) {
     let ran =
         run(Command::new("runc").arg("--root").arg(state).args(["run", "--bundle"]).arg(bundle).arg(name));
     if ran.code != Some(0) && ran.stderr.contains("cgroup") {
-        eprintln!("skipped the run under runc: {}", ran.stderr.trim());
+        skipped(&format!("the run under runc: {}", ran.stderr.trim()));
         return;
     }
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "1\n2\nhello\n"), "{}", ran.stderr);
@@ -112,12 +112,11 @@ fn runs_under_runc(space: &Space, bundle: &Path) {
 /// Other folders, users, umasks, time zones, file times and numbers of jobs: one digest.
 #[test]
 fn the_image_is_the_same_whoever_builds_it() {
-    let test = "the_image_is_the_same_whoever_builds_it";
     let mut digests = BTreeSet::new();
-    let users = [Some(User::Current), Some(User::Current), ordinary_user(test)];
+    let users = [Some(User::Current), Some(User::Current), ordinary_user()];
     for (number, user) in users.into_iter().flatten().enumerate() {
         let space = Space::of(user);
-        if !busybox_root(&space, test) {
+        if !busybox_root(&space) {
             return;
         }
         fill(&space);
@@ -144,9 +143,8 @@ fn the_image_is_the_same_whoever_builds_it() {
 /// A file of a base that is appended to keeps its mode, and no file is a link of another one.
 #[test]
 fn copy_up_keeps_modes_and_files_are_single() {
-    let test = "copy_up_keeps_modes_and_files_are_single";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     space.file(

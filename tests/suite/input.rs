@@ -1,5 +1,6 @@
 //! Bad input and a bad environment: one clear sentence, the right exit code, nothing half-written.
 
+use crate::skipped::skipped;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -117,9 +118,8 @@ fn outputs_are_checked_before_anything_is_built() {
 
 #[test]
 fn a_failing_command_ends_with_one_and_its_own_code() {
-    let test = "a_failing_command_ends_with_one_and_its_own_code";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     space.file(
@@ -151,9 +151,8 @@ default all
 
 #[test]
 fn outputs_that_were_not_made_are_named() {
-    let test = "outputs_that_were_not_made_are_named";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     let table = [
@@ -175,11 +174,10 @@ fn outputs_that_were_not_made_are_named() {
 
 #[test]
 fn a_full_disk_and_an_unwritable_store_lose_nothing() {
-    let test = "a_full_disk_and_an_unwritable_store_lose_nothing";
     let space =
         workspace("memobuild 1\nfiles a\nimage x { from scratch; copy a to=\"/\"; compress none; }\n");
     space.file("big", vec![7; 4 << 20]);
-    if is_root() && have(test, &["mount"]) {
+    if is_root() && have(&["mount"]) {
         let small = space.path().join("small");
         fs::create_dir(&small).unwrap();
         let small = small.to_str().unwrap();
@@ -194,7 +192,7 @@ fn a_full_disk_and_an_unwritable_store_lose_nothing() {
             assert!(ran.stderr.contains("help:"), "{}", ran.stderr);
         }
     } else {
-        eprintln!("skipped the full disk of {test}: only root can mount a small one");
+        skipped("only root can mount a small disk");
     }
     let space = if is_root() { Space::of(User::Id(54321)) } else { Space::new() };
     space.file("memobuild.kdl", "memobuild 1\ntree a { file \"/x\" \"x\"; }\ndefault a\n");
@@ -239,8 +237,7 @@ fn a_closed_pipe_ends_quietly() {
 
 #[test]
 fn where_nothing_isolates_the_refusal_is_clear() {
-    let test = "where_nothing_isolates_the_refusal_is_clear";
-    if !is_root() || !have(test, &["setpriv", "unshare"]) || !can_run(test) {
+    if !is_root() || !have(&["setpriv", "unshare"]) || !can_run() {
         return;
     }
     let space = Space::new();

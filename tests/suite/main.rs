@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails, and one that cannot begin is skipped aloud"
 )]
 
+#[path = "../../src/base/skipped.rs"]
+mod skipped;
 mod space;
 mod programs;
 mod tidy;
@@ -18,3 +20,9 @@ mod input;
 mod crash;
 mod damage;
 mod times;
+mod interface;
+mod outcomes;
+mod sharing;
+mod equality;
+mod shapes;
+mod hermetic;

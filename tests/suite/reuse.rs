@@ -1,5 +1,6 @@
 //! What is not done again, and what is.
 
+use crate::skipped::skipped;
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
@@ -24,9 +25,9 @@ image both {
 }
 "##;
 
-fn chain(test: &str) -> Option<Space> {
+fn chain() -> Option<Space> {
     let space = Space::new();
-    busybox_root(&space, test).then(|| {
+    busybox_root(&space).then(|| {
         space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{CHAIN}"));
         space.file("in.txt", "# one\ndata\n");
         space
@@ -35,7 +36,7 @@ fn chain(test: &str) -> Option<Space> {
 
 #[test]
 fn a_second_build_executes_nothing() {
-    let Some(space) = chain("a_second_build_executes_nothing") else { return };
+    let Some(space) = chain() else { return };
     let first = space.build(&[]);
     assert_eq!(first["strip"], "executed");
     assert_eq!(first["both"], "executed");
@@ -45,11 +46,10 @@ fn a_second_build_executes_nothing() {
 
 #[test]
 fn a_second_build_starts_no_process_and_opens_no_input() {
-    let test = "a_second_build_starts_no_process_and_opens_no_input";
-    if !have(test, &["strace"]) {
+    if !have(&["strace"]) {
         return;
     }
-    let Some(space) = chain(test) else { return };
+    let Some(space) = chain() else { return };
     // Files younger than the clock's tick are not trusted yet, and read once more.
     std::thread::sleep(Duration::from_millis(50));
     space.build(&[]);
@@ -60,7 +60,7 @@ fn a_second_build_starts_no_process_and_opens_no_input() {
     traced.arg(plain.get_program()).args(plain.get_args()).current_dir(space.path());
     let ran = run(&mut traced);
     if ran.code != Some(0) && ran.stderr.contains("ptrace") {
-        eprintln!("skipped {test}: strace may not trace here");
+        skipped("strace may not trace here");
         return;
     }
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -75,7 +75,7 @@ fn a_second_build_starts_no_process_and_opens_no_input() {
 
 #[test]
 fn a_touch_executes_nothing() {
-    let Some(space) = chain("a_touch_executes_nothing") else { return };
+    let Some(space) = chain() else { return };
     space.build(&[]);
     let file = File::options().write(true).open(space.workspace().join("in.txt")).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(7)).unwrap();
@@ -86,7 +86,7 @@ fn a_touch_executes_nothing() {
 /// The edit changes what `strip` reads, not what it makes: all that stands on it is cut off.
 #[test]
 fn an_edit_that_changes_no_output_stops_there() {
-    let Some(space) = chain("an_edit_that_changes_no_output_stops_there") else { return };
+    let Some(space) = chain() else { return };
     space.build(&[]);
     space.file("in.txt", "# another comment\ndata\n");
     space.build(&[]);
@@ -99,7 +99,7 @@ fn an_edit_that_changes_no_output_stops_there() {
 
 #[test]
 fn the_report_says_why() {
-    let Some(space) = chain("the_report_says_why") else { return };
+    let Some(space) = chain() else { return };
     space.build(&[]);
     space.file("in.txt", "# one\nother\n");
     space.build(&[]);
@@ -114,8 +114,7 @@ fn the_report_says_why() {
 
 #[test]
 fn a_comment_in_c_compiles_and_links_nothing_new() {
-    let test = "a_comment_in_c_compiles_and_links_nothing_new";
-    if !have(test, &["cc"]) || !can_run(test) {
+    if !have(&["cc"]) || !can_run() {
         return;
     }
     let space = Space::new();
@@ -156,8 +155,7 @@ image app {
 
 #[test]
 fn an_edit_in_one_of_eight_executes_it_and_the_join() {
-    let test = "an_edit_in_one_of_eight_executes_it_and_the_join";
-    if !can_run(test) {
+    if !can_run() {
         return;
     }
     let space = Space::example("parallel");
@@ -176,9 +174,8 @@ fn an_edit_in_one_of_eight_executes_it_and_the_join() {
 /// Equal actions under two names run once.
 #[test]
 fn equal_nodes_run_once() {
-    let test = "equal_nodes_run_once";
     let space = Space::new();
-    if !busybox_root(&space, test) {
+    if !busybox_root(&space) {
         return;
     }
     space.file(

@@ -1,5 +1,6 @@
 //! `Space`: a temporary folder with a workspace and a store, and the real binary run in it.
 
+use crate::skipped::skipped;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -174,33 +175,33 @@ pub(crate) fn tool(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
 }
 
 /// Whether the programs are there; tells on stderr what is skipped for want of them.
-pub(crate) fn have(test: &str, programs: &[&str]) -> bool {
+pub(crate) fn have(programs: &[&str]) -> bool {
     let there = |program: &&str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     };
     let missing: Vec<_> = programs.iter().filter(|program| !there(program)).collect();
     if !missing.is_empty() {
-        eprintln!("skipped {test}: {missing:?} not installed");
+        skipped(&format!("{missing:?} not installed"));
     }
     missing.is_empty()
 }
 
 /// Whether commands can run in a sandbox here; tells on stderr what is skipped where not.
-pub(crate) fn can_run(test: &str) -> bool {
+pub(crate) fn can_run() -> bool {
     let ran = Space::new().run(&["doctor", "--format", "json"]);
     let doctor: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
     let can = doctor["rung"].is_string();
     if !can {
-        eprintln!("skipped {test}: no isolation on this machine");
+        skipped("no isolation on this machine");
     }
     can
 }
 
 /// A root filesystem with busybox's commands as the node `root`, for workspaces that have no base image.
 /// `false`, aloud, where busybox is not installed.
-pub(crate) fn busybox_root(space: &Space, test: &str) -> bool {
-    if !have(test, &["busybox"]) || !can_run(test) {
+pub(crate) fn busybox_root(space: &Space) -> bool {
+    if !have(&["busybox"]) || !can_run() {
         return false;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -238,10 +239,10 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// An ordinary user for a test that root drops to; `None`, aloud, where the tests run as one already.
-pub(crate) fn ordinary_user(test: &str) -> Option<User> {
-    if is_root() && have(test, &["setpriv"]) {
+pub(crate) fn ordinary_user() -> Option<User> {
+    if is_root() && have(&["setpriv"]) {
         return Some(User::Id(54321));
     }
-    eprintln!("skipped the second user of {test}: only root can become another one");
+    skipped("only root can become a second user");
     None
 }

@@ -1,12 +1,13 @@
 //! Tools that look at times never keep a stale result, though every file's time is made up.
 
+use crate::skipped::skipped;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::programs::{MACHINE_ROOT, add_file, add_folder, add_program, machine_root};
-use crate::space::{Space, run};
+use crate::space::{Space, have, run};
 
 /// The node `second` of each story must have made anew what `first` made of other sources. `/tool`
 /// reads `/src`, keeps what it makes in the folder `KEPT`, and prints what it made.
@@ -110,7 +111,7 @@ fn tell(space: &Space, tool: &str, stories: &[(&str, &str)]) {
 #[test]
 fn make_makes_again() {
     let space = Space::new();
-    if !machine_root(&space, "make_makes_again", &["make"]) {
+    if !machine_root(&space, &["make"]) {
         return;
     }
     for word in ["older", "old", "new"] {
@@ -123,12 +124,11 @@ fn make_makes_again() {
 
 #[test]
 fn python_compiles_again() {
-    let test = "python_compiles_again";
     let space = Space::new();
-    if !machine_root(&space, test, &[]) {
+    if !machine_root(&space, &[]) {
         return;
     }
-    let Some(python) = add_python(&space, test) else { return };
+    let Some(python) = add_python(&space) else { return };
     for word in ["older", "old", "new"] {
         space.file(&format!("{word}/word.py"), format!("word = '{word:8}'\n"));
     }
@@ -143,12 +143,11 @@ fn python_compiles_again() {
 /// The slowest of the tools is told the stories that are about it most.
 #[test]
 fn cargo_compiles_again() {
-    let test = "cargo_compiles_again";
     let space = Space::new();
-    if !machine_root(&space, test, &[]) {
+    if !machine_root(&space, &[]) {
         return;
     }
-    let Some(bin) = add_rust(&space, test) else { return };
+    let Some(bin) = add_rust(&space) else { return };
     for word in ["older", "old", "new"] {
         let manifest = "[package]\nname = \"word\"\nversion = \"1.0.0\"\nedition = \"2021\"\n[workspace]\n";
         space.file(&format!("{word}/Cargo.toml"), manifest);
@@ -165,11 +164,11 @@ fn cargo_compiles_again() {
 }
 
 /// The folder of the compiler that these tests were built with, and as much of it as a crate without `std` takes.
-fn add_rust(space: &Space, test: &str) -> Option<String> {
+fn add_rust(space: &Space) -> Option<String> {
     let cargo = std::env::var_os("CARGO").map(PathBuf::from);
     let bin = cargo.as_ref().and_then(|cargo| cargo.parent()).filter(|bin| bin.join("rustc").is_file());
     let Some(bin) = bin else {
-        eprintln!("skipped {test}: no rustc beside the cargo that runs the tests");
+        skipped("no rustc beside the cargo that runs the tests");
         return None;
     };
     for program in ["rustc", "cargo"] {
@@ -194,12 +193,15 @@ fn glob_libraries(rustlib: &Path) -> Vec<PathBuf> {
 }
 
 /// Where it lies in the root.
-fn add_python(space: &Space, test: &str) -> Option<String> {
+fn add_python(space: &Space) -> Option<String> {
+    if !have(&["python3"]) {
+        return None;
+    }
     let script =
         "import sys, os; print(os.path.realpath(sys.executable)); print(os.path.dirname(os.__file__))";
     let told = run(Command::new("python3").args(["-S", "-c", script]));
     let Some((program, library)) = told.stdout.trim().split_once('\n') else {
-        eprintln!("skipped {test}: python3 not installed");
+        skipped("python3 does not work");
         return None;
     };
     let below = |path: &str| PathBuf::from(path.trim_start_matches('/'));

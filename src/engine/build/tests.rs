@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::digest::BlobDigest;
+use crate::base::tree_path::TreePath;
 use crate::exec::executor::{Cause, Failure};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
 use crate::graph::op::{Op, Run};
@@ -181,4 +182,13 @@ fn damage_begins_the_build_again() {
     assert!(built.failures.is_empty());
     assert_eq!(built.report.totals.failed, 0);
     assert_eq!(*story.script.executed.lock().unwrap(), ["one", "two", "two"]);
+}
+
+#[test]
+fn an_input_that_does_not_fit_is_told_with_its_slot() {
+    let mut story = Story::new(&[("source", &[]), ("one", &[0])]);
+    story.graph.nodes[1].inputs[0].select.path = Some(TreePath::parse("a").unwrap());
+    let built = story.build().unwrap();
+    let (_, error) = &built.failures[0];
+    assert_eq!(error.to_string(), "`input 0`: there is no `/a`: a text holds no files");
 }

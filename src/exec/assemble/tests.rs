@@ -3,11 +3,7 @@
 use super::*;
 use crate::graph::op::{ConfigEdit, Edit};
 use crate::oci::image::Packing;
-use crate::tree::dsl::{memo, passwd_tree, show, tree};
-
-fn path(text: &str) -> TreePath {
-    TreePath::parse(text).unwrap()
-}
+use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
 
 fn input(value: Value) -> ActionInput {
     ActionInput { slot: "copy".to_owned(), value }

@@ -53,18 +53,12 @@ fn parts_of_a_tree() {
     let anchored =
         "globs are anchored where they begin to match: `**/` before one makes it match at any depth";
     for (path, include, expected) in [
-        ("a/bc", "", "there is no `/a/bc` in the input; in `/a` there are, nearest first: `b.c`, `b.h`, `d`"),
-        (
-            "alpa/x",
-            "",
-            "there is no `/alpa/x` in the input; in `/` there are, nearest first: `alpha`, `a`, `l`, `x`",
-        ),
+        ("a/bc", "", "there is no `/a/bc` in the input; did you mean `/a/b.c`?"),
+        ("alpa/x", "", "there is no `/alpa/x` in the input; did you mean `/alpha`?"),
+        ("l/bc", "", "there is no `/l/bc` in the input; did you mean `/a/b.c`?"),
+        ("other", "", "there is no `/other` in the input; in `/` there are: `a`, `alpha`, `l`, `x`"),
         ("alpha/x", "", "there is no `/alpha/x` in the input; `/alpha` is empty"),
-        (
-            "x/y",
-            "",
-            "there is no `/x/y` in the input; in `/` there are, nearest first: `x`, `a`, `alpha`, `l`",
-        ),
+        ("x/y", "", "there is no `/x/y` in the input; `/x` is no directory"),
         ("", "*.c", &format!("`*.c` matches nothing; {anchored}")),
         ("a", "*.c *.d", &format!("`*.d` matches nothing below `/a`; {anchored}")),
         (
@@ -80,6 +74,14 @@ fn parts_of_a_tree() {
     ] {
         assert_eq!(shown(&memo, &value, &select(path, include, "")), expected, "path `{path}` `{include}`");
     }
+}
+
+#[test]
+fn not_all_names_are_listed() {
+    let (_folder, memo) = memo();
+    let value = Value::Tree(Entry::directory(tree(&memo, "1= 2= 3= 4= 5= 6= 7= 8= 9=")));
+    let told = shown(&memo, &value, &select("other", "", ""));
+    assert!(told.ends_with("`7`, `8`, …"), "{told}");
 }
 
 #[test]

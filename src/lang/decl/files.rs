@@ -1,12 +1,13 @@
 //! `files`: local files as a tree. A source that is looked at in every build.
 
 use crate::base::tree_path::TreePath;
-use crate::graph::op::{Modes, Op, Scan};
+use crate::graph::op::Op;
 use crate::graph::value::Type;
 use crate::lang::decl::{Declaration, Edges, Outputs, nothing_to_check};
 use crate::lang::item::{Given, Item};
 use crate::lang::names::TREE;
 use crate::lang::table::{DOC, EXCLUDE, INCLUDE, Line, Slot, may, one};
+use crate::tree::scan::{Modes, Scan};
 
 pub const LINE: Line = Line {
     word: "files",

@@ -176,6 +176,6 @@ impl Contents {
 }
 
 /// The path of a name in the folder at `path`.
-pub(crate) fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }

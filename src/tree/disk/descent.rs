@@ -16,7 +16,7 @@ use crate::base::cancel::Cancel;
 use crate::tree::error::TreeError;
 
 /// Deeper nesting is refused, whatever is walked.
-pub(crate) const DEPTH_LIMIT: usize = 10_000;
+const DEPTH_LIMIT: usize = 10_000;
 
 /// Bytes of path given to the kernel at once: below `PATH_MAX` with room to spare.
 const CHUNK: usize = 3_000;

@@ -77,7 +77,7 @@ fn laws() {
         paths(&memo, flat, &TreePath::root(), &mut all);
         let merged = Layers::new(&memo, trees);
         for (path, entry) in all {
-            prop_assert_eq!(merged.lookup(&path).unwrap(), Some(entry));
+            prop_assert_eq!(dsl::lookup(&memo, &merged, &path), Some(entry));
         }
     });
 }

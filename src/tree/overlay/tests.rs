@@ -1,18 +1,15 @@
 //! What a stack of layers shows, against a naive oracle.
 
 use super::*;
-use crate::tree::dsl::{memo, show, tree};
-
-fn path(text: &str) -> TreePath {
-    TreePath::parse(text).unwrap()
-}
+use crate::tree::dsl::{lookup, memo, path, show, tree};
+use crate::tree::flatten;
 
 #[test]
 fn what_a_path_shows() {
     let (_folder, memo) = memo();
     let layers = ["a/b=1 a/c=2 d=3 e/f=4 g/h=5", "a/b! a/n=6 d! e/! g=7", "d/x=8 g/:700 g/i=9"];
     let layers = Layers::new(&memo, layers.map(|text| tree(&memo, text)));
-    let shown = |at: &str| match layers.lookup(&path(at)).unwrap() {
+    let shown = |at: &str| match lookup(&memo, &layers, &path(at)) {
         None => "nothing".to_owned(),
         Some(entry) => match entry.tree() {
             Some(tree) => show(&memo, tree),
@@ -84,7 +81,7 @@ fn only_the_way_is_loaded() {
     let root = Directory { entries: [(b"a".to_vec(), unknown.clone())].into() };
     let base = encode::save(&memo, &root).unwrap();
     let layers = Layers::plain(&memo, base);
-    assert_eq!(layers.lookup(&path("a")).unwrap(), Some(unknown.clone()));
+    assert_eq!(lookup(&memo, &layers, &path("a")), Some(unknown.clone()));
     let change = tree(&memo, "b/c=1");
     let merged = crate::tree::diff::apply(&memo, base, change).unwrap();
     assert_eq!(encode::load(&memo, merged).unwrap().entries[&b"a"[..]], unknown);

@@ -13,12 +13,12 @@ use crate::tree::scan::filter::Filter;
 use crate::tree::scan::folder::{Folder, Found, Kind, Listing, name_at};
 use crate::tree::scan::place::{Place, shown};
 use crate::tree::scan::walk::{Scope, Walk};
-use crate::tree::scan::{Modes, ScanError, ScanRequest, Scanned, State};
+use crate::tree::scan::{Modes, Scan, ScanError, Scanned, State};
 use crate::tree::tree::Entry;
 
 /// A request and what it needs beside the workspace.
 pub(crate) struct Job<'a> {
-    pub(crate) request: &'a ScanRequest,
+    pub(crate) request: &'a Scan,
     pub(crate) left_out: &'a [Vec<u8>],
     pub(crate) cancel: &'a Cancel,
     pub(crate) clock: &'a Clock,

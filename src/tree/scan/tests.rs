@@ -57,19 +57,19 @@ impl Space {
     }
 
     /// What one build sees.
-    fn scan(&self, request: &ScanRequest) -> Result<Scanned, ScanError> {
+    fn scan(&self, request: &Scan) -> Result<Scanned, ScanError> {
         let scanner = self.scanner();
         let scanned = scanner.scan(request);
         scanner.finish().unwrap();
         scanned
     }
 
-    fn digest(&self, request: &ScanRequest) -> TreeDigest {
+    fn digest(&self, request: &Scan) -> TreeDigest {
         tree_of(&self.scan(request).unwrap().entry)
     }
 
     /// All paths in the tree; folders without entries end in `/`.
-    fn paths(&self, request: &ScanRequest) -> Vec<String> {
+    fn paths(&self, request: &Scan) -> Vec<String> {
         let scanned = self.scan(request).unwrap();
         let mut paths = Vec::new();
         self.list(tree_of(&scanned.entry), "", &mut paths);
@@ -98,8 +98,8 @@ fn tree_of(entry: &Entry) -> TreeDigest {
     }
 }
 
-fn all() -> ScanRequest {
-    ScanRequest {
+fn all() -> Scan {
+    Scan {
         root: TreePath::root(),
         include: Vec::new(),
         exclude: Vec::new(),
@@ -109,16 +109,16 @@ fn all() -> ScanRequest {
     }
 }
 
-fn including(globs: &[&str]) -> ScanRequest {
-    ScanRequest { include: globs.iter().map(|glob| glob.to_string()).collect(), ..all() }
+fn including(globs: &[&str]) -> Scan {
+    Scan { include: globs.iter().map(|glob| glob.to_string()).collect(), ..all() }
 }
 
-fn below(root: &str) -> ScanRequest {
-    ScanRequest { root: TreePath::parse(root).unwrap(), ..all() }
+fn below(root: &str) -> Scan {
+    Scan { root: TreePath::parse(root).unwrap(), ..all() }
 }
 
-fn single(path: &str) -> ScanRequest {
-    ScanRequest { single: true, ..below(path) }
+fn single(path: &str) -> Scan {
+    Scan { single: true, ..below(path) }
 }
 
 fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
@@ -136,7 +136,7 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
 fn exists(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: there is no `{program}`");
+        crate::base::skipped::skipped(&format!("there is no `{program}`"));
     }
     found
 }

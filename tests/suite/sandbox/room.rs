@@ -1,5 +1,6 @@
 //! A store of a test's own, and runs in it.
 
+use crate::skipped::skipped;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -72,7 +73,7 @@ pub(crate) fn rooms() -> Vec<Room> {
         probe::every(&memo, &program()).unwrap()
     });
     if holding.is_empty() {
-        eprintln!("skipped: no isolation rung holds on this machine");
+        skipped("no isolation rung holds on this machine");
     }
     holding.iter().map(Room::new).collect()
 }
@@ -127,7 +128,7 @@ impl Room {
     /// A root filesystem with busybox as every usual program. `None`, aloud, where there is no static busybox.
     pub(crate) fn busybox(&self) -> Option<Rootfs> {
         let Ok(bytes) = std::fs::read("/bin/busybox") else {
-            eprintln!("skipped: there is no /bin/busybox");
+            skipped("there is no /bin/busybox");
             return None;
         };
         let applets = [

@@ -1,5 +1,6 @@
 //! All of it once more as an ordinary user: without and with a range of user ids.
 
+use crate::skipped::skipped;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,7 @@ fn an_ordinary_user_gets_the_same() {
 #[test]
 fn an_ordinary_user_with_more_ids_gets_the_same() {
     if !Path::new("/usr/bin/newuidmap").exists() {
-        eprintln!("skipped: there is no newuidmap");
+        skipped("there is no newuidmap");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -32,20 +33,20 @@ fn an_ordinary_user_with_more_ids_gets_the_same() {
     run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BC");
 }
 
-/// All of this test program, as nobody, started by way of `before`.
+/// All tests of sandboxes, as nobody, started by way of `before`.
 fn run_all(before: &[&str], rungs: &str) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
     if !Path::new("/usr/bin/setpriv").exists() {
-        eprintln!("skipped: there is no setpriv");
+        skipped("there is no setpriv");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     chown(folder.path(), ID.parse().ok(), ID.parse().ok()).unwrap();
     let program = std::env::current_exe().unwrap();
     let setpriv = ["setpriv", "--reuid", ID, "--regid", ID, "--clear-groups", program.to_str().unwrap()];
-    let words = [before, &setpriv].concat();
+    let words = [before, &setpriv, &["sandbox::"]].concat();
     let output = Command::new(words[0])
         .args(&words[1..])
         .env("TMPDIR", folder.path())

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::cancel::Cancel;
+use crate::store::fixture::memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids, capture_folder};
 use crate::tree::links::link_group;
 use crate::tree::tree::Directory;
@@ -128,8 +129,7 @@ fn file(memo: &Memo, number: u8) -> Content {
 }
 
 fn check_round_trip(paths: &Paths, owners: Owners, ids: Ids) {
-    let temporary = tempfile::tempdir().unwrap();
-    let memo = Memo::open(&temporary.path().join("store")).unwrap();
+    let (temporary, memo) = memo();
     let entry = store(&memo, paths);
     let dest = temporary.path().join("dest");
     let options = Materialize { owners, time: 1_000_000_007, whiteouts: Whiteouts::Refuse };
@@ -161,15 +161,14 @@ proptest! {
         if rustix::process::geteuid().is_root() {
             check_round_trip(&paths, Owners::Exact, Ids::Exact);
         } else {
-            eprintln!("skipped: only root may give files away");
+            crate::base::skipped::skipped("only root may give files away");
         }
     }
 }
 
 #[test]
 fn a_change_is_no_plain_folder() {
-    let temporary = tempfile::tempdir().unwrap();
-    let memo = Memo::open(&temporary.path().join("store")).unwrap();
+    let (temporary, memo) = memo();
     let mut directory = Directory::default();
     directory.entries.insert(b"gone".to_vec(), Entry::whiteout());
     let entry = Entry::directory(encode::save(&memo, &directory).unwrap());
@@ -185,8 +184,7 @@ fn a_change_is_no_plain_folder() {
 
 #[test]
 fn what_is_there_stays() {
-    let temporary = tempfile::tempdir().unwrap();
-    let memo = Memo::open(&temporary.path().join("store")).unwrap();
+    let (temporary, memo) = memo();
     let entry = Entry::directory(encode::save(&memo, &Directory::default()).unwrap());
     let options = Materialize { owners: Owners::Single, time: 0, whiteouts: Whiteouts::Refuse };
     let dest = temporary.path().join("dest");
@@ -198,8 +196,7 @@ fn what_is_there_stays() {
 
 #[test]
 fn a_single_file_is_a_tree_too() {
-    let temporary = tempfile::tempdir().unwrap();
-    let memo = Memo::open(&temporary.path().join("store")).unwrap();
+    let (temporary, memo) = memo();
     let entry = Entry::file(memo.write_blob(b"x").unwrap(), 1, 0o640);
     let options = Materialize { owners: Owners::Single, time: 77, whiteouts: Whiteouts::Refuse };
     let dest = temporary.path().join("dest");

@@ -15,6 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::*;
 use crate::base::digest::BlobDigest;
+use crate::store::fixture::memo;
 use crate::tree::disk::descent;
 use crate::tree::disk::make;
 use crate::tree::disk::upper::tests::world::{World, in_namespaces};
@@ -224,7 +225,7 @@ fn whiteouts_by_attribute_hide_and_are_captured() {
         let names = world.list(&over, "d");
         // Kernels before 6.7 show it as an empty file; they also let us make the other form.
         if names.contains(&"gone".into()) {
-            eprintln!("skipped: this kernel knows no whiteouts by attribute");
+            crate::base::skipped::skipped("this kernel knows no whiteouts by attribute");
         } else {
             assert_eq!(names, ["kept"]);
         }
@@ -251,8 +252,7 @@ fn where_one_user_stands_for_all_owners_and_capabilities_are_kept() {
 
 #[test]
 fn what_our_mounts_never_make_is_refused() {
-    let temporary = tempfile::tempdir().unwrap();
-    let memo = Memo::open(&temporary.path().join("store")).unwrap();
+    let (temporary, memo) = memo();
     let upper = temporary.path().join("upper");
     fs::create_dir_all(upper.join("moved")).unwrap();
     rustix::fs::setxattr(upper.join("moved"), "user.overlay.redirect", b"/old", XattrFlags::empty()).unwrap();

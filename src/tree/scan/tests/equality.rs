@@ -25,12 +25,13 @@ fn nothing_but_content_counts() {
     }
     fs::set_permissions(other.path("src"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(other.digest(&all()), expected, "times and umask");
-    for threads in [1, 2, 8] {
+    for count in [1, 2, 8] {
         let store = tempfile::tempdir().unwrap();
         let memo = Memo::open(store.path()).unwrap();
-        let scanner = Scanner::new(&space.path(""), &memo, true, &Cancel::default()).unwrap();
-        let scanned = scanner.with_threads(threads).unwrap().scan(&all()).unwrap();
-        assert_eq!(tree_of(&scanned.entry), expected, "{threads} threads");
+        let mut scanner = Scanner::new(&space.path(""), &memo, true, &Cancel::default()).unwrap();
+        scanner.threads = threads(count).unwrap();
+        let scanned = scanner.scan(&all()).unwrap();
+        assert_eq!(tree_of(&scanned.entry), expected, "{count} threads");
         assert_eq!(scanned.files, 4);
     }
     assert_eq!(hash_path(&space.path("")).unwrap(), HashResult::Folder(expected));
@@ -71,7 +72,7 @@ fn every_difference_counts() {
 #[test]
 fn exact_modes_are_kept() {
     let space = Space::new(&[("d/f", "")]);
-    let exact = ScanRequest { modes: Modes::Exact, ..all() };
+    let exact = Scan { modes: Modes::Exact, ..all() };
     for (folder, file) in [(0o750, 0o600), (0o750, 0o4755), (0o700, 0o4755), (0o1777, 0o644)] {
         fs::set_permissions(space.path("d/f"), fs::Permissions::from_mode(file)).unwrap();
         fs::set_permissions(space.path("d"), fs::Permissions::from_mode(folder)).unwrap();

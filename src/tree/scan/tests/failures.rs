@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-fn fails(space: &Space, request: &ScanRequest) -> String {
+fn fails(space: &Space, request: &Scan) -> String {
     space.scan(request).unwrap_err().to_string()
 }
 
@@ -13,7 +13,7 @@ fn unfit_paths_and_globs() {
     let space = Space::new(&[("a/f", ""), ("b", "")]);
     symlink("/etc", space.path("out")).unwrap();
     symlink("a", space.path("in")).unwrap();
-    let check = |request: ScanRequest, expected: &str| assert_eq!(fails(&space, &request), expected);
+    let check = |request: Scan, expected: &str| assert_eq!(fails(&space, &request), expected);
     check(below("x"), "x does not exist");
     check(below("a/x"), "a/x does not exist");
     check(single("a/x"), "a/x does not exist");
@@ -35,8 +35,8 @@ fn an_empty_glob_tells_what_is_ignored() {
         ("services/web/dist/sub/b.js", ""),
         ("services/web/x.ts", ""),
     ]);
-    let request = ScanRequest { include: vec!["dist/**".to_owned()], ..below("services/web") };
-    let check = |request: &ScanRequest, expected: Option<Ignored>| match space.scan(request) {
+    let request = Scan { include: vec!["dist/**".to_owned()], ..below("services/web") };
+    let check = |request: &Scan, expected: Option<Ignored>| match space.scan(request) {
         Err(ScanError::Empty { glob, ignored }) => {
             assert_eq!(glob, "dist/**");
             assert_eq!(ignored, expected);
@@ -59,10 +59,8 @@ fn special_files() {
     let _socket = std::os::unix::net::UnixListener::bind(space.path("a/s.sock")).unwrap();
     let fifo = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, space.path("a/pipe"), fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    let exclude = |globs: &[&str]| ScanRequest {
-        exclude: globs.iter().map(|glob| glob.to_string()).collect(),
-        ..all()
-    };
+    let exclude =
+        |globs: &[&str]| Scan { exclude: globs.iter().map(|glob| glob.to_string()).collect(), ..all() };
     let text = "is a socket, fifo or device, which no tree can hold";
     assert_eq!(fails(&space, &exclude(&["a/pipe"])), format!("a/s.sock {text}"));
     assert_eq!(fails(&space, &exclude(&["**/*.sock"])), format!("a/pipe {text}"));
@@ -76,7 +74,7 @@ fn unreadable_files() {
     let space = Space::new(&[("a/f", "x")]);
     fs::set_permissions(space.path("a/f"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(space.path("a/f")).is_ok() {
-        eprintln!("skipped: this user may read everything");
+        crate::base::skipped::skipped("this user may read everything");
         return;
     }
     assert!(fails(&space, &all()).starts_with("cannot read a/f: "));

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn ignoring_nothing(request: ScanRequest) -> ScanRequest {
-    ScanRequest { gitignore: false, ..request }
+fn ignoring_nothing(request: Scan) -> Scan {
+    Scan { gitignore: false, ..request }
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn globs_ignore_files_and_git() {
         ("src/sub/none/", ""),
         ("objects/x.o", "8"),
     ]);
-    let check = |request: ScanRequest, expected: &[&str]| {
+    let check = |request: Scan, expected: &[&str]| {
         assert_eq!(space.paths(&request), expected, "{request:?}");
     };
     check(
@@ -34,7 +34,7 @@ fn globs_ignore_files_and_git() {
     check(including(&["src"]), &["src/a.c", "src/sub/.gitignore", "src/sub/keep.o", "src/sub/none/"]);
     check(including(&["src/sub/none/"]), &["src/sub/none/"]);
     check(
-        ScanRequest { exclude: vec!["src/sub".to_owned(), "**/.gitignore".to_owned()], ..all() },
+        Scan { exclude: vec!["src/sub".to_owned(), "**/.gitignore".to_owned()], ..all() },
         &["hello.c", "src/a.c"],
     );
     check(ignoring_nothing(including(&["**/*.o"])), &["hello.o", "objects/x.o", "src/a.o", "src/sub/keep.o"]);

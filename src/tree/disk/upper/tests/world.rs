@@ -44,7 +44,7 @@ fn run_again(test: &str) {
             command.args(words).current_dir("/").env(INSIDE, form).output()
         };
         if !run("mount", &["-t", "tmpfs", "none", "/tmp"]).is_ok_and(|done| done.status.success()) {
-            eprintln!("skipped: {test} as {form}, for `{way} mount` does not work here");
+            crate::base::skipped::skipped(&format!("{test} as {form}, for `{way} mount` does not work here"));
             continue;
         }
         let done = run(program.to_str().unwrap(), &["--exact", &name, "--nocapture"]).unwrap();
@@ -64,8 +64,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(form: SnapshotForm, base: &str) -> World {
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        let temporary = tempfile::tempdir().unwrap();
-        let memo = Memo::open(&temporary.path().join("store")).unwrap();
+        let (temporary, memo) = memo();
         let base = dsl::tree(&memo, base);
         World { temporary, memo, form, base }
     }
