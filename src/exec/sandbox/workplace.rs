@@ -149,3 +149,39 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
 pub(super) fn open(path: &Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{XattrFlags, setxattr};
+
+    use super::*;
+
+    fn check(what: &str, stays: bool, change: impl Fn(&Path)) {
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder.path();
+        for place in [upper(work), overlay(work).join("work"), memory(work)] {
+            fs::create_dir_all(place).unwrap();
+        }
+        change(work);
+        tidy(work).unwrap();
+        assert_eq!(upper(work).exists(), stays, "{what}");
+        assert_eq!(fs::read_dir(work).unwrap().count(), if stays { 3 } else { 0 }, "{what}");
+        assert!(!overlay(work).join("work").exists(), "{what}");
+    }
+
+    fn set_attribute(folder: &Path, name: &str) {
+        setxattr(folder, name, b"", XattrFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn only_what_is_as_it_was_made_stays() {
+        check("nothing", true, |_| {});
+        check("the overlay's own mark", true, |work| set_attribute(&upper(work), "user.overlay.uuid"));
+        check("a copied mount", true, |work| fs::create_dir_all(work.join("0/upper/a")).unwrap());
+        check("a file", false, |work| fs::write(upper(work).join("file"), "").unwrap());
+        check("an attribute", false, |work| set_attribute(&upper(work), "user.name"));
+        check("a hidden one", false, |work| set_attribute(&upper(work), "user.overlay.overlay.name"));
+        let mode = fs::Permissions::from_mode(0o1777);
+        check("a mode", false, |work| fs::set_permissions(upper(work), mode.clone()).unwrap());
+    }
+}
