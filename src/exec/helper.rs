@@ -1,25 +1,24 @@
-//! Starts a sandbox's own process and talks to it, from the main process: spec in, output and reply out.
+//! Talks to a sandbox's own process, from the main process: spec in, output and reply out.
 //! One thread waits for all of it; no thread is made, and nothing is forked.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::base::cancel::{Cancel, Urgency};
 use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::ARGUMENT;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::zygote::{Newborn, Zygote};
 use crate::store::memo::Memo;
 use crate::tree::encode;
 use crate::tree::tree::Content;
@@ -34,52 +33,48 @@ pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + '
 
 /// Removes a folder that a sandbox of this identity left behind.
 pub(crate) fn remove(
-    program: &Path,
+    zygote: &Zygote,
     memo: &Memo,
     identity: &Identity,
     folder: &Path,
 ) -> Result<(), ExecError> {
-    let duty = Duty::Remove {
-        parent: std::process::id().cast_signed(),
-        identity: identity.clone(),
-        folder: folder.to_owned(),
-    };
-    attend(program, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+    let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
+    attend(zygote, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
 }
 
 /// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
-/// `program` is this program, as a path that can be started.
 pub(crate) fn run(
-    program: &Path,
+    zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(program, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
+    match attend(zygote, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
 }
 
 fn attend(
-    program: &Path,
+    zygote: &Zygote,
     memo: &Memo,
     duty: &Duty,
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Option<Done>, ExecError> {
-    let mut helper = Helper::start(program).map_err(Trouble::at("start its own process"))?;
+    let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
     send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
     let done = helper.attend(memo, identity, cancel, output);
     helper.finish(done, cancel)
 }
 
 struct Helper {
-    child: Child,
     socket: UnixStream,
+    pid: u32,
+    pidfd: OwnedFd,
     /// `None` once it has closed.
     pipes: [Option<File>; 2],
     /// What it has been told so far.
@@ -87,21 +82,9 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(program: &Path) -> io::Result<Helper> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let child = Command::new(program)
-            .arg(ARGUMENT)
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(stdout_end))
-            .stderr(Stdio::from(stderr_end))
-            // Ctrl-C is for the main process, which then says how urgent it is.
-            .process_group(0)
-            .spawn()?;
-        let pipes = [Some(File::from(stdout)), Some(File::from(stderr))];
-        Ok(Helper { child, socket: ours, pipes, told: Urgency::None })
+    fn start(zygote: &Zygote) -> io::Result<Helper> {
+        let Newborn { socket, pid, pidfd, stdout, stderr } = zygote.bear()?;
+        Ok(Helper { socket, pid, pidfd, pipes: [Some(stdout), Some(stderr)], told: Urgency::None })
     }
 
     /// Until the helper has said how it went, and everything the command wrote is read.
@@ -197,7 +180,7 @@ impl Helper {
 
     /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
     fn write_ids(&mut self, identity: &Identity) -> Result<(), ExecError> {
-        let arguments = identity.range_arguments(self.child.id()).unwrap_or_default();
+        let arguments = identity.range_arguments(self.pid).unwrap_or_default();
         for (program, arguments) in ["newuidmap", "newgidmap"].into_iter().zip(arguments) {
             let action = format!("run {program}");
             let made = Command::new(program)
@@ -214,20 +197,30 @@ impl Helper {
     }
 
     fn finish(
-        mut self,
+        self,
         reply: Result<Option<Result<Option<Done>, Trouble>>, ExecError>,
         cancel: &Cancel,
     ) -> Result<Option<Done>, ExecError> {
         let reply = reply?;
-        let status = self.child.wait().map_err(Trouble::at("wait for its own process"))?;
+        self.wait_for_end().map_err(Trouble::at("wait for its own process"))?;
         match reply {
             Some(Ok(done)) => Ok(done),
             Some(Err(_)) | None if cancel.is_raised() => Err(ExecError::Cancelled),
             Some(Err(trouble)) => Err(trouble.into()),
             None => Err(ExecError::Environment {
-                message: format!("the sandbox's own process ended without a word ({status})"),
+                message: "the sandbox's own process ended without a word".to_owned(),
                 help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
             }),
+        }
+    }
+
+    /// It is the zygote that reaps it.
+    fn wait_for_end(&self) -> Result<(), Errno> {
+        loop {
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None) {
+                Err(Errno::INTR) => {}
+                other => return other.map(drop),
+            }
         }
     }
 }
@@ -252,9 +245,8 @@ fn bring_in(memo: &Memo, tree: TreeDigest) -> Result<(), ExecError> {
 /// Whoever is left is of no use any more; with it goes all that it started.
 impl Drop for Helper {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        // Most have ended by themselves.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = self.wait_for_end();
     }
 }

@@ -9,6 +9,7 @@ pub mod landing;
 pub mod identity;
 pub mod sandbox;
 pub mod log;
+pub mod zygote;
 mod helper;
 pub mod probe;
 mod prepare;

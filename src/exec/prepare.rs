@@ -51,7 +51,6 @@ pub(crate) fn prepare(
     let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
     Ok(Spec {
-        parent: std::process::id().cast_signed(),
         store: memo.folder().to_owned(),
         work: work.to_owned(),
         identity: identity.clone(),

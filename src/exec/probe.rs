@@ -2,7 +2,8 @@
 //! whole sandbox could be made that way, not where some setting says so. Never asked for in a build that runs nothing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
+use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
@@ -40,8 +42,8 @@ pub struct Isolation {
     pub granted: Option<Granted>,
     /// One for each rung, the strongest first.
     pub findings: Vec<Finding>,
-    /// What is started as a sandbox's own process: this program.
-    pub program: PathBuf,
+    /// What sandboxes are born from.
+    pub zygote: Arc<Zygote>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +105,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
         return Ok(Isolation {
             granted: kept.granted,
             findings: kept.findings,
-            program: THIS_PROGRAM.into(),
+            zygote: Arc::new(Zygote::new(THIS_PROGRAM.into())),
         });
     }
     let isolation = doctor(memo, Path::new(THIS_PROGRAM))?;
@@ -120,21 +122,22 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
 
 /// Tries every rung, whatever is known.
 pub fn doctor(memo: &Memo, program: &Path) -> Result<Isolation, ExecError> {
-    let (granted, findings) = climb(memo, program)?;
-    Ok(Isolation { granted: granted.into_iter().next(), findings, program: program.to_owned() })
+    let zygote = Arc::new(Zygote::new(program.to_owned()));
+    let (granted, findings) = climb(memo, &zygote)?;
+    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote })
 }
 
 /// Every rung that holds, the strongest first.
 pub fn every(memo: &Memo, program: &Path) -> Result<Vec<Granted>, ExecError> {
-    Ok(climb(memo, program)?.0)
+    Ok(climb(memo, &Zygote::new(program.to_owned()))?.0)
 }
 
-fn climb(memo: &Memo, program: &Path) -> Result<(Vec<Granted>, Vec<Finding>), ExecError> {
+fn climb(memo: &Memo, zygote: &Zygote) -> Result<(Vec<Granted>, Vec<Finding>), ExecError> {
     let (mut granted, mut findings) = (Vec::new(), Vec::new());
     for (rung, candidate) in candidates() {
         let finding = match candidate {
             Err(why_not) => why_not.finding(rung),
-            Ok(identity) => match attempt(memo, program, &identity) {
+            Ok(identity) => match attempt(memo, zygote, &identity) {
                 Ok(()) => {
                     granted.push(Granted { rung, identity });
                     Finding { rung, holds: true, message: rung.gives().to_owned(), help: None }
@@ -214,10 +217,9 @@ fn user_name(uid: u32) -> Option<String> {
 }
 
 /// A whole sandbox that runs no command.
-fn attempt(memo: &Memo, program: &Path, identity: &Identity) -> Result<(), ExecError> {
+fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), ExecError> {
     let work = memo.work_folder()?;
     let spec = Spec {
-        parent: std::process::id().cast_signed(),
         store: memo.folder().to_owned(),
         work: work.path().to_owned(),
         identity: identity.clone(),
@@ -234,7 +236,7 @@ fn attempt(memo: &Memo, program: &Path, identity: &Identity) -> Result<(), ExecE
         exit: 0,
         timeout: Some(10),
     };
-    let done = helper::run(program, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

@@ -34,14 +34,17 @@ pub fn run(
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
-    let work = memo.work_folder()?;
+    let work = memo.used_work_folder()?;
     let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
-    let done = helper::run(&isolation.program, memo, spec, cancel, &mut |stream, bytes| {
+    let done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
+    if done.tidy {
+        memo.lay_aside(work);
+    }
     let (log, stdout) = heard.finish()?;
     check(&commands[done.command], &done, run, &stdout, log)?;
     Ok(Made {

@@ -18,6 +18,6 @@ pub fn sweep(memo: &Memo, isolation: &Isolation) -> Result<Vec<PathBuf>, StoreEr
         return memo.stale_work_folders();
     }
     memo.sweep(&|folder| {
-        helper::remove(&isolation.program, memo, &granted.identity, folder).map_err(io::Error::other)
+        helper::remove(&isolation.zygote, memo, &granted.identity, folder).map_err(io::Error::other)
     })
 }

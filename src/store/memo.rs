@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::base::cancel::Cancel;
@@ -34,6 +34,7 @@ struct Inner {
     memory: Memory,
     disk: Arc<Disk>,
     origins: RwLock<Vec<Arc<dyn Origin>>>,
+    aside: Mutex<Vec<WorkFolder>>,
     _lease: Lease,
 }
 
@@ -51,6 +52,7 @@ impl Memo {
             memory: Memory::new(MEMORY_BOUND),
             disk: Arc::new(Disk::new(folder)),
             origins: RwLock::default(),
+            aside: Mutex::default(),
             _lease: Lease::shared(folder)?,
         }));
         // What this process may not remove, another may: no reason not to open.
@@ -204,6 +206,18 @@ impl Memo {
     /// after a crash, by the next process.
     pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
         WorkFolder::create(&self.folder().join(disk::WORK))
+    }
+
+    /// A work folder that was laid aside, with what is in it, or else a fresh one: making a file and removing it
+    /// costs more than all else about a folder.
+    pub fn used_work_folder(&self) -> Result<WorkFolder, StoreError> {
+        let used = self.0.aside.lock().expect("bug: poisoned").pop();
+        used.map_or_else(|| self.work_folder(), Ok)
+    }
+
+    /// Keeps a work folder for whoever wants a used one next, until the store is closed.
+    pub fn lay_aside(&self, folder: WorkFolder) {
+        self.0.aside.lock().expect("bug: poisoned").push(folder);
     }
 
     /// Work folders of dead processes that this one could not remove: other users' files, as a rule.

@@ -153,3 +153,52 @@ fn an_interrupt_ends_everything() {
     wait_until_gone(&space);
     assert_eq!(work_folders(&space), [""; 0]);
 }
+
+/// Processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // After the name, which may hold anything: state, parent (proc_pid_stat(5)).
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        if after_name.split_whitespace().nth(1) == Some(&parent.to_string()) {
+            found.push(id);
+        }
+    }
+    found
+}
+
+/// The process that sandboxes are born from keeps nothing of theirs, and they do not outlive it.
+#[test]
+fn the_death_of_the_zygote_ends_its_runs() {
+    let space = Space::new();
+    if !busybox_root(&space) {
+        return;
+    }
+    let runs = "run one { from root; sh \"sleep 30\"; }\nrun two { from root; sh \"sleep 31\"; }\n\
+                group both one two\ndefault both\n";
+    space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}\n{runs}"));
+    let build = space.command(&["build", "--jobs", "2"]).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    let zygote = loop {
+        assert!(began.elapsed() < Duration::from_secs(20), "there never were two runs");
+        sleep(Duration::from_millis(20));
+        let zygotes = children(build.id());
+        if let [zygote] = zygotes[..]
+            && children(zygote).iter().filter(|&&helper| !children(helper).is_empty()).count() == 2
+        {
+            break zygote;
+        }
+    };
+    // Three standard ones, and the socket to the main process.
+    assert_eq!(fs::read_dir(format!("/proc/{zygote}/fd")).unwrap().count(), 4);
+    assert_eq!(run(Command::new("kill").args(["-KILL", &zygote.to_string()])).code, Some(0));
+    let output = build.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("the sandbox's own process ended without a word"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(28), "the commands were waited for");
+    wait_until_gone(&space);
+    assert_eq!(work_folders(&space), [""; 0]);
+}

@@ -1,10 +1,12 @@
-//! The closed room a command runs in. A process of its own, this program started again as `__sandbox`,
-//! makes it, watches it and keeps what came of it; the main process with its many threads never forks.
+//! The closed room a command runs in. A process of its own makes it, watches it and keeps what came of it;
+//! the main process with its many threads never forks.
 //!
-//! Two processes: the helper outside, which holds the mounts, and `init` inside, the first process of
-//! the room. The helper dies with the main process, `init` with the helper, and all else with `init`.
+//! Three processes: the zygote, which is this program started again as `__sandbox`, once for all sandboxes; for
+//! each of them a helper outside, which holds the mounts; and `init` inside, the first process of the room.
+//! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod births;
 mod command;
 mod devices;
 mod host_root;
@@ -16,12 +18,14 @@ mod network;
 mod place;
 mod processes;
 mod results;
+pub(crate) mod rights;
 mod root;
 mod seccomp;
 mod snapshots;
 pub(crate) mod spec;
 mod supervise;
 mod sys;
+mod workplace;
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -44,20 +48,24 @@ use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
 
-/// The hidden first argument that makes this program a sandbox's helper.
+/// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
 
-/// What `main` calls when the first argument is `ARGUMENT`: a whole sandbox, from spec to reply. Standard
-/// input is a socket to the main process; standard output and error are the command's.
+/// What `main` calls when the first argument is `ARGUMENT`. Standard input is a socket to the main process.
 pub fn sandbox_main() -> ExitCode {
-    let mut main = match take_socket() {
-        Ok(main) => main,
-        Err(_) => return ExitCode::FAILURE,
-    };
+    // Nothing that was left open by who started the main process may live as long as a sandbox.
+    match sys::close_between(3, u32::MAX).and_then(|()| take_socket()) {
+        Ok(wishes) => births::live(wishes),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The life of a helper: a whole sandbox, from spec to reply. Standard output and error are the command's.
+fn attend(mut main: UnixStream, parent: i32) -> ExitCode {
     let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
     let reply = match duty {
-        Duty::Run(spec) => run(&spec, &mut main).map(Reply::Done),
-        Duty::Remove { parent, identity, folder } => {
+        Duty::Run(spec) => run(&spec, parent, &mut main).map(Reply::Done),
+        Duty::Remove { identity, folder } => {
             remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
         }
     };
@@ -69,24 +77,24 @@ pub fn sandbox_main() -> ExitCode {
 }
 
 /// Moves the socket away from where commands have their standard input.
-fn take_socket() -> std::io::Result<UnixStream> {
+fn take_socket() -> std::io::Result<OwnedFd> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(null)?;
-    Ok(UnixStream::from(socket))
+    Ok(socket)
 }
 
-fn run(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
-    die_with(spec.parent)?;
+    die_with(parent)?;
     enter_identity(&spec.identity, main)?;
-    die_with(spec.parent)?;
+    die_with(parent)?;
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))?;
     let done = run_in_private(spec, main);
-    root::clear(&spec.work);
-    done
+    let tidy = workplace::tidy(&spec.work).is_ok();
+    Ok(Done { tidy, ..done? })
 }
 
 /// With ids and mounts that nobody else has.
@@ -100,13 +108,13 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
     let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
-    let mut done = Done { ended, command, outputs: Default::default(), change: None };
+    let mut done = Done { ended, command, outputs: Default::default(), change: None, tidy: false };
     if ended == Ended::Exit(spec.exit) {
         let root::Assembled { top, stubs } = root;
         let results = results::Results::new(spec, start.elapsed());
         done.outputs = results.outputs(top.as_fd())?;
         drop(top);
-        root::unmount(&spec.work)?;
+        workplace::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
     }
     Ok(done)
@@ -119,9 +127,9 @@ fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
 
-/// The main process may have died before the kernel was told to tell.
+/// The zygote may have died before the kernel was told to tell. A change of ids makes the kernel forget it.
 fn die_with(parent: i32) -> Result<(), Trouble> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch the main process"))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     match getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
         _ => Err(Trouble::environment("the main process is gone")),
@@ -199,7 +207,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         environment.push(("HOME".to_owned(), account.home.clone()));
     }
     Plan {
-        root: root::place(&spec.work),
+        root: workplace::root(&spec.work),
         commands: spec.commands.clone(),
         environment,
         workdir: spec.workdir.clone(),

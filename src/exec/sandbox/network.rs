@@ -10,8 +10,9 @@ use rustix::fs::OFlags;
 
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
-use crate::exec::sandbox::root::{known, made_files};
+use crate::exec::sandbox::root::known;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble};
+use crate::exec::sandbox::workplace::made_files;
 use crate::graph::op::Network;
 
 const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";

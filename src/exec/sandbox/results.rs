@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use std::time::Duration;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
@@ -14,8 +14,8 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::place::{Stubs, file_type, open_inside};
-use crate::exec::sandbox::root;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
+use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
 use crate::store::memo::Memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
@@ -104,7 +104,7 @@ impl Results<'_> {
     pub(super) fn change(&self, stubs: &Stubs) -> Result<Option<TreeDigest>, Trouble> {
         let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper = openat(CWD, root::upper(&self.spec.work), flags, Mode::empty())
+        let upper = openat(CWD, workplace::upper(&self.spec.work), flags, Mode::empty())
             .map_err(Trouble::at("open what the command wrote"))?;
         stubs.remove_from(upper.as_fd());
         if is_empty(upper.as_fd()).map_err(Trouble::at("list what the command wrote"))? {
@@ -137,15 +137,6 @@ impl Results<'_> {
             "let the command write it there, or declare it `optional=#true`",
         )
     }
-}
-
-fn is_empty(folder: BorrowedFd<'_>) -> Result<bool, Errno> {
-    for entry in Dir::read_from(folder)? {
-        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn wrong_kind(output: &Output, found: &str) -> Trouble {

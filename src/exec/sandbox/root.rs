@@ -3,17 +3,14 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
-use rustix::mount::{MountAttrFlags, UnmountFlags};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
+use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
 use crate::exec::sandbox::{devices, host_root, network};
 use crate::graph::op::{Access, OutputKind};
 
@@ -22,26 +19,6 @@ pub(super) struct Assembled {
     /// Its top, as the commands will see it.
     pub top: OwnedFd,
     pub stubs: Stubs,
-}
-
-/// A filesystem in memory, of this sandbox alone: making and removing a file on a disk costs ten times as much.
-fn memory(work: &Path) -> PathBuf {
-    work.join("memory")
-}
-
-/// Where the root hangs.
-pub(super) fn place(work: &Path) -> PathBuf {
-    memory(work).join("root")
-}
-
-/// Files made for this run, to be mounted one by one.
-pub(super) fn made_files(work: &Path) -> PathBuf {
-    memory(work).join("files")
-}
-
-/// What the run writes onto its root, as an overlay keeps it.
-pub(super) fn upper(work: &Path) -> PathBuf {
-    work.join("upper")
 }
 
 /// `folders` are where the spec's snapshots are.
@@ -66,46 +43,18 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
 }
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
-    let (upper, work) = (upper(&spec.work), spec.work.join("overlay"));
-    make_folder(&upper, 0o755)?;
-    make_folder(&work, 0o755)?;
-    mount_memory(&memory(&spec.work))?;
-    let place = place(&spec.work);
-    make_folder(&place, 0o755)?;
-    make_folder(&made_files(&spec.work), 0o755)?;
-    let mut lowers = vec![make_ground(&memory(&spec.work).join("ground"))?];
+    workplace::set_up(&spec.work)?;
+    let mut lowers = vec![make_ground(&workplace::ground(&spec.work))?];
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
     let user_marks = spec.identity.has_namespace();
+    let (upper, work) = (workplace::upper(&spec.work), workplace::overlay(&spec.work));
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
+    let place = workplace::root(&spec.work);
     let under = open(&place).map_err(Trouble::at("open the root's place"))?;
     mounts::attach(overlay.as_fd(), under.as_fd()).map_err(Trouble::at("mount the root"))?;
     open(&place).map_err(Trouble::at("open the root"))
-}
-
-/// Takes the root away, with all that hangs in it.
-pub(super) fn unmount(work: &Path) -> Result<(), Trouble> {
-    rustix::mount::unmount(memory(work), UnmountFlags::DETACH).map_err(Trouble::at("unmount the root"))
-}
-
-/// Empties the run's own folder. Inside the user namespace, since outside it nobody may be allowed to;
-/// what stays all the same is swept later.
-pub(super) fn clear(work: &Path) {
-    // It hangs still where something went wrong.
-    let _ = unmount(work);
-    let Ok(entries) = fs::read_dir(work) else { return };
-    for entry in entries.flatten() {
-        let _ = fs::remove_dir_all(entry.path());
-    }
-}
-
-fn mount_memory(place: &Path) -> Result<(), Trouble> {
-    make_folder(place, 0o755)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let memory = mounts::memory("755", attributes)?;
-    let under = open(place).map_err(Trouble::at("open a place for its own files"))?;
-    mounts::attach(memory.as_fd(), under.as_fd()).map_err(Trouble::at("mount a place for its own files"))
 }
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
@@ -190,22 +139,6 @@ fn copy_owner_and_mode(source: &Path, target: &Path) -> std::io::Result<()> {
         chown(target, Some(wanted.uid()), Some(wanted.gid()))?;
     }
     fs::set_permissions(target, wanted.permissions())
-}
-
-/// Exactly this mode; the process's umask takes nothing from one like 0755.
-fn make_folder(path: &Path, mode: u32) -> Result<(), Trouble> {
-    let make = || {
-        fs::DirBuilder::new().mode(mode).create(path)?;
-        if mode & 0o7022 == 0 {
-            return Ok(());
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-    };
-    make().map_err(Trouble::at::<std::io::Error>(format!("make {}", path.display())))
-}
-
-fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// A path that this program itself names.

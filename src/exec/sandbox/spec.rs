@@ -17,13 +17,12 @@ use crate::store::object::{Object, StoreError};
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
-/// What a sandbox's own process is started for.
+/// What a sandbox's own process is there for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Duty {
     Run(Box<Spec>),
     /// Removes a folder whose files may belong to users of a user namespace.
     Remove {
-        parent: i32,
         identity: Identity,
         folder: PathBuf,
     },
@@ -32,11 +31,9 @@ pub(crate) enum Duty {
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// Process id of the main process: whose death ends the sandbox.
-    pub parent: i32,
     /// The store's folder, for what is captured.
     pub store: PathBuf,
-    /// A fresh folder of this run's own, on the store's filesystem.
+    /// A folder of this run's own, on the store's filesystem; empty, or as `Done::tidy` says.
     pub work: PathBuf,
     pub identity: Identity,
     /// Of all that is stacked and mounted.
@@ -129,6 +126,8 @@ pub(crate) struct Done {
     pub outputs: BTreeMap<String, Entry>,
     /// What changed on the root; `None` where the command failed or the root is the host.
     pub change: Option<TreeDigest>,
+    /// Whether the work folder holds nothing of this run, so that another may have it.
+    pub tidy: bool,
 }
 
 /// How the last command that ran came to its end.

@@ -289,3 +289,18 @@ fn a_folder_that_is_no_store_is_refused() {
     assert!(matches!(Memo::open(folder.path()), Err(StoreError::NotStore { .. })));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_folder_laid_aside_is_the_next_one_and_goes_with_the_store() {
+    let (_folder, memo) = memo();
+    let folder = memo.used_work_folder().unwrap();
+    let path = folder.path().to_owned();
+    fs::write(path.join("kept"), "").unwrap();
+    memo.lay_aside(folder);
+    assert!(again(&memo).stale_work_folders().unwrap().is_empty());
+    let (used, fresh) = (memo.used_work_folder().unwrap(), memo.used_work_folder().unwrap());
+    assert!(used.path().join("kept").exists() && !fresh.path().join("kept").exists());
+    memo.lay_aside(used);
+    drop((memo, fresh));
+    assert!(!path.exists());
+}

@@ -249,3 +249,21 @@ fn the_hosts_programs_make_outputs() {
         }
     }
 }
+
+/// Runs use the same folder one after another.
+#[test]
+fn nothing_of_a_run_reaches_the_next() {
+    let look = "ls -A /; stat -c '%a %u:%g' /";
+    for room in rooms() {
+        let Some(first) = room.script(look) else { return };
+        first.made();
+        for change in
+            ["chmod 1777 /", "touch -d 2001-01-01 /", "echo 1 > /new", "rm -r /data", "mkdir /a; exit 1"]
+        {
+            let _ = room.script(change);
+            let next = room.script(&format!("{look}; find / -maxdepth 0 -mtime +30")).unwrap();
+            next.made();
+            assert_eq!(next.stdout, first.stdout, "after `{change}`");
+        }
+    }
+}

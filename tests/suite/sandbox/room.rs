@@ -3,7 +3,7 @@
 use crate::skipped::skipped;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
@@ -11,6 +11,7 @@ use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::run;
+use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{
     Access, Command, From, Limits, Mount, Network, Output, OutputKind, Run, free_output,
@@ -91,7 +92,11 @@ impl Room {
     }
 
     fn isolation(granted: &Granted) -> Isolation {
-        Isolation { granted: Some(granted.clone()), findings: Vec::new(), program: program() }
+        Isolation {
+            granted: Some(granted.clone()),
+            findings: Vec::new(),
+            zygote: Arc::new(Zygote::new(program())),
+        }
     }
 
     pub(crate) fn rung(&self) -> &'static str {
@@ -210,10 +215,22 @@ impl Room {
         listing.insert(at.to_string(), shown);
     }
 
-    /// Folders of runs that are over; those of writers are empty or hold files.
+    /// What runs that are over have left in their folders. A folder that the next run will have holds nothing but
+    /// three empty ones; those of writers have none of these.
     pub(crate) fn left_of_runs(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.memo.folder().join("work")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("upper").exists()).collect()
+        let list = |folder: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let mut left = Vec::new();
+        for folder in list(&self.memo.folder().join("work")) {
+            let places = ["upper", "overlay", "memory"].map(|name| folder.join(name));
+            if places[0].exists() {
+                left.extend(list(&folder).into_iter().filter(|path| !places.contains(path)));
+                left.extend(places.iter().flat_map(|place| list(place)));
+            }
+        }
+        left
     }
 }
 
