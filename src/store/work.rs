@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+
 use crate::base::durable::FileLock;
 use crate::base::remove::remove;
 use crate::store::object::StoreError;
@@ -22,6 +24,11 @@ impl WorkFolder {
     /// `above` is the folder of all work folders.
     pub(super) fn create(above: &Path) -> Result<WorkFolder, StoreError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        if !above.exists() {
+            fs::create_dir_all(above).map_err(StoreError::io("cannot create", above))?;
+            // Only a wish, for filesystems that know it.
+            let _ = spread(above);
+        }
         loop {
             // Processes in other PID namespaces may share the number: then the lock or the folder is taken.
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -49,6 +56,14 @@ impl Drop for WorkFolder {
             let _ = lock.remove();
         }
     }
+}
+
+/// Asks for the folders in this one to lie apart on the disk: they have nothing to do with each other (chattr(1),
+/// `T`). Without a journal, ext4 looks at each file lately removed nearby before it makes a new one.
+fn spread(above: &Path) -> io::Result<()> {
+    let folder = fs::File::open(above)?;
+    let flags = ioctl_getflags(&folder)? | IFlags::TOPDIR;
+    Ok(ioctl_setflags(&folder, flags)?)
 }
 
 /// Removes every work folder of a dead process by `with`; gives those that are still there.
