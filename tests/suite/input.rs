@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::space::{BUSYBOX_ROOT, Ran, Space, User, busybox_root, can_run, have, is_root, run};
+use crate::space::{BUSYBOX_ROOT, Ran, Space, busybox_root, can_run, have, is_root, run};
 
 fn refuse(space: &Space, arguments: &[&str], code: i32, words: &[&str]) -> Ran {
     let ran = space.run(arguments);
@@ -86,7 +86,7 @@ fn globs_and_inputs_that_do_not_fit() {
 
 #[test]
 fn an_unreadable_file_is_an_environment_failure() {
-    let space = if is_root() { Space::of(User::Id(54321)) } else { Space::new() };
+    let Some(space) = Space::of_ordinary_user() else { return };
     space.file("memobuild.kdl", "memobuild 1\nfiles a\nimage x { from scratch; copy a to=\"/\"; }\n");
     let file = space.file("secret", "x");
     fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
@@ -194,7 +194,7 @@ fn a_full_disk_and_an_unwritable_store_lose_nothing() {
     } else {
         skipped("only root can mount a small disk");
     }
-    let space = if is_root() { Space::of(User::Id(54321)) } else { Space::new() };
+    let Some(space) = Space::of_ordinary_user() else { return };
     space.file("memobuild.kdl", "memobuild 1\ntree a { file \"/x\" \"x\"; }\ndefault a\n");
     let store = space.path().join("readonly");
     fs::create_dir(&store).unwrap();

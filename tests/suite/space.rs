@@ -50,6 +50,11 @@ impl Space {
         space
     }
 
+    /// A space whose user may not do everything; `None`, aloud, where root cannot become one.
+    pub(crate) fn of_ordinary_user() -> Option<Space> {
+        if is_root() { ordinary_user().map(Space::of) } else { Some(Space::new()) }
+    }
+
     /// A space with a copy of one of the project's examples.
     pub(crate) fn example(name: &str) -> Space {
         let space = Space::new();

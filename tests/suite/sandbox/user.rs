@@ -1,11 +1,10 @@
 //! All of it once more as an ordinary user: without and with a range of user ids.
 
-use crate::skipped::skipped;
 use std::os::unix::fs::chown;
-use std::path::Path;
 use std::process::Command;
 
 use crate::sandbox::room::{on_input, rooms, rootfs_input};
+use crate::space::have;
 
 /// Nobody, who owns nothing.
 const ID: &str = "65534";
@@ -22,8 +21,7 @@ fn an_ordinary_user_gets_the_same() {
 
 #[test]
 fn an_ordinary_user_with_more_ids_gets_the_same() {
-    if !Path::new("/usr/bin/newuidmap").exists() {
-        skipped("there is no newuidmap");
+    if !have(&["newuidmap", "unshare", "mount"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -38,8 +36,7 @@ fn run_all(before: &[&str], rungs: &str) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    if !Path::new("/usr/bin/setpriv").exists() {
-        skipped("there is no setpriv");
+    if !have(&["setpriv"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
