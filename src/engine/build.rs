@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,9 @@ pub struct Built {
 
 /// Makes the executor of one attempt. It reads the workspace afresh where `Trust` is `Nothing`.
 pub type MakeExecutor<'m> = dyn Fn(Trust) -> Result<Box<dyn Executor + 'm>, ExecError> + 'm;
+
+/// Messages on their way to the thread that drives; one holds 64 KiB of output at most.
+const MESSAGES: usize = 64;
 
 /// Attempts after damage was found; each has put the damaged object aside.
 const ATTEMPTS: usize = 4;
@@ -92,7 +95,6 @@ fn attempt(
     cancel: &Cancel,
     watcher: &mut dyn Watcher,
 ) -> Result<Built, ExecError> {
-    let (sender, receiver) = channel();
     let history = History::load(memo, order.workspace);
     let mut attempt = Attempt {
         order,
@@ -112,7 +114,7 @@ fn attempt(
         failures: Vec::new(),
         began: Instant::now(),
     };
-    std::thread::scope(|scope| attempt.drive(scope, &sender, &receiver))?;
+    std::thread::scope(|scope| attempt.drive(scope))?;
     attempt.finish()
 }
 
@@ -164,12 +166,10 @@ enum Got {
 }
 
 impl<'a> Attempt<'a> {
-    fn drive<'s>(
-        &mut self,
-        scope: &'s Scope<'s, 'a>,
-        sender: &Sender<Message>,
-        receiver: &Receiver<Message>,
-    ) -> Result<(), ExecError> {
+    fn drive<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<(), ExecError> {
+        // Bounded, so that a command that writes faster than anybody reads has to wait. It ends with this
+        // function: whoever still runs when an attempt is given up sends to nobody, and waits for nobody.
+        let (sender, receiver) = sync_channel(MESSAGES);
         loop {
             while let Some(node) = self.schedule.take() {
                 self.settle_or_queue(node)?;
@@ -215,7 +215,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: Sender<Message>) {
+    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: SyncSender<Message>) {
         let Missed { node, action, key } = missed;
         self.running += 1;
         let name = &self.order.graph.node(node).name;
@@ -260,6 +260,9 @@ impl<'a> Attempt<'a> {
         let inputs = &self.order.graph.node(node).inputs;
         let cutoff = inputs.iter().any(|input| self.changed.contains(&input.source.node));
         let outcome = if cutoff { Outcome::Cutoff } else { Outcome::Recalled };
+        if cutoff {
+            self.changed.insert(node);
+        }
         let Recalled { outputs, record, tier } = recalled;
         let report = NodeReport {
             by: Some("action"),
@@ -386,7 +389,7 @@ fn execute(
 
 struct Sending {
     node: NodeId,
-    sender: Sender<Message>,
+    sender: SyncSender<Message>,
 }
 
 impl Listener for Sending {

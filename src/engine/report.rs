@@ -40,7 +40,7 @@ pub struct NodeReport {
 pub enum Outcome {
     Executed,
     Recalled,
-    /// Recalled although a node it depends on executed in this build.
+    /// Recalled although a node it depends on, directly or not, executed in this build.
     Cutoff,
     Failed,
     Skipped,
