@@ -27,8 +27,14 @@ const PACKAGES: [&str; 7] = [
 /// 64 hexadecimal digits that are others when this machine's programs may be others.
 pub fn fingerprint() -> Result<String, ExecError> {
     let mut sink = HashSink::new("memobuild 2026-11-28 host v1");
+    user_fact(&mut sink, rustix::process::geteuid().is_root());
     write_facts(&mut sink, &PROGRAMS.map(Path::new), &PACKAGES.map(Path::new))?;
     Ok(sink.finish().to_hex())
+}
+
+/// In a user namespace the machine's files are nobody's, and some can't be read: who is not root sees another root.
+fn user_fact(sink: &mut dyn FactSink, is_root: bool) {
+    sink.fact("user", if is_root { b"root" } else { b"any" });
 }
 
 fn write_facts(sink: &mut dyn FactSink, programs: &[&Path], packages: &[&Path]) -> Result<(), ExecError> {
@@ -129,6 +135,16 @@ mod tests {
     #[test]
     fn one_machine_has_one_fingerprint() {
         assert_eq!(fingerprint().unwrap(), fingerprint().unwrap());
+    }
+
+    #[test]
+    fn root_and_others_see_two_machines() {
+        let of = |is_root| {
+            let mut sink = HashSink::new("test");
+            user_fact(&mut sink, is_root);
+            sink.finish()
+        };
+        assert_ne!(of(true), of(false));
     }
 
     #[test]
