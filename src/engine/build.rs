@@ -378,7 +378,7 @@ fn execute(
     listener: &mut dyn Listener,
 ) -> Result<Got, ExecError> {
     let _lock = memo.lock_key(key, cancel)?;
-    if let Some(recalled) = recall(memo, key, trust)? {
+    if let Some(recalled) = recall(memo, executor, key, trust)? {
         return Ok(Got::Recalled(recalled));
     }
     let began = Instant::now();

@@ -44,7 +44,7 @@ pub fn prepare(
         let made = executor.execute(&action, cancel, &mut Deaf)?;
         return Ok(Prepared::Source { key, outputs: made.outputs, bytes: made.bytes });
     }
-    match recall(memo, key, trust)? {
+    match recall(memo, executor, key, trust)? {
         Some(recalled) => Ok(Prepared::Hit { key, recalled }),
         None => Ok(Prepared::Miss { key, action }),
     }

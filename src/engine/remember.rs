@@ -2,7 +2,7 @@
 
 use crate::base::digest::ActionKey;
 use crate::engine::values::{Outputs, objects};
-use crate::exec::executor::{ExecError, Made};
+use crate::exec::executor::{ExecError, Executor, Made};
 use crate::graph::action::Action;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
@@ -25,7 +25,13 @@ pub enum Trust {
     Nothing,
 }
 
-pub fn recall(memo: &Memo, key: ActionKey, trust: Trust) -> Result<Option<Recalled>, ExecError> {
+/// What the memo knows of the key, if `executor` would make it just so.
+pub fn recall(
+    memo: &Memo,
+    executor: &dyn Executor,
+    key: ActionKey,
+    trust: Trust,
+) -> Result<Option<Recalled>, ExecError> {
     let Some((record, tier)) = memo.recall_from(key)? else { return Ok(None) };
     let outputs: Option<Outputs> = record
         .outputs
@@ -33,6 +39,11 @@ pub fn recall(memo: &Memo, key: ActionKey, trust: Trust) -> Result<Option<Recall
         .map(|(name, value)| Some((name.clone(), serde_json::from_value(value.clone()).ok()?)))
         .collect();
     let Some(outputs) = outputs else { return Ok(None) };
+    if let Some(rung) = &record.rung
+        && !executor.accepts(rung)?
+    {
+        return Ok(None);
+    }
     for &object in &record.objects {
         let there = match trust {
             Trust::Record => memo.has(object),
@@ -110,7 +121,7 @@ pub fn why(previous: Option<&Record>, action: &Action) -> String {
     let facts = action.facts();
     let changed = changed_facts(&previous.facts, &facts);
     match changed.as_slice() {
-        [] => "its result was no longer whole in the store".to_owned(),
+        [] => "its result was no longer whole in the store, or made in a weaker sandbox".to_owned(),
         [one] => format!("{one} changed"),
         [first, rest @ ..] => format!("{first} and {} more changed", rest.len()),
     }

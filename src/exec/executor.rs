@@ -13,6 +13,9 @@ pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
     fn pin(&self, op: &mut Op) -> Result<(), ExecError>;
 
+    /// Whether a result made on that isolation rung is as good as one that would be made here.
+    fn accepts(&self, rung: &str) -> Result<bool, ExecError>;
+
     /// Keeps what it learned of the sources for the next build.
     fn finish(&self) -> Result<(), ExecError>;
 

@@ -20,6 +20,7 @@ use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::exec::zygote::{Newborn, Zygote};
 use crate::store::memo::Memo;
+use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::tree::Content;
 
@@ -233,7 +234,7 @@ fn bring_in(memo: &Memo, tree: TreeDigest) -> Result<(), ExecError> {
             Content::File { blob, .. } => {
                 let mut writer = memo.blob_writer()?;
                 io::copy(&mut memo.open_blob(blob)?, &mut writer)
-                    .map_err(Trouble::at("copy an input into the store"))?;
+                    .map_err(StoreError::io("cannot copy an input into", memo.folder()))?;
                 writer.finish()?;
             }
             Content::Symlink { .. } | Content::Fifo | Content::Device { .. } | Content::Whiteout => {}

@@ -12,21 +12,29 @@ use crate::exec::executor::ExecError;
 /// Where runs look for programs (`PATH`), without the links that lead to the same folders.
 const PROGRAMS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// What package managers rewrite whenever anything is installed: dpkg, rpm (three places), apk, pacman.
-const PACKAGES: [&str; 6] = [
+/// What is rewritten whenever anything is installed: by dpkg, rpm (three places), apk, pacman; by ldconfig for
+/// libraries that no package brought.
+const PACKAGES: [&str; 7] = [
     "/var/lib/dpkg/status",
     "/var/lib/rpm/rpmdb.sqlite",
     "/var/lib/rpm/Packages",
     "/usr/lib/sysimage/rpm/rpmdb.sqlite",
     "/lib/apk/db/installed",
     "/var/lib/pacman/local",
+    "/etc/ld.so.cache",
 ];
 
 /// 64 hexadecimal digits that are others when this machine's programs may be others.
 pub fn fingerprint() -> Result<String, ExecError> {
     let mut sink = HashSink::new("memobuild 2026-11-28 host v1");
+    user_fact(&mut sink, rustix::process::geteuid().is_root());
     write_facts(&mut sink, &PROGRAMS.map(Path::new), &PACKAGES.map(Path::new))?;
     Ok(sink.finish().to_hex())
+}
+
+/// In a user namespace the machine's files are nobody's, and some can't be read: who is not root sees another root.
+fn user_fact(sink: &mut dyn FactSink, is_root: bool) {
+    sink.fact("user", if is_root { b"root" } else { b"any" });
 }
 
 fn write_facts(sink: &mut dyn FactSink, programs: &[&Path], packages: &[&Path]) -> Result<(), ExecError> {
@@ -61,7 +69,11 @@ fn write_folder(sink: &mut dyn FactSink, path: &Path) -> Result<(), ExecError> {
     for entry in entries {
         // A program may be replaced while we look.
         if let Some(metadata) = present(entry.metadata(), &entry.path())? {
-            facts.push((entry.file_name(), facts_of(&metadata)));
+            let mut known = facts_of(&metadata);
+            if metadata.is_symlink() {
+                known.extend(facts_behind(&entry.path()));
+            }
+            facts.push((entry.file_name(), known));
         }
     }
     facts.sort();
@@ -70,6 +82,16 @@ fn write_folder(sink: &mut dyn FactSink, path: &Path) -> Result<(), ExecError> {
         sink.fact(&name.to_string_lossy(), &fact);
     }
     Ok(())
+}
+
+/// Which program a link leads to by now: on the way may lie other links, as in `/etc/alternatives`.
+fn facts_behind(link: &Path) -> Vec<u8> {
+    // One that leads nowhere, or round in a circle, is no program.
+    let Ok(metadata) = fs::metadata(link) else { return Vec::new() };
+    let mut facts = facts_of(&metadata);
+    facts.extend(metadata.dev().to_le_bytes());
+    facts.extend(metadata.ino().to_le_bytes());
+    facts
 }
 
 /// Size, mode, time of the last change: 28 bytes.
@@ -116,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn root_and_others_see_two_machines() {
+        let of = |is_root| {
+            let mut sink = HashSink::new("test");
+            user_fact(&mut sink, is_root);
+            sink.finish()
+        };
+        assert_ne!(of(true), of(false));
+    }
+
+    #[test]
     fn another_program_is_another_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
@@ -126,6 +158,28 @@ mod tests {
         assert_ne!(before, after);
         fs::write(path.join("ld"), "").unwrap();
         assert_ne!(of(&[path]), after);
+    }
+
+    /// As `update-alternatives` does it: the link among the programs stays as it is.
+    #[test]
+    fn another_program_behind_two_links_is_another_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let (programs, others) = (folder.path().join("bin"), folder.path().join("lib"));
+        for made in [&programs, &others] {
+            fs::create_dir(made).unwrap();
+        }
+        for name in ["gcc", "tcc"] {
+            fs::write(others.join(name), "same").unwrap();
+        }
+        let alternative = folder.path().join("alternative");
+        symlink(others.join("gcc"), &alternative).unwrap();
+        symlink(&alternative, programs.join("cc")).unwrap();
+        symlink("nowhere", programs.join("broken")).unwrap();
+        let before = of(&[&programs]);
+        assert_eq!(of(&[&programs]), before);
+        fs::remove_file(&alternative).unwrap();
+        symlink(others.join("tcc"), &alternative).unwrap();
+        assert_ne!(of(&[&programs]), before);
     }
 
     #[test]

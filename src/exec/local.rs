@@ -8,7 +8,7 @@ use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::host;
-use crate::exec::probe::{self, Isolation};
+use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::run;
 use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
@@ -83,6 +83,14 @@ impl Executor for LocalExecutor {
             pull.digest = Some(digest.to_string());
         }
         Ok(())
+    }
+
+    fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
+        if Rung::A.accepts(rung) {
+            return Ok(true);
+        }
+        // Where no command may run, whatever is known will do.
+        Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
     }
 
     fn finish(&self) -> Result<(), ExecError> {

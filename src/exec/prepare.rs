@@ -20,6 +20,7 @@ use crate::tree::flatten;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
+/// These and the two below stand in no key: whoever changes one changes the context of `Action::key`.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("LC_ALL", "C.UTF-8"),

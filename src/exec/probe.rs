@@ -87,6 +87,13 @@ impl Rung {
         }
     }
 
+    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id all files seem to be
+    /// root's, and devices and file capabilities are missing: who looks at them sees another root. A result from
+    /// above is always right.
+    pub fn accepts(self, made_on: &str) -> bool {
+        self == Rung::C || made_on != Rung::C.name()
+    }
+
     const fn gives(self) -> &'static str {
         match self {
             Rung::A => "root: all user ids",
@@ -275,5 +282,18 @@ fn machine() -> Machine {
         kernel: format!("{} {}", text(name.release()), text(name.version())),
         uid: rustix::process::geteuid().as_raw(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_there_is_one_id_are_results_of_one_id_believed() {
+        let rungs = [Rung::A, Rung::B, Rung::C];
+        for (here, expected) in rungs.into_iter().zip([[true, true, false], [true, true, false], [true; 3]]) {
+            assert_eq!(rungs.map(|made_on| here.accepts(made_on.name())), expected, "{here:?}");
+        }
     }
 }

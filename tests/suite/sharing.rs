@@ -1,8 +1,10 @@
 //! Stores that several workspaces use, and what a node depends on: the part that it takes, by content alone.
 
 use std::fs;
+use std::process::Command;
 
-use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
+use crate::skipped::skipped;
+use crate::space::{BINARY, BUSYBOX_ROOT, Space, busybox_root, ordinary_user, run};
 
 const PARTS: &str = r##"
 files source { include "in/**"; }
@@ -77,7 +79,7 @@ fn another_workspace_on_the_store_executes_nothing() {
     let first = one.build(&["-o", "oci:image"]);
     assert!(first.values().any(|outcome| outcome == "executed"));
     let other = one.path().join("elsewhere");
-    let copied = run(std::process::Command::new("cp").args(["-r"]).arg(one.workspace()).arg(&other));
+    let copied = run(Command::new("cp").args(["-r"]).arg(one.workspace()).arg(&other));
     assert_eq!(copied.code, Some(0), "{}", copied.stderr);
     let text = fs::read_to_string(other.join("memobuild.kdl")).unwrap();
     fs::write(
@@ -85,7 +87,7 @@ fn another_workspace_on_the_store_executes_nothing() {
         text.replace("run narrowed", "run other-name").replace("narrowed.all", "other-name.all"),
     )
     .unwrap();
-    let mut command = std::process::Command::new(crate::space::BINARY);
+    let mut command = Command::new(BINARY);
     command.arg("-C").arg(&other).arg("--store").arg(one.store());
     command.args(["build", "--report", "report.json", "-o", "oci:second"]).current_dir(one.path());
     let ran = run(&mut command);
@@ -97,4 +99,41 @@ fn another_workspace_on_the_store_executes_nothing() {
     assert_eq!(one.outcomes()["other-name"], "recalled");
     let digest = |name: &str| fs::read_to_string(one.path().join(name).join("index.json")).unwrap();
     assert_eq!(digest("image"), digest("second"));
+}
+
+const OWNED: &str = r##"
+tree owned { from root; copy "./in" to="/in" owner="7:8"; }
+run look { from owned; sh "stat -c %u:%g /in/file > /seen"; output seen "/seen" type=file; }
+run expected { from root; sh "echo 7:8 > /seen"; output seen "/seen" type=file; }
+test same { from root; mount look.seen at="/a"; mount expected.seen at="/b"; sh "cat /a /b; grep -qf /a /b"; }
+"##;
+
+/// A user with one id sees every file as root's; root, on the same store, has to see what is.
+#[test]
+fn what_one_id_could_not_see_is_looked_at_again() {
+    let Some(user) = ordinary_user() else { return };
+    let space = Space::of(user);
+    if !busybox_root(&space) {
+        return;
+    }
+    space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}{OWNED}"));
+    space.file("in/file", "");
+    let rung = |space: &Space| {
+        let doctor = space.run(&["doctor", "--format", "json"]).stdout;
+        serde_json::from_str::<serde_json::Value>(&doctor).unwrap()["rung"].clone()
+    };
+    if (rung(&Space::new()), rung(&space)) != ("A".into(), "C".into()) {
+        skipped("it takes one user with all ids and one with one");
+        return;
+    }
+    space.build(&["look", "expected"]);
+    assert_eq!(space.build(&["look"])["look"], "recalled");
+    let as_root = run(Command::new(BINARY)
+        .arg("-C")
+        .arg(space.workspace())
+        .arg("--store")
+        .arg(space.store())
+        .args(["build", "same"]));
+    assert_eq!(as_root.code, Some(0), "{}{}", as_root.stdout, as_root.stderr);
+    assert_eq!(space.build(&["look", "same"])["look"], "recalled", "a result from above is right everywhere");
 }

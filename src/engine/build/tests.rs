@@ -22,11 +22,17 @@ struct Script {
     /// Found damaged when this node first executes.
     damaged: Mutex<Option<&'static str>>,
     slow: Duration,
+    rung: Option<&'static str>,
+    refused: Option<&'static str>,
 }
 
 impl Executor for &Script {
     fn pin(&self, _op: &mut Op) -> Result<(), ExecError> {
         Ok(())
+    }
+
+    fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
+        Ok(self.refused != Some(rung))
     }
 
     fn finish(&self) -> Result<(), ExecError> {
@@ -52,7 +58,7 @@ impl Executor for &Script {
         let content = self.contents.lock().unwrap().get(node).copied().unwrap_or("");
         let text = Value::Text(content.to_owned());
         let outputs = BTreeMap::from([("out".to_owned(), text)]);
-        Ok(Made { outputs, log: None, rung: None, shareable: true, bytes: 0 })
+        Ok(Made { outputs, log: None, rung: self.rung.map(str::to_owned), shareable: true, bytes: 0 })
     }
 }
 
@@ -191,4 +197,17 @@ fn an_input_that_does_not_fit_is_told_with_its_slot() {
     let built = story.build().unwrap();
     let (_, error) = &built.failures[0];
     assert_eq!(error.to_string(), "`input 0`: there is no `/a`: a text holds no files");
+}
+
+#[test]
+fn what_a_weaker_sandbox_made_is_made_again() {
+    use Outcome::{Executed, Recalled};
+    let mut story = Story::new(&[("source", &[]), ("one", &[0])]);
+    story.script.rung = Some("C");
+    assert_eq!(story.outcomes(), [Recalled, Executed]);
+    assert_eq!(story.outcomes(), [Recalled, Recalled]);
+    story.script.rung = Some("A");
+    story.script.refused = Some("C");
+    assert_eq!(story.outcomes(), [Recalled, Executed]);
+    assert_eq!(story.outcomes(), [Recalled, Recalled], "the better one is remembered instead");
 }

@@ -26,7 +26,7 @@ pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>
             Snapshot::ToBeMade { tree, slot } => {
                 let memo = match &memo {
                     Some(memo) => memo,
-                    None => memo.insert(Memo::open(&spec.store).map_err(|error| trouble(error.into()))?),
+                    None => memo.insert(Memo::open(&spec.store)?),
                 };
                 make(memo, *tree, *slot, &form(&spec.identity), main)?
             }
@@ -46,9 +46,9 @@ fn make(
     match snapshot(memo, tree, slot, form, &never) {
         Err(TreeError::Store(StoreError::Missing(_))) => {
             ask(main, &Reply::WantsTree(tree))?;
-            snapshot(memo, tree, slot, form, &never).map_err(trouble)
+            Ok(snapshot(memo, tree, slot, form, &never)?)
         }
-        made => made.map_err(trouble),
+        made => Ok(made?),
     }
 }
 
@@ -60,8 +60,4 @@ fn form(identity: &Identity) -> SnapshotForm {
         Identity::Real | Identity::Single { .. } => String::new(),
     };
     SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class }
-}
-
-fn trouble(error: TreeError) -> Trouble {
-    Trouble::environment(error.to_string())
 }

@@ -1,10 +1,12 @@
 //! What a run finds at its mounts, and what is kept of its outputs.
 
+use memobuild::base::digest::BlobDigest;
 use memobuild::exec::executor::ExecError;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
+use memobuild::store::object::{Object, StoreError};
 use memobuild::tree::disk::snapshot::{FIRST_TIME, SLOT_WIDTH};
 use memobuild::tree::tree::Content;
 
@@ -265,5 +267,26 @@ fn nothing_of_a_run_reaches_the_next() {
             next.made();
             assert_eq!(next.stdout, first.stdout, "after `{change}`");
         }
+    }
+}
+
+/// On every rung the build has to hear of it, to make anew what is damaged.
+#[test]
+fn damage_in_the_store_is_told_as_damage() {
+    for room in rooms() {
+        let Some(inputs) = inputs(&room) else { return };
+        let blob = BlobDigest::of(b"deep\n");
+        let hex = blob.to_hex();
+        let place = room.memo.folder().join("blobs").join(&hex[..2]).join(&hex);
+        std::fs::remove_file(&place).unwrap();
+        std::fs::write(&place, "dead\n").unwrap();
+        let mut run = on_input("cat /src/sub/deep");
+        run.mounts = vec![mount(1, "/src", Access::Ro)];
+        // What has read nothing yet, and so remembers nothing.
+        let outcome = room.at(room.memo.folder()).run(&run, &inputs);
+        let Err(ExecError::Store(StoreError::Damaged(damaged))) = outcome.result else {
+            panic!("{:?} on rung {}", outcome.result, room.rung());
+        };
+        assert_eq!(damaged, Object::Blob(blob));
     }
 }
