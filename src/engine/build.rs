@@ -3,6 +3,7 @@
 //! attempt, and the next one believes nothing it has not verified.
 
 use std::collections::{HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
@@ -227,7 +228,10 @@ impl<'a> Attempt<'a> {
         scope.spawn(move || {
             let began = Instant::now();
             let mut listener = Sending { node, sender: sender.clone() };
-            let result = execute(memo, executor, &action, key, trust, cancel, &mut listener);
+            // A panic has told itself; the build must not wait for a word that never comes.
+            let attempt =
+                AssertUnwindSafe(|| execute(memo, executor, &action, key, trust, cancel, &mut listener));
+            let result = catch_unwind(attempt).unwrap_or_else(|_| Err(panicked(&action.node)));
             let ended = Ended { node, key, why, spent: began.elapsed(), result };
             // The receiver is gone only when the attempt has ended for another reason.
             let _ = sender.send(Message::Ended(Box::new(ended)));
@@ -385,6 +389,10 @@ fn execute(
     let made = executor.execute(action, cancel, listener)?;
     let record = remember(memo, key, action, &made, began.elapsed().as_secs_f64())?;
     Ok(Got::Made(made, record))
+}
+
+fn panicked(node: &str) -> ExecError {
+    ExecError::Environment { message: format!("bug: the thread of `{node}` panicked"), help: None }
 }
 
 struct Sending {

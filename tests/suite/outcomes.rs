@@ -46,10 +46,12 @@ fn a_limit_of_time_ends_a_run_and_is_named() {
 
 #[test]
 fn expectations_show_both_sides() {
-    let tables: [(&str, &str, &[&str]); 4] = [
+    let tables: [(&str, &str, &[&str]); 5] = [
         ("echo good evening", "expect stdout=\"good morning\\n\"", &["good morning", "good evening"]),
         ("exit 3", "expect exit=4", &["exit code 3", "4 is expected"]),
         ("exit 3", "", &["exit code 3"]),
+        // Of the last command; one before it that ends so is a failure.
+        ("exit 4", "sh \"true\"; expect exit=4", &["exit code 4"]),
         ("echo '#'; exit 4", "expect exit=4 stdout=\"\"", &["#"]),
     ];
     for (script, expect, words) in tables {

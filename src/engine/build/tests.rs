@@ -51,6 +51,7 @@ impl Executor for &Script {
             *damaged = None;
             return Err(ExecError::Store(StoreError::Damaged(Object::Blob(BlobDigest::of(b"")))));
         }
+        assert_ne!(node, "panics", "bug: as a test wants it");
         if self.failing.contains(&node) {
             let failure = Failure { command: node.to_owned(), cause: Cause::Exit(7), log: None };
             return Err(ExecError::Failed(failure));
@@ -178,6 +179,12 @@ fn equal_actions_in_flight_execute_once() {
     let outcomes = story.outcomes();
     assert_eq!(story.script.executed.lock().unwrap().len(), 1);
     assert!(outcomes.contains(&Outcome::Executed) && outcomes[1] != outcomes[2], "{outcomes:?}");
+}
+
+#[test]
+fn a_panic_in_a_node_ends_the_build() {
+    let story = Story::new(&[("source", &[]), ("panics", &[0])]);
+    assert_eq!(story.outcomes(), [Outcome::Recalled, Outcome::Failed]);
 }
 
 #[test]
