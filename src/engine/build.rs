@@ -77,15 +77,21 @@ pub fn build(
             Ok(built)
         });
         match built {
-            Err(ExecError::Store(damage @ (StoreError::Damaged(_) | StoreError::Missing(_))))
-                if attempts < ATTEMPTS =>
-            {
-                watcher.hear(Event::Again { reason: &damage.to_string() });
+            Err(error) if is_mended_by_another_attempt(&error) && attempts < ATTEMPTS => {
+                watcher.hear(Event::Again { reason: &error.to_string() });
                 trust = Trust::Nothing;
             }
             other => return other,
         }
     }
+}
+
+/// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
+fn is_mended_by_another_attempt(error: &ExecError) -> bool {
+    matches!(
+        error,
+        ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
+    )
 }
 
 fn attempt(
@@ -289,11 +295,8 @@ impl<'a> Attempt<'a> {
         error: ExecError,
         spent: Duration,
     ) -> Result<(), ExecError> {
-        if matches!(
-            error,
-            ExecError::Cancelled
-                | ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Cancelled)
-        ) {
+        let is_cancelled = matches!(error, ExecError::Cancelled | ExecError::Store(StoreError::Cancelled));
+        if is_cancelled || is_mended_by_another_attempt(&error) {
             return Err(error);
         }
         let log = match &error {
