@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ fn attempt(
     cancel: &Cancel,
     watcher: &mut dyn Watcher,
 ) -> Result<Built, ExecError> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(MOST_UNHEARD);
     let history = History::load(memo, order.workspace);
     let mut attempt = Attempt {
         order,
@@ -112,7 +112,7 @@ fn attempt(
         failures: Vec::new(),
         began: Instant::now(),
     };
-    std::thread::scope(|scope| attempt.drive(scope, &sender, &receiver))?;
+    std::thread::scope(|scope| attempt.drive(scope, &sender, receiver))?;
     attempt.finish()
 }
 
@@ -143,6 +143,9 @@ struct Missed {
     key: ActionKey,
 }
 
+/// A command that writes faster than its words can be shown waits, rather than fill the memory.
+const MOST_UNHEARD: usize = 64;
+
 enum Message {
     Output(NodeId, Stream, Vec<u8>),
     Ended(Box<Ended>),
@@ -164,11 +167,12 @@ enum Got {
 }
 
 impl<'a> Attempt<'a> {
+    /// Owns the receiver, so that when it ends early no command waits to be heard.
     fn drive<'s>(
         &mut self,
         scope: &'s Scope<'s, 'a>,
-        sender: &Sender<Message>,
-        receiver: &Receiver<Message>,
+        sender: &SyncSender<Message>,
+        receiver: Receiver<Message>,
     ) -> Result<(), ExecError> {
         loop {
             while let Some(node) = self.schedule.take() {
@@ -215,7 +219,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: Sender<Message>) {
+    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: SyncSender<Message>) {
         let Missed { node, action, key } = missed;
         self.running += 1;
         let name = &self.order.graph.node(node).name;
@@ -386,7 +390,7 @@ fn execute(
 
 struct Sending {
     node: NodeId,
-    sender: Sender<Message>,
+    sender: SyncSender<Message>,
 }
 
 impl Listener for Sending {
