@@ -8,7 +8,7 @@ use crate::base::durable;
 use crate::base::remove::remove;
 use crate::cli::failure::Failure;
 use crate::cli::place;
-use crate::engine::history::{History, identity};
+use crate::engine::history::History;
 use crate::exec::executor::ExecError;
 use crate::graph::graph::{Graph, OutputRef};
 use crate::graph::value::{Type, Value};
@@ -119,17 +119,22 @@ impl Output {
                 "make it first",
             ));
         }
+        let written_in = match (self.transport, self.path.parent()) {
+            (Transport::Layout, _) if self.path.is_dir() => &self.path,
+            (_, Some(parent)) => parent,
+            (_, None) => &self.path,
+        };
+        durable::may_write_in(written_in).map_err(|error| {
+            Failure::environment(
+                format!("`-o {}`: cannot write in `{}`: {error}", self.written, written_in.display()),
+                Some("name a folder that you may write to".to_owned()),
+            )
+        })?;
         match self.transport {
             Transport::Layout => Ok(LayoutSink::open(&self.path, None).map(drop)?),
             Transport::Archive => Ok(ArchiveSink::open(&self.path, None).map(drop)?),
             Transport::Files => {
-                let is_ours =
-                    history.exported.get(&self.path).is_some_and(|old| identity(&self.path) == Some(*old));
-                let is_free = match std::fs::read_dir(&self.path) {
-                    Ok(mut entries) => entries.next().is_none(),
-                    Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-                };
-                if is_ours || is_free {
+                if history.is_exported(&self.path) || self.is_free() {
                     return Ok(());
                 }
                 Err(Failure::input(
@@ -137,6 +142,17 @@ impl Output {
                     "name a folder that does not exist, or remove this one",
                 ))
             }
+        }
+    }
+
+    /// Nothing there, or an empty folder. A link is neither, wherever it leads: it would be replaced.
+    fn is_free(&self) -> bool {
+        match self.path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
+            }
+            Ok(_) => false,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         }
     }
 
