@@ -171,6 +171,17 @@ fn what_stands_in_the_place_of_an_export_is_an_input() {
 }
 
 #[test]
+fn the_log_of_a_command_that_wrote_nothing_is_empty() {
+    if !can_run() {
+        return;
+    }
+    let space = workspace("memobuild 1\ntest silent { from host; exec \"/bin/false\"; }\n");
+    refuse(&space, &["build", "silent"], 1, &["exit code 1"]);
+    assert_eq!(space.ok(&["log", "silent"]).stdout, "");
+    refuse(&space, &["log", "nosuch"], 2, &["no node `nosuch` has run", "help:"]);
+}
+
+#[test]
 fn a_failing_command_ends_with_one_and_its_own_code() {
     let space = Space::new();
     if !busybox_root(&space) {
