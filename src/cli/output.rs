@@ -1,6 +1,7 @@
 //! `-o TRANSPORT`: where a result goes, as skopeo spells it. Destinations are looked at before
 //! anything is built, and each appears whole or not at all.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::base::cancel::Cancel;
@@ -20,6 +21,7 @@ use crate::oci::sink::Sink;
 use crate::store::memo::Memo;
 use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
+use crate::tree::error::TreeError;
 use crate::tree::flatten::flatten;
 use crate::tree::tree::Entry;
 
@@ -152,7 +154,7 @@ impl Output {
                 std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
             }
             Ok(_) => false,
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            Err(error) => error.kind() == ErrorKind::NotFound,
         }
     }
 
@@ -201,11 +203,13 @@ impl Output {
 
     /// Made beside the destination and put in its place in one rename.
     fn write_files(&self, memo: &Memo, entry: &Entry, cancel: &Cancel) -> Result<(), ExecError> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let fresh = self.path.with_file_name(format!(".{name}.memobuild-{}", std::process::id()));
+        let shown = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = format!(".{shown}.memobuild-{}", std::process::id());
+        let fresh = self.path.with_file_name(&name);
         let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
-        let swapped =
-            materialize(memo, entry, &fresh, &options, cancel).map_err(ExecError::from).and_then(|()| {
+        let swapped = materialize(memo, entry, &fresh, &options, cancel)
+            .map_err(|error| self.unmade(&name, error))
+            .and_then(|()| {
                 durable::exchange(&fresh, &self.path).map_err(|error| {
                     environment(format!("cannot put `{}` in place: {error}", self.path.display()))
                 })
@@ -214,6 +218,25 @@ impl Output {
         remove(&fresh)
             .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
         swapped
+    }
+
+    /// The error names a path below the destination's folder; whoever reads it knows the destination only.
+    fn unmade(&self, name: &str, error: TreeError) -> ExecError {
+        let TreeError::Io { action, path, source } = error else { return error.into() };
+        let shown = match path.strip_prefix(Path::new("/").join(name)) {
+            Ok(below) if below.as_os_str().is_empty() => self.path.clone(),
+            Ok(below) => self.path.join(below),
+            Err(_) => path,
+        };
+        let help = match source.kind() {
+            ErrorKind::StorageFull => Some("free some room, or name another folder".to_owned()),
+            // The folder may be written to, so it is what only root makes.
+            ErrorKind::PermissionDenied => {
+                Some("leave out what only root may make, or export an image to oci:DIR".to_owned())
+            }
+            _ => None,
+        };
+        ExecError::Environment { message: format!("{action} {}: {source}", shown.display()), help }
     }
 }
 
@@ -250,6 +273,23 @@ mod tests {
         check("files:/a:b", "/a:b", None);
         for text in ["oci", "oci:", "docker:/a", ""] {
             assert!(matches!(parse(text), Err(Failure::Input { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named_at_its_destination() {
+        let Ok(output) = parse("files:/a/out") else { panic!("a transport") };
+        for (path, shown) in
+            [("/.draft", "/a/out"), ("/.draft/dev/null", "/a/out/dev/null"), ("/else", "/else")]
+        {
+            let source = std::io::Error::from(ErrorKind::PermissionDenied);
+            let error = TreeError::Io { action: "cannot make", path: path.into(), source };
+            match output.unmade(".draft", error) {
+                ExecError::Environment { message, help: Some(_) } => {
+                    assert!(message.starts_with(&format!("cannot make {shown}: ")), "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

@@ -171,6 +171,12 @@ fn what_stands_in_the_place_of_an_export_is_an_input() {
 }
 
 #[test]
+fn a_layout_that_does_not_exist_is_named() {
+    let space = workspace("memobuild 1\npull base \"oci:nope\"\n");
+    refuse(&space, &["build", "base"], 2, &["nope is not an image layout: it does not exist", "help:"]);
+}
+
+#[test]
 fn the_log_of_a_command_that_wrote_nothing_is_empty() {
     if !can_run() {
         return;
