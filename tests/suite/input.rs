@@ -35,6 +35,7 @@ fn mistakes_in_the_file_have_a_place_and_a_help() {
         ("memobuild 1\nimage x { from scrath; }\n", "did you mean `scratch`"),
         ("memobuild 1\nfiles a { include \"x\"; }\nimage x { from a; }\n", "memo::type::slot"),
         ("memobuild 1\ntree a { copy b to=\"/\"; }\ntree b { copy a to=\"/\"; }\n", "memo::graph::cycle"),
+        ("memobuild 1\ntree a { symlink \"/x\" target=\"\"; }\n", "memo::type::value"),
         ("image x { from scratch; }\n", "memobuild 1"),
     ];
     for (text, words) in table {
