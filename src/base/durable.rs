@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RenameFlags};
 
 /// A file written under a name that nobody looks for, until it is published. Dropped before that,
 /// it is removed.
@@ -93,6 +93,12 @@ pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
         Err(rustix::io::Errno::NOENT) => rename_noreplace(from, to),
         other => Ok(other?),
     }
+}
+
+/// Whether files may be made in `folder`, as far as can be told without making one.
+pub fn may_write_in(folder: &Path) -> io::Result<()> {
+    let asked = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(rustix::fs::accessat(CWD, folder, asked, AtFlags::EACCESS)?)
 }
 
 /// Moves a file or folder within one filesystem; fails with `AlreadyExists` where `to` exists.

@@ -1,6 +1,7 @@
 //! `-o TRANSPORT`: where a result goes, as skopeo spells it. Destinations are looked at before
 //! anything is built, and each appears whole or not at all.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::base::cancel::Cancel;
@@ -8,7 +9,7 @@ use crate::base::durable;
 use crate::base::remove::remove;
 use crate::cli::failure::Failure;
 use crate::cli::place;
-use crate::engine::history::{History, identity};
+use crate::engine::history::History;
 use crate::exec::executor::ExecError;
 use crate::graph::graph::{Graph, OutputRef};
 use crate::graph::value::{Type, Value};
@@ -20,6 +21,7 @@ use crate::oci::sink::Sink;
 use crate::store::memo::Memo;
 use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
+use crate::tree::error::TreeError;
 use crate::tree::flatten::flatten;
 use crate::tree::tree::Entry;
 
@@ -119,17 +121,22 @@ impl Output {
                 "make it first",
             ));
         }
+        let written_in = match (self.transport, self.path.parent()) {
+            (Transport::Layout, _) if self.path.is_dir() => &self.path,
+            (_, Some(parent)) => parent,
+            (_, None) => &self.path,
+        };
+        durable::may_write_in(written_in).map_err(|error| {
+            Failure::environment(
+                format!("`-o {}`: cannot write in `{}`: {error}", self.written, written_in.display()),
+                Some("name a folder that you may write to".to_owned()),
+            )
+        })?;
         match self.transport {
             Transport::Layout => Ok(LayoutSink::open(&self.path, None).map(drop)?),
             Transport::Archive => Ok(ArchiveSink::open(&self.path, None).map(drop)?),
             Transport::Files => {
-                let is_ours =
-                    history.exported.get(&self.path).is_some_and(|old| identity(&self.path) == Some(*old));
-                let is_free = match std::fs::read_dir(&self.path) {
-                    Ok(mut entries) => entries.next().is_none(),
-                    Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-                };
-                if is_ours || is_free {
+                if history.is_exported(&self.path) || self.is_free() {
                     return Ok(());
                 }
                 Err(Failure::input(
@@ -137,6 +144,17 @@ impl Output {
                     "name a folder that does not exist, or remove this one",
                 ))
             }
+        }
+    }
+
+    /// Nothing there, or an empty folder. A link is neither, wherever it leads: it would be replaced.
+    fn is_free(&self) -> bool {
+        match self.path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
+            }
+            Ok(_) => false,
+            Err(error) => error.kind() == ErrorKind::NotFound,
         }
     }
 
@@ -185,11 +203,13 @@ impl Output {
 
     /// Made beside the destination and put in its place in one rename.
     fn write_files(&self, memo: &Memo, entry: &Entry, cancel: &Cancel) -> Result<(), ExecError> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let fresh = self.path.with_file_name(format!(".{name}.memobuild-{}", std::process::id()));
+        let shown = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = format!(".{shown}.memobuild-{}", std::process::id());
+        let fresh = self.path.with_file_name(&name);
         let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
-        let swapped =
-            materialize(memo, entry, &fresh, &options, cancel).map_err(ExecError::from).and_then(|()| {
+        let swapped = materialize(memo, entry, &fresh, &options, cancel)
+            .map_err(|error| self.unmade(&name, error))
+            .and_then(|()| {
                 durable::exchange(&fresh, &self.path).map_err(|error| {
                     environment(format!("cannot put `{}` in place: {error}", self.path.display()))
                 })
@@ -198,6 +218,25 @@ impl Output {
         remove(&fresh)
             .map_err(|error| environment(format!("cannot remove `{}`: {error}", fresh.display())))?;
         swapped
+    }
+
+    /// The error names a path below the destination's folder; whoever reads it knows the destination only.
+    fn unmade(&self, name: &str, error: TreeError) -> ExecError {
+        let TreeError::Io { action, path, source } = error else { return error.into() };
+        let shown = match path.strip_prefix(Path::new("/").join(name)) {
+            Ok(below) if below.as_os_str().is_empty() => self.path.clone(),
+            Ok(below) => self.path.join(below),
+            Err(_) => path,
+        };
+        let help = match source.kind() {
+            ErrorKind::StorageFull => Some("free some room, or name another folder".to_owned()),
+            // The folder may be written to, so it is what only root makes.
+            ErrorKind::PermissionDenied => {
+                Some("leave out what only root may make, or export an image to oci:DIR".to_owned())
+            }
+            _ => None,
+        };
+        ExecError::Environment { message: format!("{action} {}: {source}", shown.display()), help }
     }
 }
 
@@ -234,6 +273,23 @@ mod tests {
         check("files:/a:b", "/a:b", None);
         for text in ["oci", "oci:", "docker:/a", ""] {
             assert!(matches!(parse(text), Err(Failure::Input { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named_at_its_destination() {
+        let Ok(output) = parse("files:/a/out") else { panic!("a transport") };
+        for (path, shown) in
+            [("/.draft", "/a/out"), ("/.draft/dev/null", "/a/out/dev/null"), ("/else", "/else")]
+        {
+            let source = std::io::Error::from(ErrorKind::PermissionDenied);
+            let error = TreeError::Io { action: "cannot make", path: path.into(), source };
+            match output.unmade(".draft", error) {
+                ExecError::Environment { message, help: Some(_) } => {
+                    assert!(message.starts_with(&format!("cannot make {shown}: ")), "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

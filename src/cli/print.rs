@@ -27,7 +27,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// A line for people. Where nobody reads stderr there is nothing to be done about it.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Each mistake in the user's own text, and how many there are beyond those shown.

@@ -79,7 +79,7 @@ impl Heard {
         }
         self.log.write(stream, bytes).map_err(|error| ExecError::Environment {
             message: format!("cannot write the command's log into the store: {error}"),
-            help: None,
+            help: Some("free some room, or name another folder with --store".to_owned()),
         })
     }
 

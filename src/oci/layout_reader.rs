@@ -28,8 +28,13 @@ pub(crate) struct LayoutReader {
 
 impl LayoutReader {
     pub(crate) fn open(path: &Path) -> Result<LayoutReader, OciError> {
-        let folder = Dir::open_ambient_dir(path, ambient_authority())
-            .map_err(OciError::io("cannot open the image layout", path))?;
+        let folder =
+            Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    OciError::NotALayout { path: path.to_owned(), reason: "it does not exist".to_owned() }
+                }
+                _ => OciError::io("cannot open the image layout", path)(error),
+            })?;
         let layout = LayoutReader { folder, path: path.to_owned() };
         let marker = layout.document(MARKER)?;
         let version = serde_json::from_slice::<oci_spec::image::OciLayout>(&marker)

@@ -1,11 +1,14 @@
 //! Bad input and a bad environment: one clear sentence, the right exit code, nothing half-written.
 
 use crate::skipped::skipped;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use crate::space::{BUSYBOX_ROOT, Ran, Space, busybox_root, can_run, have, is_root, run};
+use crate::space::{BUSYBOX_ROOT, Ran, Space, busybox_root, can_run, have, is_root, ordinary_user, run};
 
 fn refuse(space: &Space, arguments: &[&str], code: i32, words: &[&str]) -> Ran {
     let ran = space.run(arguments);
@@ -30,6 +33,7 @@ fn mistakes_in_the_file_have_a_place_and_a_help() {
         ("memobuild 1\nimage x { from scrath; }\n", "did you mean `scratch`"),
         ("memobuild 1\nfiles a { include \"x\"; }\nimage x { from a; }\n", "memo::type::slot"),
         ("memobuild 1\ntree a { copy b to=\"/\"; }\ntree b { copy a to=\"/\"; }\n", "memo::graph::cycle"),
+        ("memobuild 1\ntree a { symlink \"/x\" target=\"\"; }\n", "memo::type::value"),
         ("image x { from scratch; }\n", "memobuild 1"),
     ];
     for (text, words) in table {
@@ -114,6 +118,72 @@ fn outputs_are_checked_before_anything_is_built() {
     let names: Vec<_> =
         fs::read_dir(space.path().join("out")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["y"], "ours is replaced as a whole");
+}
+
+#[test]
+fn a_link_that_leads_to_nothing_is_not_replaced() {
+    let space = workspace("memobuild 1\ntree a { file \"/x\" \"x\"; }\n");
+    let link = space.path().join("link");
+    for target in ["nowhere", "empty"] {
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        refuse(&space, &["build", "a", "-o", "files:link"], 2, &["link", "help:"]);
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
+        fs::create_dir_all(space.path().join("empty")).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_named_before_anything_is_built() {
+    let Some(user) = ordinary_user() else { return };
+    let space = Space::of(user);
+    space.file("memobuild.kdl", "memobuild 1\nimage a { from scratch; }\n");
+    let closed = space.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    for transport in ["files", "oci", "oci-archive"] {
+        let to = format!("{transport}:closed/x");
+        let ran = refuse(&space, &["build", "a", "-o", &to], 3, &["closed`: Permission denied", "help:"]);
+        assert!(!ran.stderr.contains("started"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_export_to_a_path_that_is_not_utf8_is_remembered() {
+    let space = workspace("memobuild 1\ntree a { file \"/x\" \"x\"; }\n");
+    let folder = space.path().join(OsStr::from_bytes(b"non\xffutf"));
+    fs::create_dir(&folder).unwrap();
+    for _ in 0..2 {
+        let ran = run(space.command(&["build", "a", "-o", "files:out"]).current_dir(&folder));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_stands_in_the_place_of_an_export_is_an_input() {
+    let space = workspace("memobuild 1\nfiles all { exclude \"*.kdl\"; }\ntree a { file \"/x\" \"x\"; }\n");
+    space.ok(&["build", "a", "-o", "files:workspace/out"]);
+    fs::rename(space.workspace().join("out"), space.path().join("moved")).unwrap();
+    space.file("out/mine", "mine");
+    space.ok(&["build", "all", "-o", "files:all"]);
+    assert!(space.path().join("all/out/mine").exists());
+}
+
+#[test]
+fn a_layout_that_does_not_exist_is_named() {
+    let space = workspace("memobuild 1\npull base \"oci:nope\"\n");
+    refuse(&space, &["build", "base"], 2, &["nope is not an image layout: it does not exist", "help:"]);
+}
+
+#[test]
+fn the_log_of_a_command_that_wrote_nothing_is_empty() {
+    if !can_run() {
+        return;
+    }
+    let space = workspace("memobuild 1\ntest silent { from host; exec \"/bin/false\"; }\n");
+    refuse(&space, &["build", "silent"], 1, &["exit code 1"]);
+    assert_eq!(space.ok(&["log", "silent"]).stdout, "");
+    refuse(&space, &["log", "nosuch"], 2, &["no node `nosuch` has run", "help:"]);
 }
 
 #[test]

@@ -21,7 +21,19 @@ impl<'g> Plain<'g> {
     }
 
     fn say(&self, node: NodeId, text: &str) {
-        print::note(format!("[{}] {text}", self.graph.node(node).name).trim_end());
+        print::note(&self.line(node, text));
+    }
+
+    /// In one write, since a command may write millions.
+    fn say_lines(&self, node: NodeId, lines: &[String]) {
+        let lines: Vec<String> = lines.iter().map(|line| self.line(node, &format!("│ {line}"))).collect();
+        if !lines.is_empty() {
+            print::note(&lines.join("\n"));
+        }
+    }
+
+    fn line(&self, node: NodeId, text: &str) -> String {
+        format!("[{}] {text}", self.graph.node(node).name).trim_end().to_owned()
     }
 }
 
@@ -31,9 +43,8 @@ impl Watcher for Plain<'_> {
             Event::Started { node } => self.say(node, "started"),
             Event::Output { node, stream, bytes } => {
                 let key = (node, stream == Stream::Stdout);
-                for line in self.lines.entry(key).or_default().add(bytes) {
-                    self.say(node, &format!("│ {line}"));
-                }
+                let lines = self.lines.entry(key).or_default().add(bytes);
+                self.say_lines(node, &lines);
             }
             Event::Settled { node, outcome, seconds } => {
                 for is_stdout in [true, false] {

@@ -28,7 +28,7 @@ fn outputs(_: &Item) -> Outputs {
 
 fn check(item: &Item, findings: &mut Findings) {
     for line in item.body.iter().flat_map(|line| std::iter::once(line).chain(&line.body)) {
-        place::check_owner(line, has_root(item), findings);
+        place::check(line, has_root(item), findings);
     }
     if let Some(onbuild) = item.only("onbuild")
         && format(item) == Format::Oci

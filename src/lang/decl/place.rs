@@ -81,8 +81,30 @@ pub fn is_place(item: &Item) -> bool {
     [COPY.word, MERGE.word, FILE.word, DIR.word, SYMLINK.word, REMOVE.word].contains(&item.line.word)
 }
 
+/// What the slots' types let through and no tree can hold.
+pub fn check(item: &Item, has_root: bool, findings: &mut Findings) {
+    check_owner(item, has_root, findings);
+    check_target(item, findings);
+}
+
+/// As long as Linux lets a link's target be.
+const LONGEST_TARGET: usize = 4095;
+
+fn check_target(item: &Item, findings: &mut Findings) {
+    let Some(given) = item.property("target") else { return };
+    let Some(target) = given.text() else { return };
+    if (1..=LONGEST_TARGET).contains(&target.len()) {
+        return;
+    }
+    let message = format!("a link's target has 1 to {LONGEST_TARGET} bytes, this one has {}", target.len());
+    findings.add(
+        Mistake::new(Code::TypeValue, message, "target=\"../opt/app/run\"")
+            .at(given.span.clone(), "given here"),
+    );
+}
+
 /// Names of owners need a root filesystem below.
-pub fn check_owner(item: &Item, has_root: bool, findings: &mut Findings) {
+fn check_owner(item: &Item, has_root: bool, findings: &mut Findings) {
     let Some(owner) = item.property("owner") else { return };
     let Some(text) = owner.text() else { return };
     let mut parts = text.splitn(2, ':');

@@ -45,7 +45,7 @@ pub fn has_root(item: &Item) -> bool {
 
 fn check(item: &Item, findings: &mut Findings) {
     for line in &item.body {
-        place::check_owner(line, has_root(item), findings);
+        place::check(line, has_root(item), findings);
     }
 }
 
