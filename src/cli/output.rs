@@ -51,16 +51,28 @@ pub(super) fn parse(text: &str) -> Result<Output, Failure> {
         "files" => Transport::Files,
         _ => return Err(unknown()),
     };
-    let (path, tag) = match rest.rsplit_once(':') {
-        Some((path, tag)) if transport != Transport::Files && !tag.contains('/') => {
-            (path, Some(tag.to_owned()))
-        }
+    let (path, tag) = match rest.split_once(':') {
+        Some((path, tag)) if transport != Transport::Files => (path, Some(tag.to_owned())),
         _ => (rest, None),
     };
+    if let Some(tag) = tag.as_deref().filter(|tag| !is_tag(tag)) {
+        return Err(Failure::input(
+            format!("`-o {text}`: `{tag}` is not a tag"),
+            "a tag is letters and digits with `-`, `.`, `_`, `:`, `@`, `/` or `+` between them",
+        ));
+    }
     if path.is_empty() {
         return Err(Failure::input(format!("`-o {text}` names no path"), TRANSPORTS));
     }
     Ok(Output { transport, path: place::absolute(Path::new(path))?, tag, written: text.to_owned() })
+}
+
+/// image-spec, annotations.md, `org.opencontainers.image.ref.name`.
+fn is_tag(text: &str) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric();
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    ends.iter().all(|end| end.is_some_and(is_plain))
+        && text.bytes().all(|byte| is_plain(&byte) || b"-._:@/+".contains(&byte))
 }
 
 impl Output {
@@ -268,10 +280,10 @@ mod tests {
     fn transports_are_spelled_as_skopeo_does() {
         check("oci:/a", "/a", None);
         check("oci:/a:1.2", "/a", Some("1.2"));
-        check("oci:/a:b/c", "/a:b/c", None);
+        check("oci:/a:b/c:1", "/a", Some("b/c:1"));
         check("oci-archive:/a.tar:x", "/a.tar", Some("x"));
         check("files:/a:b", "/a:b", None);
-        for text in ["oci", "oci:", "docker:/a", ""] {
+        for text in ["oci", "oci:", "docker:/a", "", "oci:/a:", "oci:/a:b c", "oci-archive:/a:-b"] {
             assert!(matches!(parse(text), Err(Failure::Input { .. })), "{text}");
         }
     }

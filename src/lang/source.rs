@@ -18,6 +18,11 @@ const LARGEST: u64 = 4 << 20;
 
 pub fn read(workspace: &Path) -> Result<SharedSource, Mistake> {
     let path = workspace.join(FILE_NAME);
+    // Opening a fifo would wait for whoever writes into it.
+    let is_file = path.metadata().map_err(|error| unreadable(workspace, &error))?.is_file();
+    if !is_file {
+        return Err(unreadable(workspace, &ErrorKind::InvalidInput.into()));
+    }
     let file = File::open(&path).map_err(|error| unreadable(workspace, &error))?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(workspace, &error))?;
@@ -48,7 +53,10 @@ fn unreadable(workspace: &Path, error: &std::io::Error) -> Mistake {
         ),
         _ => Mistake::new(
             Code::FileRead,
-            format!("{FILE_NAME} in {workspace} cannot be read: {error}"),
+            match error.kind() {
+                ErrorKind::InvalidInput => format!("{FILE_NAME} in {workspace} is not a file"),
+                _ => format!("{FILE_NAME} in {workspace} cannot be read: {error}"),
+            },
             format!("{FILE_NAME} must be a file that you may read"),
         ),
     }
@@ -74,6 +82,15 @@ mod tests {
         let workspace = tempfile::tempdir().unwrap();
         std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
         read(workspace.path()).map(|source| source.inner().to_string()).map_err(|mistake| mistake.code)
+    }
+
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let workspace = tempfile::tempdir().unwrap();
+        let fifo = workspace.path().join(FILE_NAME);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+        assert_eq!(read(workspace.path()).unwrap_err().code, Code::FileRead);
     }
 
     #[test]

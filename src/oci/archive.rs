@@ -26,10 +26,10 @@ pub struct ArchiveSink {
 }
 
 impl ArchiveSink {
-    /// Looks, and writes nothing yet. A regular file will be replaced; anything else is refused.
+    /// Looks, and writes nothing yet. An archive or an empty file will be replaced; anything else is refused.
     pub fn open(path: &Path, tag: Option<&str>) -> Result<ArchiveSink, OciError> {
         match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_file() => {}
+            Ok(metadata) if metadata.is_file() && is_replaceable(path)? => {}
             Ok(_) => return Err(OciError::NotAFile(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(OciError::io("cannot look at", path)(error)),
@@ -51,6 +51,14 @@ impl ArchiveSink {
         draft.file().write_all(&start).map_err(OciError::io("cannot write", &self.path))?;
         Ok(draft)
     }
+}
+
+/// Whether a file is empty or begins as tar archives do (POSIX ustar, `magic`).
+fn is_replaceable(path: &Path) -> Result<bool, OciError> {
+    let mut start = Vec::new();
+    let file = fs::File::open(path).map_err(OciError::io("cannot open", path))?;
+    file.take(512).read_to_end(&mut start).map_err(OciError::io("cannot read", path))?;
+    Ok(start.is_empty() || start.get(257..262) == Some(b"ustar"))
 }
 
 impl Sink for ArchiveSink {
@@ -102,12 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_are_replaced() {
+    fn only_archives_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
-        fs::write(&file, "old").unwrap();
+        let text = folder.path().join("memobuild.kdl");
+        fs::write(&file, "").unwrap();
+        fs::write(&text, "memobuild 1\n").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        for path in [folder.path(), &link, Path::new("/dev/null")] {
+        for path in [folder.path(), &link, Path::new("/dev/null"), &text] {
             assert!(
                 matches!(ArchiveSink::open(path, None), Err(OciError::NotAFile(_))),
                 "{}",
@@ -115,7 +125,11 @@ mod tests {
             );
         }
         ArchiveSink::open(&file, None).unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"old");
+        let mut archive = Vec::new();
+        put_file("x", b"y", &mut archive);
+        fs::write(&file, &archive).unwrap();
+        ArchiveSink::open(&file, None).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), archive);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum OciError {
     Budget { what: &'static str, most: u64 },
     #[error("{} exists and is not an image layout: it is left alone", .0.display())]
     NotOurs(PathBuf),
-    #[error("{} exists and is not a regular file: it is left alone", .0.display())]
+    #[error("{} exists and is not an archive: it is left alone", .0.display())]
     NotAFile(PathBuf),
     #[error("{} is not an image layout: {reason}", path.display())]
     NotALayout { path: PathBuf, reason: String },
