@@ -11,7 +11,7 @@ use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
 use crate::engine::report::{Report, Totals};
 use crate::engine::values::Values;
-use crate::exec::executor::{ExecError, Executor};
+use crate::exec::executor::{Cause, ExecError, Executor, Failure as Failed};
 use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
 use crate::graph::graph::{Graph, OutputRef};
@@ -126,28 +126,29 @@ fn tell_failures(memo: &Memo, graph: &Graph, built: &Built) {
     for (id, error) in &built.failures {
         let node = graph.node(*id);
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
-        match error {
-            ExecError::Failed(failure) => {
-                if let Some(log) = failure.log
-                    && let Ok(lines) = tail(memo, log, TAIL)
-                    && !lines.is_empty()
-                {
-                    for line in &lines {
-                        print::note(&format!("  │ {line}"));
-                    }
-                    print::note(&format!("  help: the full log: memobuild log {}", node.name));
-                }
-            }
-            ExecError::Input { help, .. } | ExecError::Environment { help: Some(help), .. } => {
-                print::note(&format!("  help: {help}"));
-            }
-            ExecError::Store(error) => {
-                if let Some(help) = store_help(error) {
-                    print::note(&format!("  help: {help}"));
-                }
-            }
-            _ => {}
+        let lines = match error {
+            ExecError::Failed(Failed { log: Some(log), .. }) => tail(memo, *log, TAIL).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        for line in &lines {
+            print::note(&format!("  │ {line}"));
         }
+        if let Some(help) = help(error, &node.name, !lines.is_empty()) {
+            print::note(&format!("  help: {help}"));
+        }
+    }
+}
+
+fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
+    match error {
+        ExecError::Failed(Failed { cause: Cause::NotFound, .. }) => {
+            Some("correct its name, or put the program into the root that the node stands on".to_owned())
+        }
+        ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
+        ExecError::Input { help, .. } => Some(help.clone()),
+        ExecError::Environment { help, .. } => help.clone(),
+        ExecError::Store(error) => store_help(error),
+        ExecError::Cancelled => None,
     }
 }
 

@@ -220,6 +220,14 @@ default all
 }
 
 #[test]
+fn a_program_that_is_not_there_is_named() {
+    let space = workspace("memobuild 1\nrun x { from scratch; exec \"/no/such\"; }\ndefault x\n");
+    if can_run() {
+        refuse(&space, &["build"], 1, &["`/no/such`", "no such program", "help: correct its name"]);
+    }
+}
+
+#[test]
 fn outputs_that_were_not_made_are_named() {
     let space = Space::new();
     if !busybox_root(&space) {
