@@ -14,8 +14,10 @@ use crate::engine::values::Values;
 use crate::exec::executor::{Cause, ExecError, Executor, Failure as Failed};
 use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
-use crate::graph::graph::{Graph, OutputRef};
+use crate::graph::graph::{Node, OutputRef};
 use crate::graph::select;
+use crate::lang::Loaded;
+use crate::lang::mistake::Mistake;
 use crate::store::memo::Memo;
 
 /// Lines of a failed command's log that are shown with the failure.
@@ -24,13 +26,14 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let graph = check::graph(&workspace, &asked.params)?;
-    let targets = select::targets(&graph, &asked.targets)?;
-    let needed = select::needed(&graph, &targets);
+    let loaded = check::load(&workspace, &asked.params)?;
+    let graph = &loaded.graph;
+    let targets = select::targets(graph, &asked.targets)?;
+    let needed = select::needed(graph, &targets);
     let outputs: Vec<Output> =
         asked.output.iter().map(|text| output::parse(text)).collect::<Result<_, _>>()?;
     let chosen: Vec<&OutputRef> =
-        outputs.iter().map(|output| output.choose(&graph, &targets)).collect::<Result<_, _>>()?;
+        outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
     let memo = place::open(args)?;
     let history = History::load(&memo, &workspace);
     for output in &outputs {
@@ -43,15 +46,14 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
         Ok(Box::new(LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?))
     };
     let jobs = asked.jobs.map_or_else(default_jobs, usize::from);
-    let order =
-        Order { graph: &graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(asked.progress, &graph);
+    let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
+    let mut progress = progress::start(asked.progress, graph);
     let created = created()?;
     let mut written = Vec::new();
     let mut export = |values: &Values| {
         written.clear();
         for (output, source) in outputs.iter().zip(&chosen) {
-            let value = values.output(&memo, &graph, source)?;
+            let value = values.output(&memo, graph, source)?;
             written.push(output.write(&memo, &value, created, &cancel)?);
         }
         Ok(())
@@ -64,7 +66,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     if let Some(path) = &asked.report {
         write_report(path, &built.report)?;
     }
-    tell_failures(&memo, &graph, &built);
+    tell_failures(&memo, &loaded, &built);
     print::note(&last_line(&built.report.totals, began.elapsed().as_secs_f64()));
     conclude(&built)
 }
@@ -122,9 +124,14 @@ fn write_report(path: &std::path::Path, report: &Report) -> Result<(), Failure> 
 }
 
 /// Each failed node with its command, its code and the end of its log.
-fn tell_failures(memo: &Memo, graph: &Graph, built: &Built) {
+fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     for (id, error) in &built.failures {
-        let node = graph.node(*id);
+        let node = loaded.graph.node(*id);
+        if let ExecError::Input { message, help } = error {
+            let until = end_of(node, loaded);
+            print::mistake(&Mistake::in_node(&loaded.source, node, until, message, help));
+            continue;
+        }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
         let lines = match error {
             ExecError::Failed(Failed { log: Some(log), .. }) => tail(memo, *log, TAIL).unwrap_or_default(),
@@ -137,6 +144,12 @@ fn tell_failures(memo: &Memo, graph: &Graph, built: &Built) {
             print::note(&format!("  help: {help}"));
         }
     }
+}
+
+/// Where the next node begins, or the file ends.
+fn end_of(node: &Node, loaded: &Loaded) -> usize {
+    let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
+    starts.filter(|start| *start > node.span.start).min().unwrap_or(loaded.source.inner().len())
 }
 
 fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {

@@ -5,9 +5,8 @@ use std::path::Path;
 use crate::cli::args::{Args, CheckArgs, Format};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
-use crate::graph::graph::Graph;
-use crate::lang;
 use crate::lang::mistake::Mistake;
+use crate::lang::{self, Loaded};
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
@@ -28,11 +27,11 @@ pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The graph of a workspace that has no mistakes; what is only doubtful is told on the way.
-pub(super) fn graph(workspace: &Path, set: &[String]) -> Result<Graph, Failure> {
+/// A build file that has no mistakes; what is only doubtful is told on the way.
+pub(super) fn load(workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
     let loaded = lang::load(workspace, &params(set)?)?;
     loaded.warnings.iter().for_each(print::mistake);
-    Ok(loaded.graph)
+    Ok(loaded)
 }
 
 /// `NAME=VALUE` as the command line gives them.

@@ -13,7 +13,7 @@ use crate::graph::select;
 
 pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = check::graph(&workspace, &asked.params)?;
+    let graph = check::load(&workspace, &asked.params)?.graph;
     let targets = select::targets(&graph, &asked.targets)?;
     let needed = select::needed(&graph, &targets);
     let memo = place::open(args)?;

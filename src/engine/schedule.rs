@@ -159,6 +159,7 @@ mod tests {
             main: None,
             doc: None,
             place: String::new(),
+            span: 0..0,
         };
         Graph { nodes: edges.iter().map(|inputs| node(inputs)).collect(), ..Graph::default() }
     }

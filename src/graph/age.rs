@@ -94,6 +94,7 @@ mod tests {
             main: None,
             doc: None,
             place: String::new(),
+            span: 0..0,
         }
     }
 

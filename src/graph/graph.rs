@@ -1,6 +1,7 @@
 //! The graph: nodes, typed edges, targets. Independent of KDL; positions are kept only to be shown.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -35,6 +36,8 @@ pub struct Node {
     pub doc: Option<String>,
     /// `memobuild.kdl:12`, to be shown.
     pub place: String,
+    /// Bytes of that file: the word that declares it, or the reference that made it.
+    pub span: Range<usize>,
 }
 
 /// An edge: an output of another node in a slot of this one.

@@ -93,6 +93,7 @@ mod tests {
             main: Some("out".into()),
             doc: None,
             place: String::new(),
+            span: 0..0,
         };
         let nodes: Vec<Node> = inputs.iter().enumerate().map(node).collect();
         let targets =

@@ -24,6 +24,7 @@ macro_rules! codes {
 }
 
 codes! {
+    BuildInput "memo::build::input" "What the file says does not fit what is there."
     FileMissing "memo::file::missing" "There is no build file."
     FileRead "memo::file::read" "The build file cannot be read."
     FileSize "memo::file::size" "The build file is larger than 4 MiB."

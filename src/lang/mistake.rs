@@ -8,6 +8,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 use serde::Serialize;
 
+use crate::graph::graph::Node;
 use crate::lang::code::Code;
 
 /// Bytes of the source.
@@ -81,6 +82,24 @@ impl Mistake {
 
     pub fn warning(code: Code, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         Mistake { severity: Severity::Warning, ..Mistake::new(code, message, help) }
+    }
+
+    /// What only the build could see: told at the node, under the words of the message that stand in it.
+    /// `until` is where the node ends at the latest.
+    pub fn in_node(source: &SharedSource, node: &Node, until: usize, message: &str, help: &str) -> Mistake {
+        let mistake = Mistake::new(Code::BuildInput, message, help);
+        let text = source.inner().get(node.span.start..until).unwrap_or_default();
+        let ticked: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        // A path may be written without its first `/`; a slot (`copy /app`) is named by its path.
+        let shorter = ticked.iter().map(|words| words.trim_start_matches('/'));
+        let last = ticked.iter().filter_map(|words| words.split(' ').next_back());
+        let mut words = ticked.iter().copied().chain(shorter).chain(last).filter(|words| !words.is_empty());
+        let found = words.find_map(|words| Some((text.find(words)?, words.len())));
+        let label = match found {
+            Some((start, length)) => node.span.start + start..node.span.start + start + length,
+            None => node.span.clone(),
+        };
+        Mistake { source: Some(source.clone()), ..mistake.at(label, "asked for here") }
     }
 
     /// Labels are shown in the order of the file; the first one added is the mistake's place.

@@ -36,6 +36,7 @@ use crate::oci::image::Platform;
 #[derive(Debug)]
 pub struct Loaded {
     pub graph: Graph,
+    pub source: SharedSource,
     pub warnings: Vec<Mistake>,
 }
 
@@ -54,7 +55,9 @@ pub fn load_source(
     let mut warnings = Findings::default();
     let graph = graph(source, params, platform, &mut findings, &mut warnings);
     match graph {
-        Some(graph) if findings.is_empty() => Ok(Loaded { graph, warnings: warnings.finish(source).shown }),
+        Some(graph) if findings.is_empty() => {
+            Ok(Loaded { graph, source: source.clone(), warnings: warnings.finish(source).shown })
+        }
         _ => Err(findings.finish(source)),
     }
 }

@@ -102,6 +102,7 @@ impl Anonymous {
             main: outputs.main,
             doc: None,
             place: lines.place(&span),
+            span,
         }
     }
 }
@@ -119,6 +120,7 @@ fn lower(declaration: &Declaration, item: &Item, names: &Names, lines: &Lines) -
         main: outputs.main,
         doc: item.text_of("doc"),
         place: lines.place(&item.word),
+        span: item.word.clone(),
     }
 }
 

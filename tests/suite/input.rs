@@ -77,7 +77,7 @@ fn a_missing_workspace_or_file_is_named() {
 fn globs_and_inputs_that_do_not_fit() {
     let image = "image x { from scratch; copy a to=\"/\"; }\n";
     let space = workspace(&format!("memobuild 1\nfiles a {{ include \"dist/**\"; }}\n{image}"));
-    refuse(&space, &["build"], 2, &["dist/**", "matches no file", "help:"]);
+    refuse(&space, &["build"], 2, &["matches no file", "memobuild.kdl:2:20", "asked for here", "help:"]);
     space.file(".gitignore", "dist/\n");
     space.file("dist/x", "x");
     refuse(&space, &["build"], 2, &["dist/**", ".gitignore", "help:"]);
@@ -85,7 +85,9 @@ fn globs_and_inputs_that_do_not_fit() {
     run(Command::new("mkfifo").arg(space.workspace().join("pipe")));
     refuse(&space, &["build"], 2, &["pipe", "help:"]);
     let space = workspace("memobuild 1\nimage x { from scratch; copy \"./missing\" to=\"/\"; }\n");
-    refuse(&space, &["build"], 2, &["missing", "help:"]);
+    refuse(&space, &["build"], 2, &["missing does not exist", "memobuild.kdl:2:30", "help:"]);
+    let text = "memobuild 1\ntree a { file \"/x\" \"x\"; }\nimage i { from scratch; copy a path=\"nope\" to=\"/\"; }\n";
+    refuse(&workspace(text), &["build"], 2, &["no `/nope`", "memobuild.kdl:3:38", "help:"]);
 }
 
 #[test]

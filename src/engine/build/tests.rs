@@ -85,6 +85,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         main: Some("out".to_owned()),
         doc: None,
         place: String::new(),
+        span: 0..0,
     };
     Graph { nodes: lines.iter().map(node).collect(), ..Graph::default() }
 }
