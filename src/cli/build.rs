@@ -1,5 +1,6 @@
 //! `memobuild build`: brings targets up to date and exports one of them.
 
+use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::args::{Args, BuildArgs};
@@ -62,7 +63,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     drop(progress);
     let built = built?;
     written.iter().for_each(|line| print::note(line));
-    remember_exports(&memo, &workspace, history.exported.len(), &outputs)?;
+    remember_exports(&memo, &workspace, &outputs)?;
     if let Some(path) = &asked.report {
         write_report(path, &built.report)?;
     }
@@ -90,12 +91,7 @@ fn created() -> Result<u64, Failure> {
     }
 }
 
-fn remember_exports(
-    memo: &Memo,
-    workspace: &std::path::Path,
-    known: usize,
-    outputs: &[Output],
-) -> Result<(), Failure> {
+fn remember_exports(memo: &Memo, workspace: &Path, outputs: &[Output]) -> Result<(), Failure> {
     if outputs.is_empty() {
         return Ok(());
     }
@@ -107,13 +103,13 @@ fn remember_exports(
             None => drop(history.exported.remove(&output.path)),
         }
     }
-    if history.exported != before || history.exported.len() != known {
+    if history.exported != before {
         history.save(memo, workspace)?;
     }
     Ok(())
 }
 
-fn write_report(path: &std::path::Path, report: &Report) -> Result<(), Failure> {
+fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(report).expect("bug: a report is always JSON");
     std::fs::write(path, json + "\n").map_err(|error| {
         Failure::environment(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
-use crate::oci::image::{Config, Format, Healthcheck, Packing};
+use crate::oci::image::{Config, Healthcheck, Packing};
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,11 +314,5 @@ impl Default for ImageSettings {
             created: None,
             squash: false,
         }
-    }
-}
-
-impl ImageSettings {
-    pub const fn format(&self) -> Format {
-        self.packing.format
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -194,9 +195,12 @@ pub(crate) fn have(programs: &[&str]) -> bool {
 
 /// Whether commands can run in a sandbox here; tells on stderr what is skipped where not.
 pub(crate) fn can_run() -> bool {
-    let ran = Space::new().run(&["doctor", "--format", "json"]);
-    let doctor: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
-    let can = doctor["rung"].is_string();
+    static CAN: OnceLock<bool> = OnceLock::new();
+    let can = *CAN.get_or_init(|| {
+        let ran = Space::new().run(&["doctor", "--format", "json"]);
+        let doctor: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+        doctor["rung"].is_string()
+    });
     if !can {
         skipped("no isolation on this machine");
     }
