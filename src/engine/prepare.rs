@@ -8,7 +8,6 @@ use crate::exec::executor::{ExecError, Executor, Listener, Stream};
 use crate::exec::narrow::narrow;
 use crate::graph::action::{Action, ActionInput};
 use crate::graph::graph::{Graph, NodeId};
-use crate::oci::image::Platform;
 use crate::store::memo::Memo;
 
 pub enum Prepared {
@@ -58,7 +57,7 @@ fn action(graph: &Graph, id: NodeId, values: &Values, memo: &Memo) -> Result<Act
         let value = narrow(memo, &value, &input.select).map_err(|error| error.about(&input.slot))?;
         inputs.push(ActionInput { slot: input.slot.clone(), value });
     }
-    Ok(Action { node: node.name.clone(), op: node.op.clone(), inputs, platform: Platform::current() })
+    Ok(Action { node: node.name.clone(), op: node.op.clone(), inputs, platform: node.platform.clone() })
 }
 
 /// Sources write nothing.

@@ -139,14 +139,14 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::graph::graph::{Input, Node, OutputRef, Select};
-    use crate::graph::op::Op;
+    use crate::graph::op::{Host, Op};
 
     /// `edges[i]` are the inputs of node `i`.
     fn graph(edges: &[&[usize]]) -> Graph {
         let node = |inputs: &[usize]| Node {
             name: String::new(),
             kind: "run",
-            op: Op::Host,
+            op: Op::Host(Host::default()),
             inputs: inputs
                 .iter()
                 .map(|&source| Input {
@@ -158,6 +158,7 @@ mod tests {
             outputs: Default::default(),
             main: None,
             doc: None,
+            platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,
         };

@@ -7,7 +7,8 @@ use crate::exec::executor::ExecError;
 use crate::exec::landing::Landing;
 use crate::exec::owner::owner_ids;
 use crate::graph::action::ActionInput;
-use crate::graph::op::{Assemble, Composition, From, ImageSettings, Owner, Place};
+use crate::graph::image_settings::ImageSettings;
+use crate::graph::op::{Assemble, Composition, From, Mode, Owner, Place};
 use crate::graph::value::Value;
 use crate::oci::image::{Image, Layer, Platform, Rootfs};
 use crate::store::memo::Memo;
@@ -113,8 +114,12 @@ impl Composer<'_> {
 
     fn place(&self, landing: &mut Landing<'_>, place: &Place) -> Result<(), ExecError> {
         match place {
-            Place::Copy { input, to, into, name, owner, mode } => {
-                let entry = self.stamped(landing, *input, owner.as_ref(), *mode)?;
+            Place::Copy { input, to, into, name, owner, mode, follow: _ } => {
+                let mode = match mode {
+                    Some(Mode::Exact(mode)) => Some(*mode),
+                    _ => None,
+                };
+                let entry = self.stamped(landing, *input, owner.as_ref(), mode)?;
                 if entry.is_directory() {
                     landing.land_directory(to, entry)
                 } else if *into {
@@ -124,6 +129,7 @@ impl Composer<'_> {
                     landing.land_file(to, entry)
                 }
             }
+            Place::Extract { input, .. } => Err(wrong_type(&self.inputs[*input], "an archive")),
             Place::Merge { inputs, conflicts_fail } => {
                 let tree = self.merge(inputs, *conflicts_fail)?;
                 Ok(landing.lay(tree)?)

@@ -12,7 +12,7 @@ use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::run;
 use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
-use crate::graph::op::{Op, Pull};
+use crate::graph::op::{ImageSource, Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
@@ -66,20 +66,19 @@ impl LocalExecutor {
         }
     }
 
-    fn layout(&self, pull: &Pull) -> PathBuf {
-        self.workspace.join(&pull.layout)
+    fn layout<'p>(&self, pull: &'p Pull) -> Result<(PathBuf, Option<&'p str>), ExecError> {
+        match &pull.source {
+            ImageSource::Layout { path, reference } => Ok((self.workspace.join(path), reference.as_deref())),
+            ImageSource::Registry(name) => Err(beyond(&format!("pulling `{name}` from a registry"))),
+        }
     }
 }
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op) -> Result<(), ExecError> {
         if let Op::Pull(pull) = op {
-            let digest = pull::resolve(
-                &self.layout(pull),
-                pull.reference.as_deref(),
-                pull.digest.as_deref(),
-                &Platform::current(),
-            )?;
+            let (layout, reference) = self.layout(pull)?;
+            let digest = pull::resolve(&layout, reference, pull.digest.as_deref(), &Platform::current())?;
             pull.digest = Some(digest.to_string());
         }
         Ok(())
@@ -105,10 +104,11 @@ impl Executor for LocalExecutor {
     ) -> Result<Made, ExecError> {
         match &action.op {
             Op::Scan(request) => self.scan(request),
-            Op::Host => Ok(made("host", Value::Host(host::fingerprint()?))),
+            Op::Host(_) => Ok(made("host", Value::Host(host::fingerprint()?))),
             Op::Pull(op) => {
-                let (reference, digest) = (op.reference.as_deref(), op.digest.as_deref());
-                let image = pull::pull(&self.memo, &self.layout(op), reference, digest, &action.platform)?;
+                let (layout, reference) = self.layout(op)?;
+                let digest = op.digest.as_deref();
+                let image = pull::pull(&self.memo, &layout, reference, digest, &action.platform)?;
                 Ok(made("image", Value::Image(Box::new(image))))
             }
             Op::Assemble(op) => {
@@ -120,7 +120,17 @@ impl Executor for LocalExecutor {
                 let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
+            Op::Fetch(_) => Err(beyond("fetching `http` and `git` sources")),
+            Op::Check(_) => Err(beyond("`check`")),
         }
+    }
+}
+
+/// What the language knows and this executor cannot do.
+fn beyond(what: &str) -> ExecError {
+    ExecError::Environment {
+        message: format!("{what} is not supported yet by this version of memobuild"),
+        help: None,
     }
 }
 

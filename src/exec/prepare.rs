@@ -10,6 +10,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
+use crate::graph::late::LateText;
 use crate::graph::op::{Command, From, Mount, Run};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
@@ -138,7 +139,7 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
         }
     }
     for (name, value) in &run.env {
-        set(name, value.as_deref());
+        set(name, value.as_ref().map(LateText::known));
     }
     environment
 }
@@ -248,26 +249,10 @@ fn check_place(at: &TreePath) -> Result<(), ExecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::op::{Limits, Network};
     use crate::oci::image::Config;
 
     fn run() -> Run {
-        Run {
-            from: From::Scratch,
-            inherit: true,
-            commands: Vec::new(),
-            env: Vec::new(),
-            workdir: None,
-            user: None,
-            shell: None,
-            hostname: None,
-            network: Network::None,
-            mounts: Vec::new(),
-            outputs: Vec::new(),
-            expect: None,
-            limits: Limits::default(),
-            salt: None,
-        }
+        Run { from: From::Scratch, inherit: true, ..Run::default() }
     }
 
     fn rootfs() -> Rootfs {
@@ -289,7 +274,7 @@ mod tests {
     #[test]
     fn environment_in_three_levels() {
         let mut run = run();
-        run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".to_owned()))];
+        run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".into()))];
         let found = environment(&run, &rootfs());
         assert_eq!(value(&found, "PATH"), Some("/own"));
         assert_eq!(value(&found, "LANG"), None);

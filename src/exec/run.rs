@@ -52,7 +52,7 @@ pub fn run(
         log,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
-        shareable: run.network == Network::None && !matches!(run.from, From::Host(_)),
+        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
         bytes: 0,
     })
 }

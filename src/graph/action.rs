@@ -113,7 +113,7 @@ mod tests {
         let mut other = one.clone();
         other.node = "other".to_owned();
         assert_eq!(one.key(), other.key());
-        let limited = Run { limits: Limits { timeout: Some(9) }, ..run() };
+        let limited = Run { limits: Limits { timeout: Some(9), ..Limits::default() }, ..run() };
         assert_eq!(one.key(), action(limited, rootfs(b"r", Config::default())).key());
     }
 
@@ -123,7 +123,7 @@ mod tests {
         let text = || Some("x".to_owned());
         let variants = [
             Run { commands: vec![Command::Sh("true".to_owned())], ..run() },
-            Run { env: vec![("A".to_owned(), text())], ..run() },
+            Run { env: vec![("A".to_owned(), Some("x".into()))], ..run() },
             Run { env: vec![("A".to_owned(), None)], ..run() },
             Run { workdir: Some(TreePath::parse("/w").unwrap()), ..run() },
             Run { user: text(), ..run() },

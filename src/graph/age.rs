@@ -47,7 +47,7 @@ impl Ages {
             Op::Assemble(_) => {
                 !node.inputs.is_empty() && node.inputs.iter().all(|input| self.is_made[input.source.node.0])
             }
-            Op::Scan(_) | Op::Host | Op::Pull(_) => false,
+            Op::Scan(_) | Op::Host(_) | Op::Fetch(_) | Op::Pull(_) | Op::Check(_) => false,
         }
     }
 
@@ -93,6 +93,7 @@ mod tests {
             outputs: BTreeMap::new(),
             main: None,
             doc: None,
+            platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,
         }

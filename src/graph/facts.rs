@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::base::facts::FactSink;
-use crate::graph::op::{Assemble, Op, Pull, Run};
+use crate::graph::op::{Assemble, Check, Host, Op, Pull, Run};
 use crate::graph::value::Value;
 use crate::oci::image::{Config, Rootfs};
 use crate::tree::scan::Scan;
@@ -13,10 +13,12 @@ impl Op {
     pub fn write_facts(&self, sink: &mut dyn FactSink) {
         match self {
             Op::Scan(scan) => scan_facts(scan, sink),
-            Op::Host => {}
+            Op::Host(host) => host_facts(host, sink),
+            Op::Fetch(fetch) => fact(sink, "fetch", fetch),
             Op::Pull(pull) => pull_facts(pull, sink),
             Op::Assemble(assemble) => assemble_facts(assemble, sink),
             Op::Run(run) => run_facts(run, sink),
+            Op::Check(check) => check_facts(check, sink),
         }
     }
 
@@ -48,9 +50,14 @@ fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
     fact(sink, "single", single);
 }
 
-/// The layout's place is no fact: the manifest's digest is, and the engine finds it before it asks.
+fn host_facts(host: &Host, sink: &mut dyn FactSink) {
+    let Host { include } = host;
+    fact(sink, "include", include);
+}
+
+/// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks.
 fn pull_facts(pull: &Pull, sink: &mut dyn FactSink) {
-    let Pull { layout: _, reference: _, digest } = pull;
+    let Pull { source: _, digest } = pull;
     fact(sink, "digest", digest);
 }
 
@@ -61,6 +68,14 @@ fn assemble_facts(assemble: &Assemble, sink: &mut dyn FactSink) {
         fact(sink, "layer", layer);
     }
     fact(sink, "result", result);
+}
+
+fn check_facts(check: &Check, sink: &mut dyn FactSink) {
+    let Check { of, rules } = check;
+    fact(sink, "of", of);
+    for rule in rules {
+        fact(sink, "rule", rule);
+    }
 }
 
 fn run_facts(run: &Run, sink: &mut dyn FactSink) {
@@ -79,6 +94,16 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
         expect,
         limits: _, // they decide whether a run ends, never with what
         salt,
+        rerun: _, // the key is the same each time, and is not asked for
+        caches,
+        secrets,
+        ssh,
+        tmpfs,
+        add_hosts,
+        privileged,
+        devices,
+        retry: _, // as limits
+        services,
     } = run;
     fact(sink, "from", from);
     fact(sink, "inherit", inherit);
@@ -99,6 +124,30 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
     }
     fact(sink, "expect", expect);
     fact(sink, "salt", salt);
+    for cache in caches {
+        fact(sink, "cache", cache);
+    }
+    for secret in secrets {
+        fact(sink, "secret", secret);
+    }
+    for name in ssh {
+        fact(sink, "ssh", name);
+    }
+    for tmpfs in tmpfs {
+        fact(sink, "tmpfs", tmpfs);
+    }
+    for host in add_hosts {
+        fact(sink, "add-host", host);
+    }
+    if *privileged {
+        fact(sink, "privileged", privileged);
+    }
+    for device in devices {
+        fact(sink, "device", device);
+    }
+    for service in services {
+        fact(sink, "service", service);
+    }
 }
 
 /// A run sees the files of its root, and of the configuration what it obeys; labels, entrypoint and

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::tree_path::TreePath;
 use crate::graph::op::Op;
 use crate::graph::value::Type;
+use crate::oci::image::Platform;
 
 /// A node's place in `Graph::nodes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -30,6 +31,8 @@ pub struct Node {
     pub kind: &'static str,
     pub op: Op,
     pub inputs: Vec<Input>,
+    /// What the result is for, and where its commands execute.
+    pub platform: Platform,
     /// By name; the bare name of the node is its `main` output where it has one.
     pub outputs: BTreeMap<String, Type>,
     pub main: Option<String>,

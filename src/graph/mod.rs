@@ -1,6 +1,8 @@
 //! Floor 6: what is to be built, independent of the language it was written in and of running it.
 
 pub mod graph;
+pub mod late;
+pub mod image_settings;
 pub mod op;
 pub mod facts;
 pub mod value;

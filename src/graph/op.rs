@@ -2,12 +2,11 @@
 //!
 //! An op names its inputs by index into the node's list of inputs (`graph.rs`).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
-use crate::oci::image::{Config, Healthcheck, Packing};
+use crate::graph::image_settings::ImageSettings;
+use crate::graph::late::LateText;
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,22 +15,73 @@ pub enum Op {
     /// Local files → tree. A source: looked at in every build.
     Scan(Scan),
     /// This machine's programs → host. A source.
-    Host,
-    /// A local image layout → image.
+    Host(Host),
+    /// A URL or a commit → tree.
+    Fetch(Fetch),
+    /// An image that exists already → image.
     Pull(Pull),
     /// Trees → tree, rootfs or image. Starts no process.
     Assemble(Assemble),
     /// A command in a sandbox → outputs, and what it changed on its root.
     Run(Box<Run>),
+    /// Facts that must hold for an image or a rootfs → text. Starts no process.
+    Check(Check),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Host {
+    /// Folders of this machine that runs see beside its program folders: absolute paths.
+    pub include: Vec<HostFolder>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFolder {
+    pub path: String,
+    /// It may be missing.
+    pub optional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fetch {
+    Http {
+        url: String,
+        /// Hexadecimal, of the bytes that are answered.
+        sha256: Option<String>,
+        /// The last segment of the URL where nothing is said.
+        name: Option<String>,
+        mode: Option<u32>,
+        extract: bool,
+        /// Leading path segments that are dropped from an archive's names.
+        strip: u32,
+    },
+    Git {
+        url: String,
+        /// 40 or 64 hexadecimal digits.
+        commit: Option<String>,
+        reference: Option<String>,
+        submodules: bool,
+        path: Option<TreePath>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
-    /// An image layout (image-spec, image-layout.md), below the workspace's root or absolute.
-    pub layout: String,
-    /// Tag (`org.opencontainers.image.ref.name`) or `sha256:…`; `None` where the layout holds one image.
-    pub reference: Option<String>,
+    pub source: ImageSource,
     pub digest: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource {
+    Layout {
+        /// An image layout (image-spec, image-layout.md), below the workspace's root or absolute.
+        path: String,
+        /// Tag (`org.opencontainers.image.ref.name`) or `sha256:…`; `None` where the layout holds one image.
+        reference: Option<String>,
+    },
+    /// `registry/repository:tag`, as it is written.
+    Registry(String),
 }
 
 /// Composes files. With `from` the result keeps its layers and adds one for each of `layers`.
@@ -80,7 +130,18 @@ pub enum Place {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         owner: Option<Owner>,
-        mode: Option<u32>,
+        mode: Option<Mode>,
+        /// Symbolic links are replaced by what they lead to inside the input.
+        #[serde(default, skip_serializing_if = "is_false")]
+        follow: bool,
+    },
+    /// The content of an archive (tar, plain or compressed), with its own modes and owners.
+    Extract {
+        /// Index of a tree input that is one file.
+        input: usize,
+        to: TreePath,
+        /// Leading path segments that are dropped from the archive's names.
+        strip: u32,
     },
     Merge {
         inputs: Vec<usize>,
@@ -106,45 +167,18 @@ pub enum Place {
     },
 }
 
+/// What a copied file's mode becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mode {
+    Exact(u32),
+    /// As chmod(1) reads it: `u=rwX,go=rX`.
+    Symbolic(String),
+}
+
 /// `user`, `user:group`, `0`, `0:0`; names are looked up in the root that the files land on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner(pub String);
-
-/// How an image changes the configuration it inherits. `None` leaves a field alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ConfigEdit {
-    /// In order; `None` removes the name.
-    pub env: Vec<(String, Option<String>)>,
-    pub labels: Vec<(String, Option<String>)>,
-    pub entrypoint: Option<Edit<Vec<String>>>,
-    pub cmd: Option<Edit<Vec<String>>>,
-    pub workdir: Option<Edit<String>>,
-    pub user: Option<Edit<String>>,
-    pub shell: Option<Edit<Vec<String>>>,
-    pub stop_signal: Option<Edit<String>>,
-    pub healthcheck: Option<Edit<Healthcheck>>,
-    pub author: Option<Edit<String>>,
-    pub ports: Vec<String>,
-    pub volumes: Vec<String>,
-    pub onbuild: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Edit<T> {
-    Set(T),
-    Remove,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageSettings {
-    pub names: Vec<String>,
-    pub config: ConfigEdit,
-    pub annotations: BTreeMap<String, String>,
-    pub packing: Packing,
-    pub created: Option<u64>,
-    pub squash: bool,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Run {
@@ -153,7 +187,7 @@ pub struct Run {
     pub inherit: bool,
     pub commands: Vec<Command>,
     /// For this run only; `None` removes an inherited name.
-    pub env: Vec<(String, Option<String>)>,
+    pub env: Vec<(String, Option<LateText>)>,
     pub workdir: Option<TreePath>,
     pub user: Option<String>,
     pub shell: Option<Vec<String>>,
@@ -168,6 +202,117 @@ pub struct Run {
     pub limits: Limits,
     /// Any text; another text is another key.
     pub salt: Option<String>,
+    /// It executes in every build.
+    pub rerun: bool,
+    pub caches: Vec<CacheMount>,
+    pub secrets: Vec<SecretMount>,
+    /// Names of agents; the empty one is the caller's own.
+    pub ssh: Vec<String>,
+    pub tmpfs: Vec<Tmpfs>,
+    /// Names and addresses that /etc/hosts tells.
+    pub add_hosts: Vec<(String, String)>,
+    pub privileged: bool,
+    pub devices: Vec<String>,
+    /// How often a failed run is tried again. Not in the key.
+    pub retry: u32,
+    pub services: Vec<Service>,
+}
+
+/// A folder that outlives the run. Only its name and place are facts: its content must not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheMount {
+    pub name: String,
+    pub at: TreePath,
+    pub sharing: Sharing,
+    /// `Some`: of this package only; `None`: of the workspace.
+    pub package: Option<String>,
+    /// The coordinate by which it is divided, as `python=3.12`.
+    pub per: Option<String>,
+    pub owner: Option<Owner>,
+    pub mode: Option<u32>,
+    /// Index of the tree input that a new one begins with.
+    pub seed: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Any number of runs at once.
+    #[default]
+    Shared,
+    /// Each run at the same time has its own.
+    Private,
+    /// One run at a time.
+    Locked,
+}
+
+/// A value that enters no key, no record and no image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretMount {
+    pub name: String,
+    pub target: SecretTarget,
+    pub optional: bool,
+    pub owner: Option<Owner>,
+    pub mode: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretTarget {
+    File(TreePath),
+    Env(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    pub at: TreePath,
+    /// Bytes.
+    pub size: Option<u64>,
+}
+
+/// A server that runs beside a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The host name by which the test reaches it.
+    pub name: String,
+    /// Index of its rootfs or image input.
+    pub from: usize,
+    pub port: u16,
+    pub env: Vec<(String, Option<LateText>)>,
+    pub cmd: Option<Vec<String>>,
+    pub mounts: Vec<Mount>,
+    pub ready: Option<Ready>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    pub command: Command,
+    /// Seconds.
+    pub timeout: Option<u64>,
+}
+
+/// What must hold for an image or a rootfs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Index of the rootfs or image input.
+    pub of: usize,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    Has {
+        path: TreePath,
+        mode: Option<u32>,
+        owner: Option<Owner>,
+    },
+    Lacks(TreePath),
+    /// Bytes of file content in all layers together.
+    MaxSize(u64),
+    User(String),
+    Label(String, String),
+    MaxLayers(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +330,10 @@ pub enum Network {
     None,
     /// The machine's own. The result is never shared with other machines.
     Host,
+    /// What the build's own proxy lets through.
+    Proxy,
+    /// The network is allowed since the digests of all outputs are known beforehand.
+    Locked,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +363,9 @@ pub struct Output {
     pub kind: OutputKind,
     pub optional: bool,
     pub include: Vec<String>,
+    /// The digest that the lock file holds for it (`network locked`); another result is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,12 +379,23 @@ pub enum OutputKind {
 pub struct Expect {
     pub exit: i32,
     pub stdout: Option<String>,
+    /// A regular expression that is found somewhere in what was written to standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout_match: Option<String>,
+    /// Files that must be there after the last command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<TreePath>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Limits {
     /// Seconds.
     pub timeout: Option<u64>,
+    /// Processors.
+    pub cpu: Option<u64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    pub pids: Option<u64>,
 }
 
 /// Outputs that every run on a rootfs has beside its declared ones.
@@ -251,68 +414,23 @@ impl Op {
     pub const fn kind(&self) -> &'static str {
         match self {
             Op::Scan(_) => "scan",
-            Op::Host => "host",
+            Op::Host(_) => "host",
+            Op::Fetch(_) => "fetch",
             Op::Pull(_) => "pull",
             Op::Assemble(_) => "assemble",
             Op::Run(_) => "run",
+            Op::Check(_) => "check",
         }
     }
 
     /// Sources are looked at in every build; their values, not their keys, decide what follows.
     pub const fn is_source(&self) -> bool {
-        matches!(self, Op::Scan(_) | Op::Host)
+        matches!(self, Op::Scan(_) | Op::Host(_))
     }
 }
 
-impl ConfigEdit {
-    /// What `config` becomes. `entrypoint` without `cmd` clears an inherited `cmd`.
-    pub fn apply(&self, config: &mut Config) {
-        for (name, value) in &self.env {
-            match value {
-                Some(value) => config.set_env(name, value),
-                None => config.env.retain(|(key, _)| key != name),
-            }
-        }
-        for (name, value) in &self.labels {
-            match value {
-                Some(value) => drop(config.labels.insert(name.clone(), value.clone())),
-                None => drop(config.labels.remove(name)),
-            }
-        }
-        if self.entrypoint.is_some() {
-            config.cmd = None;
-        }
-        edit(&self.entrypoint, &mut config.entrypoint);
-        edit(&self.cmd, &mut config.cmd);
-        edit(&self.workdir, &mut config.workdir);
-        edit(&self.user, &mut config.user);
-        edit(&self.shell, &mut config.shell);
-        edit(&self.stop_signal, &mut config.stop_signal);
-        edit(&self.healthcheck, &mut config.healthcheck);
-        edit(&self.author, &mut config.author);
-        config.ports.extend(self.ports.iter().cloned());
-        config.volumes.extend(self.volumes.iter().cloned());
-        config.onbuild.extend(self.onbuild.iter().cloned());
-    }
-}
-
-fn edit<T: Clone>(change: &Option<Edit<T>>, field: &mut Option<T>) {
-    match change {
-        None => {}
-        Some(Edit::Set(value)) => *field = Some(value.clone()),
-        Some(Edit::Remove) => *field = None,
-    }
-}
-
-impl Default for ImageSettings {
-    fn default() -> ImageSettings {
-        ImageSettings {
-            names: Vec::new(),
-            config: ConfigEdit::default(),
-            annotations: BTreeMap::new(),
-            packing: Packing::DEFAULT,
-            created: None,
-            squash: false,
-        }
-    }
+/// For serde: what is not said is not written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(truth: &bool) -> bool {
+    !truth
 }

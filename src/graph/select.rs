@@ -77,14 +77,14 @@ fn unknown(graph: &Graph, name: &str) -> SelectError {
 mod tests {
     use super::*;
     use crate::graph::graph::{Input, Node, Select};
-    use crate::graph::op::Op;
+    use crate::graph::op::{Host, Op};
 
     /// Node `i` needs the nodes of `inputs[i]`.
     fn graph(inputs: &[&[usize]]) -> Graph {
         let node = |(place, inputs): (usize, &&[usize])| Node {
             name: format!("n{place}"),
             kind: "host",
-            op: Op::Host,
+            op: Op::Host(Host::default()),
             inputs: inputs
                 .iter()
                 .map(|&input| Input { slot: "s".into(), source: output(input), select: Select::default() })
@@ -92,6 +92,7 @@ mod tests {
             outputs: [("out".to_owned(), crate::graph::value::Type::Tree)].into(),
             main: Some("out".into()),
             doc: None,
+            platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,
         };

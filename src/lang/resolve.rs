@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::tree_path::TreePath;
 use crate::graph::age;
 use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
-use crate::graph::op::{Composition, Op};
+use crate::graph::op::{Composition, Host, Op};
 use crate::graph::value::Type;
 use crate::lang::check;
 use crate::lang::code::Code;
@@ -17,6 +17,7 @@ use crate::lang::item::{Given, Item, Reference, Target};
 use crate::lang::mistake::{Findings, Mistake, Span};
 use crate::lang::names::{HOST, Names, TREE};
 use crate::lang::source::FILE_NAME;
+use crate::oci::image::Platform;
 
 /// Members of all groups together: enough for any file, and a bound for groups of groups.
 const MOST_MEMBERS: usize = 1_000_000;
@@ -91,7 +92,9 @@ impl Anonymous {
                 let outputs = Outputs::only(TREE, Type::Tree);
                 (format!(".{path}"), files::LINE.word, files::anonymous(&path), outputs, span)
             }
-            Anonymous::Host(span) => (HOST.to_owned(), HOST, Op::Host, Outputs::only(HOST, Type::Host), span),
+            Anonymous::Host(span) => {
+                (HOST.to_owned(), HOST, Op::Host(Host::default()), Outputs::only(HOST, Type::Host), span)
+            }
         };
         Node {
             name,
@@ -101,6 +104,7 @@ impl Anonymous {
             outputs: outputs.types,
             main: outputs.main,
             doc: None,
+            platform: Platform::current(),
             place: lines.place(&span),
             span,
         }
@@ -119,6 +123,7 @@ fn lower(declaration: &Declaration, item: &Item, names: &Names, lines: &Lines) -
         outputs: outputs.types,
         main: outputs.main,
         doc: item.text_of("doc"),
+        platform: Platform::current(),
         place: lines.place(&item.word),
         span: item.word.clone(),
     }

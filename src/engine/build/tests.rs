@@ -9,7 +9,7 @@ use crate::base::digest::BlobDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::{Cause, Failure};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
-use crate::graph::op::{Op, Run};
+use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
 use crate::store::object::Object;
 
@@ -69,7 +69,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         name: (*name).to_owned(),
         kind: "run",
         op: if inputs.is_empty() {
-            Op::Host
+            Op::Host(Host::default())
         } else {
             Op::Run(Box::new(Run { salt: salt(name), ..Run::default() }))
         },
@@ -84,6 +84,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         outputs: BTreeMap::from([("out".to_owned(), Type::Text)]),
         main: Some("out".to_owned()),
         doc: None,
+        platform: crate::oci::image::Platform::current(),
         place: String::new(),
         span: 0..0,
     };

@@ -1,7 +1,7 @@
 //! Tables of landings: what a `copy` gives, and what it refuses.
 
 use super::*;
-use crate::graph::op::{ConfigEdit, Edit};
+use crate::graph::image_settings::{ConfigEdit, Edit};
 use crate::oci::image::Packing;
 use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
 
@@ -31,12 +31,13 @@ fn copy(input: usize, to: &str) -> Place {
         name: Some("named".to_owned()),
         owner: None,
         mode: None,
+        follow: false,
     }
 }
 
 fn owned(input: usize, to: &str, owner: &str) -> Place {
     let owner = Some(Owner(owner.to_owned()));
-    Place::Copy { input, to: path(to), into: false, name: None, owner, mode: None }
+    Place::Copy { input, to: path(to), into: false, name: None, owner, mode: None, follow: false }
 }
 
 fn remove(globs: &str) -> Place {
@@ -132,8 +133,15 @@ fn operations_on_a_tree() {
 fn a_mode_is_for_files_and_directories() {
     let (_folder, memo) = memo();
     let inputs = [tree_input(&memo, "a=1 d/l->a")];
-    let place =
-        Place::Copy { input: 0, to: path("x"), into: false, name: None, owner: None, mode: Some(0o500) };
+    let place = Place::Copy {
+        input: 0,
+        to: path("x"),
+        into: false,
+        name: None,
+        owner: None,
+        mode: Some(Mode::Exact(0o500)),
+        follow: false,
+    };
     assert_eq!(tree_of(&memo, vec![place], &inputs), "x/:500 x/a=1:500 x/d/:500 x/d/l->a");
 }
 
@@ -248,7 +256,15 @@ fn an_image_has_its_settings() {
 fn what_cannot_be_composed() {
     let (_folder, memo) = memo();
     let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host("h".to_owned()))];
-    let nameless = Place::Copy { input: 1, to: path("x"), into: true, name: None, owner: None, mode: None };
+    let nameless = Place::Copy {
+        input: 1,
+        to: path("x"),
+        into: true,
+        name: None,
+        owner: None,
+        mode: None,
+        follow: false,
+    };
     let merge = Place::Merge { inputs: vec![1], conflicts_fail: false };
     for (from, place) in [
         (From::Nothing, copy(0, "x")),

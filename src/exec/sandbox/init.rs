@@ -135,7 +135,7 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     limits::set_limits()?;
     enter_workdir(&plan.workdir)?;
     limits::give_up_capabilities()?;
-    if plan.network == Network::Host {
+    if plan.network != Network::None {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
     // Nobody inside may look into this process: it is a program of the machine.

@@ -26,7 +26,7 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
     let own = made_files(&spec.work);
     match spec.network {
         Network::None => show(root, stubs, &own, "etc/hosts", LOCAL_HOSTS.as_bytes()),
-        Network::Host => {
+        Network::Host | Network::Proxy | Network::Locked => {
             for path in RESOLVING {
                 show_machines(root, stubs, &own, path)?;
             }

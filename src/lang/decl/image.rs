@@ -4,7 +4,9 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use crate::graph::op::{Assemble, Composition, ConfigEdit, Edit, From, ImageSettings, Op};
+use crate::graph::image_settings::{ConfigEdit, Edit, ImageSettings};
+use crate::graph::late::LateText;
+use crate::graph::op::{Assemble, Composition, From, Op};
 use crate::graph::value::Type;
 use crate::lang::code::Code;
 use crate::lang::decl::place;
@@ -103,8 +105,8 @@ fn settings(item: &Item) -> ImageSettings {
 
 fn config(item: &Item) -> ConfigEdit {
     ConfigEdit {
-        env: item.each("env").flat_map(Item::assignments).collect(),
-        labels: item.each("label").flat_map(Item::assignments).collect(),
+        env: item.each("env").flat_map(Item::assignments).map(late).collect(),
+        labels: item.each("label").flat_map(Item::assignments).map(late).collect(),
         entrypoint: edit(item, "entrypoint", |line| Some(line.texts())),
         cmd: edit(item, "cmd", |line| Some(line.texts())),
         workdir: edit(item, "workdir", |line| Some(line.argument(0)?.path()?.to_string())),
@@ -117,6 +119,10 @@ fn config(item: &Item) -> ConfigEdit {
         volumes: item.each("volume").flat_map(volumes).collect(),
         onbuild: item.each("onbuild").flat_map(Item::texts).collect(),
     }
+}
+
+fn late((key, value): (String, Option<String>)) -> (String, Option<LateText>) {
+    (key, value.map(LateText::from))
 }
 
 /// A line that sets, or with `#null` removes.

@@ -2,7 +2,7 @@
 //! `tree`, `image` and its `layer`.
 
 use crate::graph::graph::Select;
-use crate::graph::op::{Owner, Place};
+use crate::graph::op::{Mode, Owner, Place};
 use crate::lang::code::Code;
 use crate::lang::decl::Edges;
 use crate::lang::item::{Given, Item};
@@ -154,7 +154,8 @@ fn copy(item: &Item, edges: &mut Edges<'_>) -> Option<Place> {
         into,
         name: name.filter(|_| into),
         owner: item.property("owner").and_then(Given::text).map(|owner| Owner(owner.to_owned())),
-        mode: item.property("mode").and_then(Given::mode),
+        mode: item.property("mode").and_then(Given::mode).map(Mode::Exact),
+        follow: false,
     })
 }
 

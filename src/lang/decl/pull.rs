@@ -1,6 +1,6 @@
 //! `pull`: an image that exists already, from an image layout on this machine.
 
-use crate::graph::op::{Op, Pull};
+use crate::graph::op::{ImageSource, Op, Pull};
 use crate::graph::value::Type;
 use crate::lang::code::Code;
 use crate::lang::decl::{Declaration, Edges, Outputs};
@@ -48,8 +48,7 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
     let source = item.argument(1).and_then(Given::text).unwrap_or_default();
     let (path, tag) = layout(source).expect("bug: a pull that was not checked");
     Op::Pull(Pull {
-        layout: path.to_owned(),
-        reference: tag.map(str::to_owned),
+        source: ImageSource::Layout { path: path.to_owned(), reference: tag.map(str::to_owned) },
         digest: item.property("digest").and_then(Given::text).map(str::to_owned),
     })
 }

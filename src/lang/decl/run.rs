@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::graph::Select;
+use crate::graph::late::LateText;
 use crate::graph::op::{
     Access, Command, From, Limits, Mount, Network, Op, Output, OutputKind, Run, free_output,
 };
@@ -300,7 +301,11 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
         from: edges.from(item).unwrap_or(From::Scratch),
         inherit: inherit.unwrap_or(true),
         commands: item.body.iter().filter_map(command).collect(),
-        env: item.each("env").flat_map(Item::assignments).collect(),
+        env: item
+            .each("env")
+            .flat_map(Item::assignments)
+            .map(|(key, value)| (key, value.map(LateText::from)))
+            .collect(),
         workdir: item.only("workdir").and_then(|line| line.argument(0)?.path().cloned()),
         user: item.text_of("user"),
         shell: item.only("shell").map(Item::texts),
@@ -309,8 +314,9 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
         mounts: mounts(item, edges),
         outputs: item.each("output").filter_map(output).collect(),
         expect: None,
-        limits: Limits { timeout: timeout(item) },
+        limits: Limits { timeout: timeout(item), ..Limits::default() },
         salt: item.text_of("salt"),
+        ..Run::default()
     }
 }
 
@@ -356,6 +362,7 @@ fn output(line: &Item) -> Option<Output> {
         },
         optional: line.property("optional").and_then(Given::truth).unwrap_or(false),
         include: line.globs("include"),
+        locked: None,
     })
 }
 

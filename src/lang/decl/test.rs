@@ -61,6 +61,7 @@ fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
     run.expect = Some(Expect {
         exit: exit.and_then(|exit| i32::try_from(exit).ok()).unwrap_or(0),
         stdout: expect.and_then(|expect| expect.property("stdout")).and_then(Given::text).map(str::to_owned),
+        ..Expect::default()
     });
     Op::Run(Box::new(run))
 }

@@ -71,7 +71,8 @@ fn commands_run_in_order_until_one_fails() {
 
 #[test]
 fn tests_hold_or_tell_why_not() {
-    let expect = |exit, stdout: &str| Some(Expect { exit, stdout: Some(stdout.to_owned()) });
+    let expect =
+        |exit, stdout: &str| Some(Expect { exit, stdout: Some(stdout.to_owned()), ..Expect::default() });
     let table = [
         ("echo hello", expect(0, "hello\n"), None),
         ("echo hello; exit 3", expect(3, "hello\n"), None),

@@ -13,9 +13,7 @@ use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::run;
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
-use memobuild::graph::op::{
-    Access, Command, From, Limits, Mount, Network, Output, OutputKind, Run, free_output,
-};
+use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::Value;
 use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::store::memo::Memo;
@@ -275,22 +273,7 @@ pub(crate) fn on_host(script: &str) -> Run {
 }
 
 pub(crate) fn on(from: From, commands: Vec<Command>) -> Run {
-    Run {
-        from,
-        inherit: true,
-        commands,
-        env: Vec::new(),
-        workdir: None,
-        user: None,
-        shell: None,
-        hostname: None,
-        network: Network::None,
-        mounts: Vec::new(),
-        outputs: Vec::new(),
-        expect: None,
-        limits: Limits::default(),
-        salt: None,
-    }
+    Run { from, inherit: true, commands, ..Run::default() }
 }
 
 pub(crate) fn input(slot: &str, value: Value) -> ActionInput {
@@ -310,7 +293,7 @@ pub(crate) fn mount(input: usize, at: &str, access: Access) -> Mount {
 }
 
 pub(crate) fn output(name: &str, at: &str, kind: OutputKind) -> Output {
-    Output { name: name.to_owned(), path: path(at), kind, optional: false, include: Vec::new() }
+    Output { name: name.to_owned(), path: path(at), kind, optional: false, include: Vec::new(), locked: None }
 }
 
 /// All that a log holds, streams mixed.
