@@ -125,7 +125,7 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
         let node = loaded.graph.node(*id);
         if let ExecError::Input { message, help } = error {
             let until = end_of(node, loaded);
-            print::mistake(&Mistake::in_node(&loaded.source, node, until, message, help));
+            print::mistake(&Mistake::in_node(&loaded.sources, node, until, message, help));
             continue;
         }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
@@ -142,10 +142,11 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     }
 }
 
-/// Where the next node begins, or the file ends.
+/// Where the next node begins, or its file ends.
 fn end_of(node: &Node, loaded: &Loaded) -> usize {
     let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
-    starts.filter(|start| *start > node.span.start).min().unwrap_or(loaded.source.inner().len())
+    let file_end = loaded.sources.at(node.span.start).end();
+    starts.filter(|start| *start > node.span.start).fold(file_end, usize::min)
 }
 
 fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {

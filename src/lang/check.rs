@@ -10,7 +10,8 @@ use crate::lang::code::Code;
 use crate::lang::decl::Outputs;
 use crate::lang::file::File;
 use crate::lang::item::{Item, Reference, Target};
-use crate::lang::mistake::{Findings, Mistake, Span, line_and_column, shorten};
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
+use crate::lang::source::line_and_column;
 use crate::lang::table::Wants;
 
 /// What the names of a file stand for.

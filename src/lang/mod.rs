@@ -29,47 +29,48 @@ pub mod reference;
 use std::path::Path;
 
 use crate::graph::graph::Graph;
-use crate::lang::mistake::{Findings, Mistake, Mistakes, SharedSource};
+use crate::lang::mistake::{Findings, Mistake, Mistakes};
+use crate::lang::source::{FILE_NAME, Sources};
 use crate::oci::image::Platform;
 
 /// A build file that has no mistakes.
 #[derive(Debug)]
 pub struct Loaded {
     pub graph: Graph,
-    pub source: SharedSource,
+    pub sources: Sources,
     pub warnings: Vec<Mistake>,
 }
 
 /// Reads `memobuild.kdl` at the root of a workspace; `params` are the `--param` of the command line.
 pub fn load(workspace: &Path, params: &[(String, String)]) -> Result<Loaded, Mistakes> {
-    load_source(&source::read(workspace)?, params, &Platform::current())
+    let text = source::read(&workspace.join(FILE_NAME), FILE_NAME)?;
+    load_source(&text, params, &Platform::current())
 }
 
-/// As `load`, from text.
-pub fn load_source(
-    source: &SharedSource,
-    params: &[(String, String)],
-    platform: &Platform,
-) -> Result<Loaded, Mistakes> {
+/// As `load`, from the text of the file.
+pub fn load_source(text: &str, params: &[(String, String)], platform: &Platform) -> Result<Loaded, Mistakes> {
+    let mut sources = Sources::default();
+    let root = sources.add(FILE_NAME, text);
     let mut findings = Findings::default();
     let mut warnings = Findings::default();
-    let graph = graph(source, params, platform, &mut findings, &mut warnings);
+    let text = &sources.source(root).text;
+    let graph = graph(text, params, platform, &mut findings, &mut warnings);
     match graph {
         Some(graph) if findings.is_empty() => {
-            Ok(Loaded { graph, source: source.clone(), warnings: warnings.finish(source).shown })
+            let warnings = warnings.finish(&sources).shown;
+            Ok(Loaded { graph, sources, warnings })
         }
-        _ => Err(findings.finish(source)),
+        _ => Err(findings.finish(&sources)),
     }
 }
 
 fn graph(
-    source: &SharedSource,
+    text: &str,
     params: &[(String, String)],
     platform: &Platform,
     findings: &mut Findings,
     warnings: &mut Findings,
 ) -> Option<Graph> {
-    let text = source.inner();
     let document = parse::parse(text, findings)?;
     let file = file::read(text, &document, params, platform, findings, warnings)?;
     resolve::resolve(text, &file, findings)

@@ -215,12 +215,15 @@ fn number(written: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang::source::Sources;
 
     fn check(text: &str) -> Option<Code> {
         let mut findings = Findings::default();
         let document = parse(text, &mut findings);
         assert_eq!(document.is_some(), findings.is_empty());
-        let mistakes = findings.finish(&crate::lang::source::named(text));
+        let mut sources = Sources::default();
+        sources.add("memobuild.kdl", text);
+        let mistakes = findings.finish(&sources);
         mistakes.shown.first().map(|mistake| mistake.code)
     }
 

@@ -46,7 +46,7 @@ fn params(text: &str) -> Vec<(String, String)> {
 }
 
 fn load_text(text: &str) -> Result<Loaded, Mistakes> {
-    load_source(&source::named(text), &params(text), &platform())
+    load_source(text, &params(text), &platform())
 }
 
 fn case_files() -> Vec<PathBuf> {
@@ -112,7 +112,7 @@ fn mistakes_have_a_json_form() {
 fn hostile_files_are_refused_in_words() {
     let check = |name: &str, bytes: &[u8]| {
         let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
+        std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
         snapshot(name, &page(&load(workspace.path(), &[])));
     };
     check("hostile-blocks", format!("memobuild 1\n{}", "a {\n".repeat(100_000)).as_bytes());
@@ -243,7 +243,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
+        std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
         let _ = page(&load(workspace.path(), &[]));
     }
 
