@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{check, interrupt, place, print, progress};
+use crate::cli::{interrupt, load, place, print, progress};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
@@ -27,7 +27,8 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let loaded = check::load(&workspace, &asked.params)?;
+    let loaded = load::load(&workspace, &asked.params, &asked.targets)?;
+    let workspace = workspace.root;
     let graph = &loaded.graph;
     let targets = select::targets(graph, &asked.targets)?;
     let needed = select::needed(graph, &targets);

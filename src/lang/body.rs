@@ -79,29 +79,17 @@ impl<'r, 'a> Reader<'r, 'a> {
             return;
         }
         for coordinate in self.repetitions(line, node) {
-            let before = std::mem::replace(&mut self.coordinate, coordinate.clone());
-            let item = self.in_env(|env| Env { coordinate: &coordinate, ..env }, |reader| reader.item(line, node));
-            self.coordinate = before;
+            let mut reader = Reader {
+                world: self.world,
+                env: Env { coordinate: &coordinate, ..self.env },
+                findings: &mut *self.findings,
+                references: self.references,
+                coordinate: coordinate.clone(),
+            };
+            let item = reader.item(line, node);
+            self.references = reader.references;
             lines.push(Spliced { item, from });
         }
-    }
-
-    /// Reads something in another environment.
-    fn in_env<R>(
-        &mut self,
-        change: impl for<'e> FnOnce(Env<'e>) -> Env<'e>,
-        read: impl FnOnce(&mut Reader<'_, 'a>) -> R,
-    ) -> R {
-        let mut reader = Reader {
-            world: self.world,
-            env: change(self.env),
-            findings: &mut *self.findings,
-            references: self.references,
-            coordinate: self.coordinate.clone(),
-        };
-        let result = read(&mut reader);
-        self.references = reader.references;
-        result
     }
 
     fn condition(
@@ -119,9 +107,14 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
         // Looked through all the same, so that a mistake shows before the condition holds.
         let mut dropped = Vec::new();
-        self.in_env(|env| Env { is_dead: true, ..env }, |reader| {
-            reader.lines(node, item, from, depth, &mut dropped);
-        });
+        let mut reader = Reader {
+            world: self.world,
+            env: Env { is_dead: true, ..self.env },
+            findings: &mut *self.findings,
+            references: self.references,
+            coordinate: self.coordinate.clone(),
+        };
+        reader.lines(node, item, from, depth, &mut dropped);
     }
 
     fn fragment(&mut self, node: &'a Node, item: &mut Item, depth: usize, lines: &mut Vec<Spliced>) {
@@ -262,10 +255,11 @@ impl<'r, 'a> Reader<'r, 'a> {
         for decl in meant.declarations() {
             let coordinates = self.world.coordinates(decl, &mut Findings::default());
             for theirs in &coordinates.all {
-                let agrees = theirs.iter().filter(|(axis, _)| !apart.contains(&axis.as_str())).all(|(axis, value)| {
-                    let here = picked.get(axis).or_else(|| self.env.coordinate.get(axis));
-                    here.is_none_or(|here| here == value)
-                });
+                let agrees =
+                    theirs.iter().filter(|(axis, _)| !apart.contains(&axis.as_str())).all(|(axis, value)| {
+                        let here = picked.get(axis).or_else(|| self.env.coordinate.get(axis));
+                        here.is_none_or(|here| here == value)
+                    });
                 if agrees {
                     let mut coordinate = self.env.coordinate.clone();
                     let values = theirs.iter().filter(|(axis, _)| apart.contains(&axis.as_str()));

@@ -47,7 +47,8 @@ impl World<'_> {
         if !NAMESPACES.contains(&namespace) {
             let message = format!("a condition cannot ask for `{}`", shorten(&key.text));
             let help = "it asks for param.NAME, matrix.AXIS, platform.os, platform.arch or build.arch";
-            findings.add(Mistake::new(Code::ConditionName, message, help).at(key.span.clone(), "not known here"));
+            findings
+                .add(Mistake::new(Code::ConditionName, message, help).at(key.span.clone(), "not known here"));
             return;
         }
         match self.find(&key.text, env) {
@@ -62,14 +63,22 @@ impl World<'_> {
     }
 
     /// A value that the name can never have is a slip of the pen.
-    fn check_reachable(&self, key: &Key, entry: &Entry, found: &Found, env: Env<'_>, findings: &mut Findings) {
+    fn check_reachable(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        found: &Found,
+        env: Env<'_>,
+        findings: &mut Findings,
+    ) {
         let Some(value) = written(&entry.value) else { return };
         let legal = self.possible(&key.text, found, env);
         let Some(legal) = legal.filter(|legal| !legal.contains(&value)) else { return };
         let legal: Vec<&str> = legal.iter().map(String::as_str).collect();
         let message = format!("`{}` is never `{}`", key.text, shorten(&value));
         let help = suggest::help(&value, &legal, ticked, "its values");
-        findings.add(Mistake::new(Code::ConditionValue, message, help).at(entry.span.clone(), "no such value"));
+        findings
+            .add(Mistake::new(Code::ConditionValue, message, help).at(entry.span.clone(), "no such value"));
     }
 
     /// All values that a name can have, where they are known.

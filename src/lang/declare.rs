@@ -11,7 +11,7 @@ use crate::lang::code::Code;
 use crate::lang::decl::{self, DECLARATIONS, param};
 use crate::lang::files::Files;
 use crate::lang::item::Item;
-use crate::lang::label::package_name;
+use crate::lang::label::{self, package_name};
 use crate::lang::matrix::{Axis, Coordinate};
 use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
 use crate::lang::read::Reader;
@@ -23,12 +23,7 @@ use crate::lang::{Request, structure, version};
 /// Nodes and instances of all files together.
 const MOST: usize = 200_000;
 
-pub fn declare<'a>(
-    files: &'a Files,
-    request: &'a Request<'a>,
-    findings: &mut Findings,
-    warnings: &mut Findings,
-) -> World<'a> {
+pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Findings) -> World<'a> {
     let world = World {
         files,
         request,
@@ -46,13 +41,14 @@ pub fn declare<'a>(
         nothing: Coordinate::new(),
         uses: VecDeque::new(),
         params: Vec::new(),
+        declared: BTreeMap::new(),
         conditions: Vec::new(),
         templates: Vec::new(),
         used: BTreeSet::new(),
         is_full: false,
     };
     declare.files();
-    declare.parameters(warnings);
+    declare.parameters();
     declare.instances();
     declare.trials();
     declare.conditions();
@@ -67,6 +63,8 @@ pub(super) struct Declare<'a, 'f> {
     /// Lines `use` that have no scope yet.
     pub(super) uses: VecDeque<Use<'a>>,
     params: Vec<(ScopeId, &'a Node)>,
+    /// Parameters of files, by name.
+    declared: BTreeMap<(ScopeId, &'a str), &'a Node>,
     conditions: Vec<(ScopeId, &'a Node)>,
     templates: Vec<(ScopeId, &'a Node)>,
     /// Templates that something uses.
@@ -93,7 +91,12 @@ impl<'a> Declare<'a, '_> {
         for (place, file) in self.world.files.files.iter().enumerate() {
             let scope = self.world.packages[place];
             let Some(document) = &file.document else { continue };
-            if let Some(nodes) = version::check(file, document, self.findings) {
+            let Some(nodes) = version::check(file, document, self.findings) else { continue };
+            if file.is_for_settings {
+                let settings =
+                    nodes.iter().filter(|node| ["param", "axis", "workspace"].contains(&node.word.as_str()));
+                settings.for_each(|node| self.node(scope, Conditional { node, conditions: Rc::from([]) }));
+            } else {
                 self.nodes(scope, nodes, &Rc::from([]));
             }
         }
@@ -147,7 +150,12 @@ impl<'a> Declare<'a, '_> {
     }
 
     /// Its body is read once for each coordinate, later.
-    fn declaration(&mut self, scope: ScopeId, declaration: &'static decl::Declaration, line: Conditional<'a>) {
+    fn declaration(
+        &mut self,
+        scope: ScopeId,
+        declaration: &'static decl::Declaration,
+        line: Conditional<'a>,
+    ) {
         let node = line.node;
         let name = node.name().unwrap_or_default();
         let decl = Decl {
@@ -179,7 +187,9 @@ impl<'a> Declare<'a, '_> {
     }
 
     pub(super) fn name(&mut self, scope: ScopeId, what: What, line: Conditional<'a>) {
-        let Some(name) = line.node.name() else { return self.unnamed(scope, line.node) };
+        let Some(name) = line.node.name().filter(|name| label::is_name(name)) else {
+            return self.unnamed(scope, line.node);
+        };
         if name == "host" || name == "scratch" {
             let message = format!("`{name}` is built in, and no other node can have the name");
             let mistake = Mistake::new(Code::NameTaken, message, "choose another name");
@@ -224,7 +234,8 @@ impl<'a> Declare<'a, '_> {
         if let Some(first) = self.world.axes.get(name) {
             if first.values != values {
                 let message = format!("the axis `{name}` has other values elsewhere");
-                let help = "an axis has the same values in the whole workspace: give one of them another name";
+                let help =
+                    "an axis has the same values in the whole workspace: give one of them another name";
                 let mistake = Mistake::new(Code::AxisValue, message, help);
                 let (here, there) = (node.line_span(), first.node.line_span());
                 self.findings.add(mistake.at(here, "here").at(there, "and here"));
@@ -284,8 +295,11 @@ impl<'a> Declare<'a, '_> {
         if let Some(first) = &self.world.scope(scope).default {
             if line.conditions.is_empty() || first.conditions.is_empty() {
                 let (first, second) = (first.node.word_span.clone(), line.node.word_span.clone());
-                let mistake =
-                    Mistake::new(Code::SlotTwice, "`default` is given twice", "name everything in one `default`");
+                let mistake = Mistake::new(
+                    Code::SlotTwice,
+                    "`default` is given twice",
+                    "name everything in one `default`",
+                );
                 self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
                 return;
             }
@@ -324,7 +338,8 @@ impl<'a> Declare<'a, '_> {
                 .at(node.word_span.clone(), "not here")
         } else if written == "param" {
             let message = "a parameter cannot stand under a condition";
-            Mistake::new(Code::UnknownKind, message, "move it out of the block").at(node.word_span.clone(), "not here")
+            Mistake::new(Code::UnknownKind, message, "move it out of the block")
+                .at(node.word_span.clone(), "not here")
         } else {
             let legal: Vec<&str> =
                 KINDS.iter().map(|line| line.word).filter(|word| *word != "memobuild").collect();
@@ -343,7 +358,8 @@ impl<'a> Declare<'a, '_> {
         if !std::mem::replace(&mut self.is_full, true) {
             let message = format!("the build has more than {MOST} nodes and instances of templates");
             let help = "let templates use fewer templates";
-            self.findings.add(Mistake::new(Code::GraphSize, message, help).at(node.word_span.clone(), "here"));
+            self.findings
+                .add(Mistake::new(Code::GraphSize, message, help).at(node.word_span.clone(), "here"));
         }
         true
     }
@@ -385,9 +401,8 @@ impl<'a> Declare<'a, '_> {
             for (name, all) in &self.world.scope(scope).names {
                 let exist: Vec<&Named<'_>> =
                     all.iter().filter(|named| self.world.exists(&named.line, env)).collect();
-                if let [first, second, ..] = exist.as_slice() {
-                    twice.push((span(first), span(second), (*name).to_owned()));
-                }
+                let Some((first, others)) = exist.split_first() else { continue };
+                twice.extend(others.iter().map(|other| (span(first), span(other), (*name).to_owned())));
             }
             for (first, second, name) in twice {
                 self.findings.add(taken("nodes", &name, first, second));
@@ -395,13 +410,12 @@ impl<'a> Declare<'a, '_> {
         }
     }
 
-    fn parameters(&mut self, warnings: &mut Findings) {
+    fn parameters(&mut self) {
         let params = std::mem::take(&mut self.params);
         for (scope, node) in &params {
             self.parameter(*scope, node);
         }
         self.unknown_flags(&params);
-        let _ = warnings;
     }
 
     fn parameter(&mut self, scope: ScopeId, node: &'a Node) {
@@ -410,11 +424,11 @@ impl<'a> Declare<'a, '_> {
             self.world.scopes[scope.0].ghosts.extend(possible_name(node));
             return;
         };
-        if self.world.scope(scope).params.contains_key(name) {
-            let first = self.world.param_span(scope, name).unwrap_or(node.name_span());
-            self.findings.add(taken("parameters", name, first, node.name_span()));
+        if let Some(first) = self.declared.get(&(scope, name)) {
+            self.findings.add(taken("parameters", name, first.name_span(), node.name_span()));
             return;
         }
+        self.declared.insert((scope, name), node);
         let value = self.value(scope, &item, node, name);
         self.world.scopes[scope.0].params.insert(name, value);
     }

@@ -38,6 +38,8 @@ pub struct File {
     pub package: TreePath,
     /// `None` when it is no KDL, which was told.
     pub document: Option<Document>,
+    /// Only what holds in the whole workspace is read from it.
+    pub is_for_settings: bool,
 }
 
 /// Reads the build files of `packages` and what they lead to.
@@ -51,18 +53,24 @@ pub fn load(root: &Path, packages: &[TreePath], findings: &mut Findings) -> File
             return files;
         }
     };
-    let mut queue: VecDeque<TreePath> = packages.iter().map(build_file).collect();
-    let first = queue.len();
-    for place in 0.. {
-        let Some(path) = queue.pop_front() else { break };
+    let wanted: Vec<TreePath> = packages.iter().map(build_file).collect();
+    let mut queue: VecDeque<TreePath> = wanted.iter().cloned().collect();
+    while let Some(path) = queue.pop_front() {
         if files.places.contains_key(&path) || files.refused.contains_key(&path) {
             continue;
         }
         match files.read(root, &workspace, &path, findings) {
             Ok(file) => queue.extend(leads_to(&files.files[file])),
-            Err(mistake) if place < first => findings.add(mistake),
+            Err(mistake) if wanted.contains(&path) => findings.add(mistake),
             Err(mistake) => drop(files.refused.insert(path, mistake)),
         }
+    }
+    // What holds in the whole workspace stands there; its nodes are no part of a build that names none.
+    let top = build_file(&TreePath::root());
+    if files.file(&top).is_none()
+        && let Ok(file) = files.read(root, &workspace, &top, findings)
+    {
+        files.files[file].is_for_settings = true;
     }
     files
 }
@@ -124,7 +132,7 @@ impl Files {
         let document = parse::parse(&source.text, source.base, findings);
         let package = path.parent().unwrap_or_default();
         self.places.insert(path.clone(), self.files.len());
-        self.files.push(File { path, package, document });
+        self.files.push(File { path, package, document, is_for_settings: false });
         self.files.len() - 1
     }
 }

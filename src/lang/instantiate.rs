@@ -45,8 +45,14 @@ impl<'a> Declare<'a, '_> {
         let prefix = format!("{}{}/", self.world.scope(parent).prefix, node.name().unwrap_or_default());
         let package = package_of(&self.world, parent);
         let body = Some(node);
-        let scope =
-            self.add_scope(Scope { parent: Some(parent), package, prefix, body, is_trial: true, ..Scope::default() });
+        let scope = self.add_scope(Scope {
+            parent: Some(parent),
+            package,
+            prefix,
+            body,
+            is_trial: true,
+            ..Scope::default()
+        });
         for child in node.children().iter().filter(|child| child.word == "param") {
             self.read(scope, &param::LINE, child);
             if let Some(name) = child.name() {
@@ -75,7 +81,8 @@ impl<'a> Declare<'a, '_> {
         if self.is_within(using.scope, template) {
             let name = template.name().unwrap_or_default();
             let message = format!("the {} `{name}` uses itself", template.word);
-            let mistake = Mistake::new(Code::TemplateCycle, message, "remove this `use`, or name another one");
+            let mistake =
+                Mistake::new(Code::TemplateCycle, message, "remove this `use`, or name another one");
             let mistake = mistake.at(using.node.line_span(), "here again");
             self.findings.add(mistake.at(template.name_span(), "declared here"));
             return None;
@@ -123,9 +130,9 @@ impl<'a> Declare<'a, '_> {
     /// Whether the scope lies in an instance of that template already.
     fn is_within(&self, scope: ScopeId, template: &'a Node) -> bool {
         let callers = std::iter::successors(Some(scope), |scope| self.world.scope(*scope).caller);
-        callers.into_iter().any(|scope| {
-            self.world.scope(scope).body.is_some_and(|body| std::ptr::eq(body, template))
-        })
+        callers
+            .into_iter()
+            .any(|scope| self.world.scope(scope).body.is_some_and(|body| std::ptr::eq(body, template)))
     }
 
     fn bind(&mut self, scope: ScopeId, using: &Use<'a>, template: &'a Node) {
@@ -159,11 +166,13 @@ impl<'a> Declare<'a, '_> {
                 param::settle(item, &rule, &outer, self.findings)
             }
             None => {
-                let message = format!("`{}` needs a value for `{name}`", using.node.name().unwrap_or_default());
+                let message =
+                    format!("`{}` needs a value for `{name}`", using.node.name().unwrap_or_default());
                 let help = format!("add to the block of this `use`: {name} {}", rule.example());
                 let mistake = Mistake::new(Code::ParamRequired, message, help);
                 let trail = self.world.scope(using.scope).trail.clone();
-                let mistake = mistake.at(using.node.line_span(), "has none").at(span.clone(), "declared here");
+                let mistake =
+                    mistake.at(using.node.line_span(), "has none").at(span.clone(), "declared here");
                 self.findings.within(&trail, |findings| findings.add(mistake));
                 None
             }
@@ -211,8 +220,9 @@ impl<'a> Declare<'a, '_> {
         if let Rule::Graph(_) = **rule {
             let is_reference = line.arguments().count() == 1 && line.name().and_then(label::parse).is_some();
             if !is_reference {
-                let message = format!("`{}` takes {}", line.word, rule.example_of());
-                let mistake = Mistake::new(Code::RefForm, message, format!("{} {}", line.word, rule.example()));
+                let message = format!("`{}` takes {}", line.word, Rule::expected(rule));
+                let mistake =
+                    Mistake::new(Code::RefForm, message, format!("{} {}", line.word, rule.example()));
                 let mistake = mistake.at(line.line_span(), "not a reference");
                 self.findings.add(mistake.at(declared.name_span(), "declared here"));
             }
@@ -316,7 +326,11 @@ impl<'a> World<'a> {
             (None, true) => format!("declare it: {what} {} {{ … }}", shorten(name)),
             (None, false) => format!("{what}s that are known here: {}", known.join(", ")),
         };
-        Err(Box::new(Mistake::new(Code::TemplateUnknown, format!("there is no {what} `{}`", shorten(name)), help)))
+        Err(Box::new(Mistake::new(
+            Code::TemplateUnknown,
+            format!("there is no {what} `{}`", shorten(name)),
+            help,
+        )))
     }
 
     fn import(&self, name: &str, scope: ScopeId) -> Result<Option<usize>, Box<Mistake>> {
@@ -331,12 +345,5 @@ impl<'a> World<'a> {
             let help = format!("add to the file: import \"//FOLDER/FILE.kdl\" as={}", shorten(name));
             Box::new(Mistake::new(Code::TemplateUnknown, message, help))
         })
-    }
-
-    pub(super) fn param_span(&self, scope: ScopeId, name: &str) -> Option<Span> {
-        match self.scope(scope).params.get(name)? {
-            Param::Known { span, .. } => Some(span.clone()),
-            _ => None,
-        }
     }
 }

@@ -148,11 +148,13 @@ impl<'a> World<'a> {
                     None => format!("declare it: axis {} \"one\" \"two\"", shorten(name)),
                 };
                 let message = format!("there is no axis `{}`", shorten(name));
-                findings.add(Mistake::new(Code::AxisUnknown, message, help).at(entry.span.clone(), "not known"));
+                findings
+                    .add(Mistake::new(Code::AxisUnknown, message, help).at(entry.span.clone(), "not known"));
                 continue;
             };
             let values = axis.values.iter();
-            let all = values.map(|value| Coordinate::from([(name.to_owned(), (*value).to_owned())])).collect();
+            let all =
+                values.map(|value| Coordinate::from([(name.to_owned(), (*value).to_owned())])).collect();
             let axis = Coordinates { axes: BTreeSet::from([name.to_owned()]), all };
             coordinates = coordinates.join(&axis).unwrap_or_else(|| too_many(line, findings));
         }
@@ -171,7 +173,8 @@ impl<'a> World<'a> {
             if let Some(stranger) = strangers.into_iter().next() {
                 let message = format!("this matrix has no axis `{}`", shorten(stranger));
                 let axes: Vec<&str> = coordinates.axes.iter().map(String::as_str).collect();
-                let mistake = Mistake::new(Code::AxisUnknown, message, format!("its axes: {}", axes.join(", ")));
+                let mistake =
+                    Mistake::new(Code::AxisUnknown, message, format!("its axes: {}", axes.join(", ")));
                 findings.add(mistake.at(child.line_span(), "not an axis of it"));
                 continue;
             }
@@ -193,7 +196,8 @@ impl<'a> World<'a> {
                     let message = "an included coordinate has a value for each axis of the matrix";
                     let axes: Vec<String> =
                         coordinates.axes.iter().map(|axis| format!("{axis}=\"…\"")).collect();
-                    let mistake = Mistake::new(Code::AxisValue, message, format!("include {}", axes.join(" ")));
+                    let mistake =
+                        Mistake::new(Code::AxisValue, message, format!("include {}", axes.join(" ")));
                     findings.add(mistake.at(child.line_span(), "some are missing"));
                 }
                 "include" if !coordinates.all.contains(&pairs) => coordinates.all.push(pairs),
@@ -212,7 +216,10 @@ impl<'a> World<'a> {
         findings: &mut Findings,
     ) {
         let lost = own.all.iter().find(|coordinate| {
-            !joined.all.iter().any(|full| coordinate.iter().all(|(axis, value)| full.get(axis) == Some(value)))
+            !joined
+                .all
+                .iter()
+                .any(|full| coordinate.iter().all(|(axis, value)| full.get(axis) == Some(value)))
         });
         let (Some(lost), Some(line)) = (lost, lines.first()) else { return };
         let name = &self.decl(id).label;
@@ -263,14 +270,13 @@ impl<'a> World<'a> {
     /// Which declarations a label may mean, whatever the platform.
     fn declarations(&self, label: &Label, scope: ScopeId) -> Vec<DeclId> {
         let nothing = Coordinate::new();
-        let env =
-            Env { scope, coordinate: &nothing, platform: &self.request.platform, is_dead: true };
+        let env = Env { scope, coordinate: &nothing, platform: &self.request.platform, is_dead: true };
         self.meant(label, env).map_or_else(|_| Vec::new(), |meant| meant.declarations())
     }
 }
 
 /// Axes that the children `pick` and `each` of a reference name.
-fn set_apart<'a>(child: &'a Node) -> Vec<&'a str> {
+fn set_apart(child: &Node) -> Vec<&str> {
     match child.word.as_str() {
         "pick" => child.properties().map(|(key, _)| key.text.as_str()).collect(),
         "each" => child.arguments().filter_map(|entry| entry.value.text()).collect(),

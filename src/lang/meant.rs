@@ -17,8 +17,14 @@ pub enum Meant {
     Scratch,
     Host,
     Local(TreePath),
-    Node { decl: DeclId, output: Option<String> },
-    Group { scope: ScopeId, name: String },
+    Node {
+        decl: DeclId,
+        output: Option<String>,
+    },
+    Group {
+        scope: ScopeId,
+        name: String,
+    },
     /// All outputs of an instance, or all that a package builds by default.
     Several(Vec<Meant>),
     /// It was declared wrongly, which is told there.
@@ -59,7 +65,8 @@ impl World<'_> {
 
     fn in_scope(&self, dotted: &Dotted, env: Env<'_>, depth: usize) -> Look {
         for scope in self.around(env.scope) {
-            if let Some(Param::Given { line, scope, rule }) = self.scope(scope).params.get(dotted.name.as_str())
+            if let Some(Param::Given { line, scope, rule }) =
+                self.scope(scope).params.get(dotted.name.as_str())
                 && matches!(**rule, Rule::Graph(_))
             {
                 self.note_use(&dotted.name, env.scope);
@@ -126,7 +133,9 @@ impl World<'_> {
                 let message = format!("`{name}` is of the kind `{what}`, which gives nothing");
                 let help = match named.what {
                     What::Template | What::Fragment => format!("use it: use {name} …"),
-                    What::Import(_) => "name a node of another package by its label: \"//pkg:name\"".to_owned(),
+                    What::Import(_) => {
+                        "name a node of another package by its label: \"//pkg:name\"".to_owned()
+                    }
                     _ => "name the node that it exports".to_owned(),
                 };
                 let mistake = Mistake::new(Code::RefUnknown, message, help);
@@ -153,7 +162,9 @@ impl World<'_> {
                 Some(line) => Ok(meant(line)),
                 None => Err(Box::new(no_output(&dotted.name, output, outputs.keys().copied()))),
             },
-            None if outputs.len() == 1 => Ok(outputs.values().map(|line| meant(line)).next().unwrap_or(Meant::Poisoned)),
+            None if outputs.len() == 1 => {
+                Ok(outputs.values().map(|line| meant(line)).next().unwrap_or(Meant::Poisoned))
+            }
             None => Ok(Meant::Several(outputs.values().map(|line| meant(line)).collect())),
         }
     }
@@ -215,7 +226,8 @@ impl World<'_> {
     }
 
     fn unknown_node(&self, name: &str, env: Env<'_>) -> Mistake {
-        let package = package_name(&self.scope(env.scope).package);
+        let package = &self.scope(env.scope).package;
+        let place = if package.is_root() { String::new() } else { format!(" in {}", package_name(package)) };
         if let Some(elsewhere) = self.conditional(name, env) {
             let message = format!("`{}` does not exist under these conditions", shorten(name));
             let help = "declare it for the other values too, or put this line under the same `when`";
@@ -234,7 +246,7 @@ impl World<'_> {
                 format!("nodes of this file: {}{more}", shown.join(", "))
             }
         };
-        Mistake::new(Code::RefUnknown, format!("there is no node `{}` in {package}", shorten(name)), help)
+        Mistake::new(Code::RefUnknown, format!("there is no node `{}`{place}", shorten(name)), help)
     }
 
     fn did_you_mean(&self, near: &str, env: Env<'_>) -> String {
@@ -243,7 +255,10 @@ impl World<'_> {
                 let node = named.line.node;
                 let source = self.files.sources.at(node.word_span.start);
                 let (line, _) = source.line_and_column(node.word_span.start);
-                format!("did you mean `{near}` ({}, line {line})? Nodes of other packages: \"//pkg:name\".", node.word)
+                format!(
+                    "did you mean `{near}` ({}, line {line})? Nodes of other packages: \"//pkg:name\".",
+                    node.word
+                )
             }
             None => format!("did you mean `{near}`?"),
         }
@@ -268,10 +283,10 @@ impl World<'_> {
             return Err(Box::new(Mistake::new(Code::ImportForm, message, help)));
         };
         self.files.file(&path).ok_or_else(|| match self.files.refusal(&path) {
-            Some(refused) => Box::new(refused.clone()),
-            None => {
-                let message = format!("there is no file {path}");
-                Box::new(Mistake::new(Code::FileMissing, message, "correct the path"))
+            Some(refused) if refused.code != Code::FileMissing => Box::new(refused.clone()),
+            _ => {
+                let message = format!("there is no file /{path} in this workspace");
+                Box::new(Mistake::new(Code::FileMissing, message, "correct the path, or write the file"))
             }
         })
     }

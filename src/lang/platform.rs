@@ -17,6 +17,17 @@ pub fn parse(text: &str) -> Option<Platform> {
     })
 }
 
+/// As people write it: without the variant that is meant anyway.
+pub fn short(platform: &Platform) -> String {
+    let Platform { os, architecture, variant } = platform;
+    match variant.as_deref() {
+        Some(variant) if usual_variant(architecture) != Some(variant) => {
+            format!("{os}/{architecture}/{variant}")
+        }
+        _ => format!("{os}/{architecture}"),
+    }
+}
+
 /// What registries mean where they say no variant.
 fn usual_variant(architecture: &str) -> Option<&'static str> {
     match architecture {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::base::suggest::{self, ticked};
+use crate::base::suggest;
 use crate::lang::code::Code;
 use crate::lang::interpolate::Plain;
 use crate::lang::item::{Datum, Given, Item, Pair};
@@ -47,6 +47,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
         self.arguments(node, &mut item);
         self.properties(node, &mut item);
+        for_build(&mut item);
         self.body(node, &mut item);
         item.whole = self.findings.count() == before
             && !self.findings.is_full()
@@ -87,12 +88,14 @@ impl<'r, 'a> Reader<'r, 'a> {
         match self.given(item.line, slot, entry, several) {
             Some(Read::One(Datum::Reference(reference))) => {
                 for reference in self.each_reference(node, reference) {
-                    item.arguments.push(Given { datum: Datum::Reference(reference), span: entry.span.clone() });
+                    item.arguments
+                        .push(Given { datum: Datum::Reference(reference), span: entry.span.clone() });
                 }
             }
             Some(Read::One(datum)) => item.arguments.push(Given { datum, span: entry.span.clone() }),
             Some(Read::Several(data)) => {
-                item.arguments.extend(data.into_iter().map(|datum| Given { datum, span: entry.span.clone() }));
+                item.arguments
+                    .extend(data.into_iter().map(|datum| Given { datum, span: entry.span.clone() }));
             }
             None => item.whole = false,
         }
@@ -168,7 +171,8 @@ impl<'r, 'a> Reader<'r, 'a> {
             ),
             None => line.example.lines().next().unwrap_or_default().to_owned(),
         };
-        self.findings.add(Mistake::new(Code::SlotExtra, message, help).at(entry.span.clone(), "one too many"));
+        self.findings
+            .add(Mistake::new(Code::SlotExtra, message, help).at(entry.span.clone(), "one too many"));
     }
 
     fn properties(&mut self, node: &'a Node, item: &mut Item) {
@@ -294,6 +298,17 @@ impl<'r, 'a> Reader<'r, 'a> {
 /// Whether a line asks for values in its text.
 fn expands(node: &Node) -> bool {
     node.property("expand").is_some_and(|entry| entry.value.is_true())
+}
+
+/// `from REF platform=build`.
+fn for_build(item: &mut Item) {
+    if item.property("platform").and_then(Given::text) == Some("build") {
+        for given in &mut item.arguments {
+            if let Datum::Reference(reference) = &mut given.datum {
+                reference.is_for_build = true;
+            }
+        }
+    }
 }
 
 /// A value that a list gives several of.

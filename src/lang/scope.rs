@@ -97,10 +97,19 @@ pub enum What {
 
 #[derive(Debug)]
 pub enum Param<'a> {
-    Known { value: Plain, shared: bool, rule: Rc<Rule>, span: Span },
+    Known {
+        value: Plain,
+        shared: bool,
+        rule: Rc<Rule>,
+        span: Span,
+    },
     Poisoned,
     /// Given by a line of `use`, read where it is used: it may hold values of the coordinate there.
-    Given { line: &'a Node, scope: ScopeId, rule: Rc<Rule> },
+    Given {
+        line: &'a Node,
+        scope: ScopeId,
+        rule: Rc<Rule>,
+    },
 }
 
 /// A node of the graph to be, once for all coordinates and platforms.

@@ -46,6 +46,16 @@ impl Sources {
         SourceId(self.files.len() - 1)
     }
 
+    /// How many files were read.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Of all files together.
+    pub fn bytes(&self) -> usize {
+        self.files.last().map_or(0, Source::end)
+    }
+
     pub fn source(&self, id: SourceId) -> &Source {
         &self.files[id.0]
     }

@@ -113,7 +113,7 @@ pub const USE: Line = Line {
 pub const WHEN: Line = Line {
     word: "when",
     doc: "Counts only where all of these values are equal: param, matrix, platform, build.",
-    example: "when param.mode=debug {\n    env EXTRA=\"-g\"\n}",
+    example: "when platform.os=linux {\n    files native root=\"linux\"\n}",
     often: Often::Many,
     free: Some(Slot::Plain),
     holds: Holds::Around,
@@ -123,7 +123,7 @@ pub const WHEN: Line = Line {
 pub const UNLESS: Line = Line {
     word: "unless",
     doc: "Counts only where not all of these values are equal.",
-    example: "unless platform.arch=amd64 {\n    env EMULATED=\"1\"\n}",
+    example: "unless platform.os=linux {\n    files native root=\"others\"\n}",
     often: Often::Many,
     free: Some(Slot::Plain),
     holds: Holds::Around,

@@ -10,7 +10,8 @@ use crate::lang::mistake::{Mistake, Span, shorten};
 use crate::lang::read::{Reader, several};
 use crate::lang::syntax::Value;
 use crate::lang::table::{Line, Slot, Wants};
-use crate::lang::{mode, platform, size, time};
+use crate::lang::{platform, size, time};
+use crate::tree::mode_change::ModeChange;
 
 /// A value as it stands in the file.
 pub struct Written<'a> {
@@ -40,7 +41,9 @@ pub fn read_value(written: &Written<'_>, reader: &mut Reader<'_, '_>) -> Option<
         Slot::Name => name(written).map(Read::One),
         Slot::Reference(wants) => reference(written, wants, reader).map(Read::One),
         slot => match plain(written, reader) {
-            Ok(Some(Substituted::Plain(plain @ Plain::List(_)))) if written.several => splice(written, slot, plain),
+            Ok(Some(Substituted::Plain(plain @ Plain::List(_)))) if written.several => {
+                splice(written, slot, plain)
+            }
             Ok(Some(Substituted::Plain(plain))) => typed(written, slot, plain, reader).map(Read::One),
             Ok(Some(Substituted::Late(text))) if slot == Slot::Late => Ok(Read::One(Datum::Late(text))),
             Ok(Some(Substituted::Late(_))) => Err(too_late(written)),
@@ -177,7 +180,7 @@ fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Checked<Datum> {
                 "\"10m\", \"1h30m\", \"500ms\"",
             )),
         },
-        Slot::Size => match size::bytes(text) {
+        Slot::Size => match size::size(text) {
             Some(bytes) => Ok(Datum::Size(bytes)),
             None => {
                 let message = format!("`{}` is not a size", shorten(text));
@@ -195,7 +198,8 @@ fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Checked<Datum> {
             Ok(_) => Ok(Datum::Text(text.to_owned())),
             Err(error) => {
                 let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                let reason =
+                    reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                 let message = format!("this is not a regular expression: {reason}");
                 Err(bad_value(written, message, "for example #\"^v\\d+$\"#"))
             }
@@ -292,9 +296,12 @@ fn octal(written: &Written<'_>, number: i64) -> Checked<Datum> {
 }
 
 fn mode_change(written: &Written<'_>, text: &str) -> Checked<Datum> {
-    match mode::is_symbolic(text) {
-        true => Ok(Datum::ModeChange(text.to_owned())),
-        false => Err(bad_mode(written, "a mode is an octal number, or a text like \"u=rwX,go=rX\"")),
+    match ModeChange::parse(text) {
+        Ok(_) => Ok(Datum::ModeChange(text.to_owned())),
+        Err(_) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            Err(bad_mode(written, "an octal mode is a number: it needs no quotes"))
+        }
+        Err(error) => Err(bad_mode(written, &error.to_string())),
     }
 }
 
@@ -336,7 +343,8 @@ fn reference(written: &Written<'_>, wants: Wants, reader: &mut Reader<'_, '_>) -
 fn not_a_reference(written: &Written<'_>, text: &str) -> Box<Mistake> {
     let message =
         format!("{} takes {}, and `{}` names none", written.taker(), written.slot.takes(), shorten(text));
-    let help = "write the name of a node, NAME.OUTPUT, a label \"//pkg:name\", or a path of this package: \"./src\"";
+    let help =
+        "write the name of a node, NAME.OUTPUT, a label \"//pkg:name\", or a path of this package: \"./src\"";
     at_value(written, Mistake::new(Code::RefForm, message, help), "not a reference")
 }
 

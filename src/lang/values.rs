@@ -8,6 +8,7 @@ use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::interpolate::{BadValue, Found, Plain, Substituted, substitute};
 use crate::lang::mistake::{Mistake, shorten};
+use crate::lang::platform;
 use crate::lang::scope::{Env, Param, ScopeId, World};
 use crate::lang::syntax::{Entry, Node, Value};
 use crate::oci::image::Platform;
@@ -161,7 +162,7 @@ impl<'a> World<'a> {
     /// What a map is looked up by.
     fn find_key(&self, by: &str, env: Env<'_>) -> Result<Found, BadValue> {
         match by {
-            "platform" => Ok(Found::Plain(Plain::Text(env.platform.to_string()))),
+            "platform" => Ok(Found::Plain(Plain::Text(platform::short(env.platform)))),
             by if by.starts_with("map.") => Ok(Found::Poisoned),
             by => self.find(by, env),
         }

@@ -5,6 +5,7 @@ pub mod encode;
 pub mod error;
 pub mod links;
 pub mod xattr;
+pub mod mode_change;
 pub mod glob;
 pub mod overlay;
 pub mod flatten;

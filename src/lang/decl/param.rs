@@ -18,7 +18,11 @@ pub const LINE: Line = Line {
     example: "param port default=8080 min=1 max=65535",
     arguments: &[one("NAME", Slot::Name)],
     properties: &[
-        may("type", Slot::Word(&TYPES), "May be left out when `default` shows it; else `text`. The last three are nodes, in templates and fragments only."),
+        may(
+            "type",
+            Slot::Word(&TYPES),
+            "May be left out when `default` shows it; else `text`. The last three are nodes, in templates and fragments only.",
+        ),
         may("default", Slot::Plain, "The value when nothing else gives one."),
         may("min", Slot::Int { min: i64::MIN, max: i64::MAX }, "The least integer."),
         may("max", Slot::Int { min: i64::MIN, max: i64::MAX }, "The greatest integer."),
@@ -56,7 +60,10 @@ const DEFAULT: Line = Line {
 pub enum Rule {
     /// With a regular expression that it matches.
     Text(Option<String>),
-    Int { min: i64, max: i64 },
+    Int {
+        min: i64,
+        max: i64,
+    },
     Bool,
     Path,
     Duration,
@@ -117,7 +124,9 @@ fn missing(item: &Item, name: &str, before: usize, findings: &mut Findings) -> O
     if findings.count() == before {
         let flag = format!("memobuild … --param {name}=VALUE");
         let help = match item.property("env").and_then(Given::text) {
-            Some(variable) => format!("{flag}, or set {variable} in the environment, or write a default here"),
+            Some(variable) => {
+                format!("{flag}, or set {variable} in the environment, or write a default here")
+            }
             None => format!("{flag}, or write a default here"),
         };
         let message = format!("the parameter `{name}` has no value");
@@ -208,7 +217,7 @@ impl Rule {
             (Rule::Bool, Plain::Bool(_)) | (Rule::List, Plain::List(_)) => true,
             (Rule::Path, Plain::Text(text)) => TreePath::parse(text).is_ok(),
             (Rule::Duration, Plain::Text(text)) => time::duration(text).is_some(),
-            (Rule::Size, Plain::Text(text)) => size::bytes(text).is_some(),
+            (Rule::Size, Plain::Text(text)) => size::size(text).is_some(),
             (Rule::Platform, Plain::Text(text)) => platform::parse(text).is_some(),
             (Rule::OneOf(words), Plain::Text(text)) => words.contains(text),
             _ => false,
@@ -216,7 +225,7 @@ impl Rule {
         if fits { Ok(()) } else { Err(self.expected()) }
     }
 
-    fn expected(&self) -> String {
+    pub fn expected(&self) -> String {
         match self {
             Rule::Text(None) => "a text".to_owned(),
             Rule::Text(Some(pattern)) => format!("a text that matches {pattern}"),

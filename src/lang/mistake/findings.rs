@@ -50,6 +50,18 @@ impl Findings {
         }
     }
 
+    /// Takes over what was found in a text by itself, which begins at `base`.
+    pub fn absorb(&mut self, found: Findings, base: usize) {
+        for mut mistake in found.kept {
+            for label in &mut mistake.labels {
+                label.span = base + label.span.start..base + label.span.end;
+            }
+            self.add(mistake);
+        }
+        self.more += found.more;
+        self.count += found.more;
+    }
+
     /// Every mistake that `find` adds gets the trail's labels, innermost first, behind its own.
     pub fn within<R>(&mut self, trail: &[Label], find: impl FnOnce(&mut Findings) -> R) -> R {
         let before = self.kept.len();
