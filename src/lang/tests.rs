@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::GraphicalTheme;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,12 +17,7 @@ fn platform() -> Platform {
 }
 
 fn draw(mistakes: &[Mistake]) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
-    let mut page = String::new();
-    for mistake in mistakes {
-        handler.render_report(&mut page, mistake).unwrap();
-    }
-    page
+    mistakes.iter().map(|mistake| mistake::draw(mistake, GraphicalTheme::unicode_nocolor(), 100)).collect()
 }
 
 fn page(result: &Result<Loaded, Mistakes>) -> String {

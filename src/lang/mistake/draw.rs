@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
+};
 
 use crate::lang::mistake::{Label, Mistake, Span};
 use crate::lang::source::{Source, Sources, line_and_column};
@@ -51,19 +53,6 @@ impl Snippet {
             .all(|label| line_length(self.source.inner(), label.span.start) <= LONGEST_DRAWN_LINE)
     }
 
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        if self.is_drawable() { Some(&self.source) } else { None }
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.source_code()?;
-        Some(Box::new(
-            self.labels
-                .iter()
-                .map(|label| LabeledSpan::new_with_span(Some(label.text.clone()), label.span.clone())),
-        ))
-    }
-
     /// For a text that is not drawn: ` (memobuild.kdl, line 1, column 5001)`.
     fn place_in_words(&self, label: &Label) -> String {
         let (line, column) = line_and_column(self.source.inner(), label.span.start);
@@ -79,6 +68,81 @@ fn line_length(text: &str, offset: usize) -> usize {
     before + after
 }
 
+/// What a person sees: the message and its text, the other texts that have a part in it, last the help.
+pub fn draw(mistake: &Mistake, theme: GraphicalTheme, columns: usize) -> String {
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(columns);
+    let mut page = String::new();
+    for at in 0..mistake.snippets.len().max(1) {
+        let piece = Piece { mistake, at };
+        handler.render_report(&mut page, &piece).expect("bug: a text takes any report");
+    }
+    page
+}
+
+/// One text of a mistake, as a report of its own: miette would put the other texts behind the help.
+#[derive(Debug)]
+struct Piece<'a> {
+    mistake: &'a Mistake,
+    at: usize,
+}
+
+impl<'a> Piece<'a> {
+    fn snippet(&self) -> Option<&'a Snippet> {
+        self.mistake.snippets.get(self.at)
+    }
+
+    fn is_first(&self) -> bool {
+        self.at == 0
+    }
+
+    fn is_last(&self) -> bool {
+        self.at + 1 >= self.mistake.snippets.len()
+    }
+}
+
+impl fmt::Display for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.snippet() {
+            _ if self.is_first() => write!(f, "{}", self.mistake),
+            Some(snippet) => write!(f, "{snippet}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Piece<'_> {}
+
+impl Diagnostic for Piece<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        if self.is_first() { Some(Box::new(self.mistake.code.as_str())) } else { None }
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(if self.is_first() { self.mistake.severity } else { Severity::Advice })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        if self.is_last() { Some(Box::new(&self.mistake.help)) } else { None }
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        let snippet = self.snippet().filter(|snippet| snippet.is_drawable())?;
+        Some(&snippet.source)
+    }
+
+    /// The first is the one that the text's header points to.
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let snippet = self.snippet().filter(|snippet| snippet.is_drawable())?;
+        Some(Box::new(snippet.labels.iter().enumerate().map(|(index, label)| {
+            let text = Some(label.text.clone());
+            match index {
+                0 => LabeledSpan::new_primary_with_span(text, label.span.clone()),
+                _ => LabeledSpan::new_with_span(text, label.span.clone()),
+            }
+        })))
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -91,33 +155,6 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-impl Diagnostic for Mistake {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code.as_str()))
-    }
-
-    fn severity(&self) -> Option<Severity> {
-        Some(self.severity)
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.help))
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.snippets.first()?.source_code()
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.snippets.first()?.labels()
-    }
-
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        let others = self.snippets.get(1..).filter(|others| !others.is_empty())?;
-        Some(Box::new(others.iter().map(|snippet| snippet as &dyn Diagnostic)))
-    }
-}
-
 impl fmt::Display for Snippet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_drawable() {
@@ -125,21 +162,5 @@ impl fmt::Display for Snippet {
         }
         let told = self.labels.iter().map(|label| format!("{}{}", label.text, self.place_in_words(label)));
         f.write_str(&told.collect::<Vec<_>>().join(", "))
-    }
-}
-
-impl std::error::Error for Snippet {}
-
-impl Diagnostic for Snippet {
-    fn severity(&self) -> Option<Severity> {
-        Some(Severity::Advice)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Snippet::source_code(self)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Snippet::labels(self)
     }
 }
