@@ -2,24 +2,29 @@
 
 use std::path::Path;
 
-use crate::cli::args::{Args, CheckArgs, Format};
+use crate::cli::args::{Args, CheckArgs, CheckFormat};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
 use crate::lang::mistake::Mistake;
+use crate::lang::sarif::sarif;
 use crate::lang::{self, Loaded};
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
     let loaded = lang::load(&workspace, &params(&check.params)?);
-    if check.format == Format::Json {
-        let found = loaded.as_ref().map_or_else(
-            |mistakes| mistakes.records(),
-            |loaded| loaded.warnings.iter().map(Mistake::record).collect(),
-        );
-        print::json(&serde_json::json!({ "version": 1, "mistakes": found }))?;
+    let (found, more) = match &loaded {
+        Ok(loaded) => (loaded.warnings.iter().map(Mistake::record).collect(), 0),
+        Err(mistakes) => (mistakes.records(), mistakes.more),
+    };
+    match check.format {
+        CheckFormat::Text => {}
+        CheckFormat::Json => {
+            print::json(&serde_json::json!({ "version": 1, "mistakes": found, "more": more }))?;
+        }
+        CheckFormat::Sarif => print::json(&sarif(&found, more))?,
     }
     let loaded = loaded?;
-    if check.format == Format::Text {
+    if check.format == CheckFormat::Text {
         loaded.warnings.iter().for_each(print::mistake);
         let count = loaded.graph.nodes.len();
         print::data(format!("memobuild.kdl: {count} nodes, no mistakes\n"))?;

@@ -4,7 +4,9 @@
 //! It looks at no file but `memobuild.kdl`: whether the files that it names exist is found by scanning.
 
 pub mod code;
+pub mod explain;
 pub mod mistake;
+pub mod sarif;
 pub mod source;
 pub mod token;
 pub mod grammar;
