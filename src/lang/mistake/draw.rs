@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    Severity, SourceCode, SourceSpan, SpanContents,
 };
 
 use crate::lang::mistake::{Label, Mistake, Span};
@@ -14,11 +15,21 @@ use crate::lang::source::{Source, Sources, line_and_column};
 /// A longer line is not drawn.
 const LONGEST_DRAWN_LINE: usize = 2000;
 
+/// A label on more lines is drawn at its first.
+const MOST_MARKED_LINES: usize = 8;
+
 /// The labels that stand in one file, with spans of its text.
 #[derive(Debug, Clone)]
 pub(super) struct Snippet {
-    pub(super) source: NamedSource<Arc<str>>,
+    pub(super) file: Named,
     pub(super) labels: Vec<Label>,
+}
+
+/// A text and what it is called.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) text: Arc<str>,
 }
 
 /// File by file, in the order in which the labels name them.
@@ -30,8 +41,8 @@ pub(super) fn snippets(labels: &[Label], sources: &Sources) -> Box<[Snippet]> {
         match snippets.iter_mut().find(|(base, _)| *base == source.base) {
             Some((_, snippet)) => snippet.labels.push(label),
             None => {
-                let named = NamedSource::new(&source.name, Arc::clone(&source.text));
-                snippets.push((source.base, Snippet { source: named, labels: vec![label] }));
+                let file = Named { name: source.name.clone(), text: Arc::clone(&source.text) };
+                snippets.push((source.base, Snippet { file, labels: vec![label] }));
             }
         }
     }
@@ -48,15 +59,41 @@ fn within(source: &Source, span: &Span) -> Span {
 impl Snippet {
     /// Whether drawing it would not flood the terminal with one endless line.
     fn is_drawable(&self) -> bool {
-        self.labels
-            .iter()
-            .all(|label| line_length(self.source.inner(), label.span.start) <= LONGEST_DRAWN_LINE)
+        self.labels.iter().all(|label| line_length(&self.file.text, label.span.start) <= LONGEST_DRAWN_LINE)
     }
 
     /// For a text that is not drawn: ` (memobuild.kdl, line 1, column 5001)`.
     fn place_in_words(&self, label: &Label) -> String {
-        let (line, column) = line_and_column(self.source.inner(), label.span.start);
-        format!(" ({}, line {line}, column {column})", self.source.name())
+        let (line, column) = line_and_column(&self.file.text, label.span.start);
+        format!(" ({}, line {line}, column {column})", self.file.name)
+    }
+}
+
+/// What is drawn of a span: of a long script its first line says enough.
+fn beginning(text: &str, span: &Span) -> Span {
+    let marked = text.get(span.clone()).unwrap_or_default();
+    match marked.split_once('\n') {
+        Some((first, rest)) if rest.matches('\n').count() >= MOST_MARKED_LINES => {
+            span.start..span.start + first.trim_end_matches('\r').len()
+        }
+        _ => span.clone(),
+    }
+}
+
+/// A text's own reading counts lines from its beginning, and miette then draws all that lies between two
+/// labels as soon as the second stands less than twice as far down as the first.
+impl SourceCode for Named {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let read = self.text.read_span(span, before, after)?;
+        let lines = read.data().iter().filter(|&&byte| byte == b'\n').count();
+        let name = self.name.clone();
+        let (data, span, line, column) = (read.data(), *read.span(), read.line(), read.column());
+        Ok(Box::new(MietteSpanContents::new_named(name, data, span, line, column, lines)))
     }
 }
 
@@ -127,17 +164,17 @@ impl Diagnostic for Piece<'_> {
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
         let snippet = self.snippet().filter(|snippet| snippet.is_drawable())?;
-        Some(&snippet.source)
+        Some(&snippet.file)
     }
 
     /// The first is the one that the text's header points to.
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let snippet = self.snippet().filter(|snippet| snippet.is_drawable())?;
         Some(Box::new(snippet.labels.iter().enumerate().map(|(index, label)| {
-            let text = Some(label.text.clone());
+            let (text, span) = (Some(label.text.clone()), beginning(&snippet.file.text, &label.span));
             match index {
-                0 => LabeledSpan::new_primary_with_span(text, label.span.clone()),
-                _ => LabeledSpan::new_with_span(text, label.span.clone()),
+                0 => LabeledSpan::new_primary_with_span(text, span),
+                _ => LabeledSpan::new_with_span(text, span),
             }
         })))
     }
@@ -158,7 +195,7 @@ impl std::error::Error for Mistake {}
 impl fmt::Display for Snippet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_drawable() {
-            return write!(f, "in {}", self.source.name());
+            return write!(f, "in {}", self.file.name);
         }
         let told = self.labels.iter().map(|label| format!("{}{}", label.text, self.place_in_words(label)));
         f.write_str(&told.collect::<Vec<_>>().join(", "))

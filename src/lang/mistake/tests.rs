@@ -171,3 +171,15 @@ fn a_span_beyond_the_text_is_drawn_at_its_end() {
     let page = draw(&finish([slip(2..90)], &one_file("abc")));
     assert!(page.contains("here"), "{page}");
 }
+
+/// However far apart two labels are, no more than their surroundings are drawn.
+#[test]
+fn what_lies_between_two_labels_is_not_drawn() {
+    let text = "line\n".repeat(400);
+    let page = draw(&finish([slip(1500..1504).at(1000..1004, "and here")], &one_file(&text)));
+    assert_eq!(page.lines().filter(|line| line.contains("│ line")).count(), 6, "{page}");
+    let near = draw(&finish([slip(1015..1019).at(1000..1004, "and here")], &one_file(&text)));
+    assert_eq!(near.lines().filter(|line| line.contains("│ line")).count(), 6, "{near}");
+    let long = draw(&finish([slip(1000..1500)], &one_file(&text)));
+    assert_eq!(long.lines().filter(|line| line.contains("│ line")).count(), 3, "{long}");
+}
