@@ -5,27 +5,28 @@ use std::path::Path;
 use crate::cli::args::{Args, CheckArgs, CheckFormat};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
-use crate::lang::mistake::Mistake;
 use crate::lang::sarif::sarif;
 use crate::lang::{self, Loaded};
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
     let loaded = lang::load(&workspace, &params(&check.params)?);
-    let (found, more) = match &loaded {
-        Ok(loaded) => (loaded.warnings.iter().map(Mistake::record).collect(), 0),
-        Err(mistakes) => (mistakes.records(), mistakes.more),
+    let found = match &loaded {
+        Ok(loaded) => &loaded.warnings,
+        Err(mistakes) => mistakes,
     };
     match check.format {
         CheckFormat::Text => {}
         CheckFormat::Json => {
-            print::json(&serde_json::json!({ "version": 1, "mistakes": found, "more": more }))?;
+            print::json(
+                &serde_json::json!({ "version": 1, "mistakes": found.records(), "more": found.more }),
+            )?;
         }
-        CheckFormat::Sarif => print::json(&sarif(&found, more))?,
+        CheckFormat::Sarif => print::json(&sarif(&found.records(), found.more))?,
     }
     let loaded = loaded?;
     if check.format == CheckFormat::Text {
-        loaded.warnings.iter().for_each(print::mistake);
+        print::mistakes(&loaded.warnings);
         let count = loaded.graph.nodes.len();
         print::data(format!("memobuild.kdl: {count} nodes, no mistakes\n"))?;
     }
@@ -35,7 +36,7 @@ pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
 /// A build file that has no mistakes; what is only doubtful is told on the way.
 pub(super) fn load(workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
     let loaded = lang::load(workspace, &params(set)?)?;
-    loaded.warnings.iter().for_each(print::mistake);
+    print::mistakes(&loaded.warnings);
     Ok(loaded)
 }
 

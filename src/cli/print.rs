@@ -34,7 +34,7 @@ pub(super) fn note(text: &str) {
 pub(super) fn mistakes(mistakes: &Mistakes) {
     mistakes.shown.iter().for_each(mistake);
     if mistakes.more > 0 {
-        note(&format!("and {} more", mistakes.more));
+        note(&format!("and {} more: {mistakes}", mistakes.more));
     }
 }
 

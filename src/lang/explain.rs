@@ -63,7 +63,7 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         match load_source(&text, &params, &Platform::current()) {
-            Ok(loaded) => loaded.warnings.iter().map(|mistake| mistake.code).collect(),
+            Ok(loaded) => loaded.warnings.shown.iter().map(|mistake| mistake.code).collect(),
             Err(mistakes) => mistakes.shown.iter().map(|mistake| mistake.code).collect(),
         }
     }

@@ -31,7 +31,7 @@ pub mod reference;
 use std::path::Path;
 
 use crate::graph::graph::Graph;
-use crate::lang::mistake::{Findings, Mistake, Mistakes};
+use crate::lang::mistake::{Findings, Mistakes};
 use crate::lang::source::{FILE_NAME, Sources};
 use crate::oci::image::Platform;
 
@@ -40,7 +40,8 @@ use crate::oci::image::Platform;
 pub struct Loaded {
     pub graph: Graph,
     pub sources: Sources,
-    pub warnings: Vec<Mistake>,
+    /// What is only doubtful.
+    pub warnings: Mistakes,
 }
 
 /// Reads `memobuild.kdl` at the root of a workspace; `params` are the `--param` of the command line.
@@ -59,7 +60,7 @@ pub fn load_source(text: &str, params: &[(String, String)], platform: &Platform)
     let graph = graph(text, params, platform, &mut findings, &mut warnings);
     match graph {
         Some(graph) if findings.is_empty() => {
-            let warnings = warnings.finish(&sources).shown;
+            let warnings = warnings.finish(&sources);
             Ok(Loaded { graph, sources, warnings })
         }
         _ => Err(findings.finish(&sources)),

@@ -48,6 +48,8 @@ fn counts_the_files() {
         |starts: &[usize]| finish(starts.iter().map(|&start| slip(start..start + 1)), &sources).to_string();
     assert_eq!(count(&[0]), "one mistake in the build file");
     assert_eq!(count(&[4, 0, 1]), "3 mistakes in 2 build files");
+    let warning = Mistake::warning(Code::ParamUnused, "m", "h").at(0..1, "here");
+    assert_eq!(finish([warning], &sources).to_string(), "one warning in the build file");
 }
 
 #[test]
