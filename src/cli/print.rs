@@ -32,7 +32,12 @@ pub(super) fn note(text: &str) {
 
 /// Each mistake in the user's own text, and how many there are beyond those shown.
 pub(super) fn mistakes(mistakes: &Mistakes) {
-    mistakes.shown.iter().for_each(mistake);
+    for (index, shown) in mistakes.shown.iter().enumerate() {
+        if index > 0 {
+            note("");
+        }
+        mistake(shown);
+    }
     if mistakes.more > 0 {
         note(&format!("and {} more: {mistakes}", mistakes.more));
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::lang::code::Code;
 use crate::lang::explain::explanation;
 use crate::lang::mistake::{Marked, Record};
+use crate::lang::source::FILE_NAME;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
 
@@ -53,17 +54,20 @@ fn unwrapped(text: &str) -> String {
 
 fn result(record: &Record, codes: &[Code]) -> Value {
     let index = codes.iter().position(|code| code.as_str() == record.code);
+    // Code hosts refuse a result without a place.
+    let nowhere = || {
+        let file = json!({ "uri": FILE_NAME, "uriBaseId": ROOT });
+        json!({ "physicalLocation": { "artifactLocation": file, "region": { "startLine": 1 } } })
+    };
     let mut result = json!({
         "ruleId": record.code,
         "ruleIndex": index,
         "level": record.severity,
         "message": { "text": format!("{}\nhelp: {}", record.message, record.help) },
+        "locations": [record.labels.first().map_or_else(nowhere, location)],
     });
-    if let Some((place, others)) = record.labels.split_first() {
-        result["locations"] = json!([location(place)]);
-        if !others.is_empty() {
-            result["relatedLocations"] = others.iter().map(location).collect();
-        }
+    if record.labels.len() > 1 {
+        result["relatedLocations"] = record.labels[1..].iter().map(location).collect();
     }
     result
 }
