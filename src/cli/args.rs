@@ -30,6 +30,8 @@ pub(super) enum Command {
     Graph(GraphArgs),
     /// Read and resolve everything, and report every mistake
     Check(CheckArgs),
+    /// Tell what the code of a mistake means, and what to write instead
+    Explain(ExplainArgs),
     /// Print the full log of a node's last run
     Log(LogArgs),
     /// Look into the store
@@ -125,8 +127,23 @@ pub(super) struct CheckArgs {
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
 
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(super) format: CheckFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CheckFormat {
+    Text,
+    Json,
+    /// SARIF 2.1.0, for code hosts and editors
+    Sarif,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// As a mistake shows it: memo::kdl::quote [default: list all]
+    #[arg(value_name = "CODE")]
+    pub(super) code: Option<String>,
 }
 
 #[derive(clap::Args, Debug)]

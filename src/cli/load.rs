@@ -12,7 +12,7 @@ use crate::oci::image::Platform;
 /// A build without mistakes; what is only doubtful is told on the way.
 pub(super) fn load(workspace: &Workspace, set: &[String], targets: &[String]) -> Result<Loaded, Failure> {
     let loaded = read(workspace, set, targets)??;
-    loaded.warnings.iter().for_each(print::mistake);
+    print::mistakes(&loaded.warnings);
     Ok(loaded)
 }
 

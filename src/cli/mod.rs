@@ -12,6 +12,7 @@ mod graph;
 mod check;
 mod load;
 mod git;
+mod explain;
 mod log;
 mod cache;
 mod hash;
@@ -47,6 +48,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
         Command::Check(check) => check::check(args, check),
+        Command::Explain(explain) => explain::explain(explain),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),
         Command::Hash(hash) => hash::hash(hash),

@@ -3,10 +3,10 @@
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::GraphicalTheme;
 
 use crate::cli::failure::Failure;
-use crate::lang::mistake::{Mistake, Mistakes};
+use crate::lang::mistake::{Mistake, Mistakes, draw};
 
 /// Writes data for whoever reads stdout.
 pub(super) fn data(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
@@ -32,9 +32,14 @@ pub(super) fn note(text: &str) {
 
 /// Each mistake in the user's own text, and how many there are beyond those shown.
 pub(super) fn mistakes(mistakes: &Mistakes) {
-    mistakes.shown.iter().for_each(mistake);
+    for (index, shown) in mistakes.shown.iter().enumerate() {
+        if index > 0 {
+            note("");
+        }
+        mistake(shown);
+    }
     if mistakes.more > 0 {
-        note(&format!("and {} more", mistakes.more));
+        note(&format!("and {} more: {mistakes}", mistakes.more));
     }
 }
 
@@ -42,8 +47,14 @@ pub(super) fn mistakes(mistakes: &Mistakes) {
 pub(super) fn mistake(mistake: &Mistake) {
     let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let mut text = String::new();
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
-    handler.render_report(&mut text, mistake).expect("bug: a text takes any report");
+    let text = draw(mistake, theme, columns());
     note(text.trim_end());
+}
+
+/// How wide the terminal is; on paper, and where it is not told, 100. Below 40 nothing could be read.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, 120),
+        _ => 100,
+    }
 }

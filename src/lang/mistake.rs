@@ -1,5 +1,5 @@
 //! A mistake in a build file, placed under the exact text, with one action to take.
-//! It draws itself through miette and as JSON; printing it is the command line's part.
+//! It is drawn by miette, or told as JSON and SARIF; printing it is the command line's part.
 
 mod draw;
 mod findings;
@@ -14,6 +14,7 @@ use crate::lang::code::Code;
 use crate::lang::mistake::draw::Snippet;
 use crate::lang::source::Sources;
 
+pub use crate::lang::mistake::draw::draw;
 pub use crate::lang::mistake::findings::{Findings, Mistakes};
 pub use crate::lang::mistake::record::{Marked, Record};
 

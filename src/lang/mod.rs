@@ -5,7 +5,9 @@
 //! It looks at no file but build files: whether the files that they name exist is found by scanning.
 
 pub mod code;
+pub mod explain;
 pub mod mistake;
+pub mod sarif;
 pub mod source;
 pub mod token;
 pub mod grammar;
@@ -52,7 +54,7 @@ use crate::graph::graph::Graph;
 use crate::graph::op::Host;
 use crate::lang::files::Files;
 use crate::lang::interpolate::Plain;
-use crate::lang::mistake::{Findings, Mistake, Mistakes};
+use crate::lang::mistake::{Findings, Mistakes};
 use crate::lang::source::{FILE_NAME, Sources};
 use crate::oci::image::Platform;
 
@@ -61,7 +63,8 @@ use crate::oci::image::Platform;
 pub struct Loaded {
     pub graph: Graph,
     pub sources: Sources,
-    pub warnings: Vec<Mistake>,
+    /// What is only doubtful.
+    pub warnings: Mistakes,
 }
 
 /// What is asked of the files of a build.
@@ -142,7 +145,7 @@ fn resolve(files: Files, request: &Request<'_>, mut findings: Findings) -> Resul
     let graph = graph(&files, request, &mut findings, &mut warnings);
     match graph {
         Some(graph) if findings.is_empty() => {
-            let warnings = warnings.finish(&files.sources).shown;
+            let warnings = warnings.finish(&files.sources);
             Ok(Loaded { graph, sources: files.sources, warnings })
         }
         _ => Err(findings.finish(&files.sources)),

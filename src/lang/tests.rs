@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::GraphicalTheme;
 use proptest::prelude::*;
 
 use super::*;
 use crate::graph::graph::OutputRef;
 use crate::graph::render;
+use crate::lang::mistake::Mistake;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -17,17 +18,12 @@ fn platform() -> Platform {
 }
 
 fn draw(mistakes: &[Mistake]) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
-    let mut page = String::new();
-    for mistake in mistakes {
-        handler.render_report(&mut page, mistake).unwrap();
-    }
-    page
+    mistakes.iter().map(|mistake| mistake::draw(mistake, GraphicalTheme::unicode_nocolor(), 100)).collect()
 }
 
 fn page(result: &Result<Loaded, Mistakes>) -> String {
     match result {
-        Ok(loaded) => format!("{}{}", draw(&loaded.warnings), render::text(&loaded.graph)),
+        Ok(loaded) => format!("{}{}", draw(&loaded.warnings.shown), render::text(&loaded.graph)),
         Err(mistakes) if mistakes.more > 0 => {
             format!("{}and {} more\n", draw(&mistakes.shown), mistakes.more)
         }
@@ -218,7 +214,7 @@ fn examples_and_our_own_build_load() {
     for folder in ["", "examples/hello", "examples/parallel"] {
         let loaded = load(&Path::new(HERE).join(folder), &Request::root());
         let loaded = loaded.unwrap_or_else(|mistakes| panic!("{folder}: {}", draw(&mistakes.shown)));
-        assert!(loaded.warnings.is_empty(), "{folder}: {}", draw(&loaded.warnings));
+        assert!(loaded.warnings.shown.is_empty(), "{folder}: {}", draw(&loaded.warnings.shown));
         assert!(!loaded.graph.default.is_empty(), "{folder}");
     }
 }

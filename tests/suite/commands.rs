@@ -65,6 +65,21 @@ fn check_counts_nodes() {
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(json["mistakes"].as_array().unwrap().len(), 2);
     assert_eq!(json["mistakes"][0]["code"], "memo::ref::unknown");
+    let ran = space.run(&["check", "--format", "sarif"]);
+    assert_eq!(ran.code, Some(2));
+    let sarif: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(sarif["runs"][0]["results"][1]["ruleId"], "memo::ref::unknown");
+}
+
+#[test]
+fn explain_lists_and_tells_codes() {
+    let space = Space::new();
+    let list = space.ok(&["explain"]).stdout;
+    assert!(list.lines().any(|line| line.starts_with("memo::kdl::quote  ")), "{list}");
+    assert!(space.ok(&["explain", "memo::kdl::quote"]).stdout.contains("Right:"));
+    let ran = space.run(&["explain", "memo::kdl::qoute"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("memobuild explain memo::kdl::quote"), "{}", ran.stderr);
 }
 
 #[test]

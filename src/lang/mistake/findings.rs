@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use miette::Severity;
+
 use crate::lang::code::Code;
 use crate::lang::mistake::{Label, Mistake, Record};
 use crate::lang::source::Sources;
@@ -110,9 +112,11 @@ impl From<Mistake> for Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let only_warnings = self.shown.iter().all(|mistake| mistake.severity == Severity::Warning);
+        let noun = if only_warnings { "warning" } else { "mistake" };
         let mistakes = match self.shown.len() + self.more {
-            1 => "one mistake".to_owned(),
-            count => format!("{count} mistakes"),
+            1 => format!("one {noun}"),
+            count => format!("{count} {noun}s"),
         };
         match self.files {
             0 | 1 => write!(f, "{mistakes} in the build file"),

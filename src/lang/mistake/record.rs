@@ -57,12 +57,12 @@ impl Mistake {
 }
 
 fn marked(snippet: &Snippet) -> impl Iterator<Item = Marked> + '_ {
-    let text = snippet.source.inner();
+    let text = &snippet.file.text;
     snippet.labels.iter().map(move |label| {
         let (line, column) = line_and_column(text, label.span.start);
         let (end_line, end_column) = line_and_column(text, label.span.end);
         Marked {
-            file: snippet.source.name().to_owned(),
+            file: snippet.file.name.clone(),
             line,
             column,
             end_line,

@@ -1,6 +1,6 @@
 //! How mistakes are collected, placed and told.
 
-use miette::{Diagnostic as _, GraphicalReportHandler, GraphicalTheme};
+use miette::GraphicalTheme;
 
 use super::*;
 
@@ -27,12 +27,11 @@ fn finish(mistakes: impl IntoIterator<Item = Mistake>, sources: &Sources) -> Mis
 }
 
 fn draw(mistakes: &Mistakes) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
-    let mut page = String::new();
-    for mistake in &mistakes.shown {
-        handler.render_report(&mut page, mistake).unwrap();
-    }
-    page
+    mistakes
+        .shown
+        .iter()
+        .map(|mistake| super::draw(mistake, GraphicalTheme::unicode_nocolor(), 100))
+        .collect()
 }
 
 #[test]
@@ -49,6 +48,8 @@ fn counts_the_files() {
         |starts: &[usize]| finish(starts.iter().map(|&start| slip(start..start + 1)), &sources).to_string();
     assert_eq!(count(&[0]), "one mistake in the build file");
     assert_eq!(count(&[4, 0, 1]), "3 mistakes in 2 build files");
+    let warning = Mistake::warning(Code::ParamUnused, "m", "h").at(0..1, "here");
+    assert_eq!(finish([warning], &sources).to_string(), "one warning in the build file");
 }
 
 #[test]
@@ -115,23 +116,18 @@ fn an_endless_line_is_told_not_drawn() {
     let mistake =
         slip(5000..5001).at(9001 + 10..9001 + 11, "expanded from here").at(18_002..18_003, "and here");
     let mistakes = finish([mistake], &sources);
-    assert!(mistakes.shown[0].source_code().is_none());
     insta::assert_snapshot!(draw(&mistakes), @"
     memo::kdl::syntax
 
       × m (memobuild.kdl, line 1, column 5001)
-      help: h
-
-    Advice: 
       ☞ expanded from here (go.kdl, line 1, column 11)
-
-    Advice: 
       ☞ in short.kdl
        ╭─[short.kdl:1:1]
      1 │ x
        · ┬
        · ╰── and here
        ╰────
+      help: h
     ");
 }
 
@@ -150,7 +146,7 @@ fn every_file_with_a_part_in_it_is_drawn() {
     memo::type::value
 
       × `env` takes a text
-       ╭─[services/api/memobuild.kdl:2:1]
+       ╭─[services/api/memobuild.kdl:3:10]
      1 │ memobuild 1
      2 │ use binary name=app {
        · ─────┬────
@@ -160,9 +156,6 @@ fn every_file_with_a_part_in_it_is_drawn() {
        ·          ╰── a number
      4 │ }
        ╰────
-      help: quote it
-
-    Advice: 
       ☞ in build/go.kdl
        ╭─[build/go.kdl:3:9]
      2 │ template binary {
@@ -171,6 +164,7 @@ fn every_file_with_a_part_in_it_is_drawn() {
        ·          ╰── stands here
      4 │     run r
        ╰────
+      help: quote it
     ");
 }
 
@@ -178,4 +172,16 @@ fn every_file_with_a_part_in_it_is_drawn() {
 fn a_span_beyond_the_text_is_drawn_at_its_end() {
     let page = draw(&finish([slip(2..90)], &one_file("abc")));
     assert!(page.contains("here"), "{page}");
+}
+
+/// However far apart two labels are, no more than their surroundings are drawn.
+#[test]
+fn what_lies_between_two_labels_is_not_drawn() {
+    let text = "line\n".repeat(400);
+    let page = draw(&finish([slip(1500..1504).at(1000..1004, "and here")], &one_file(&text)));
+    assert_eq!(page.lines().filter(|line| line.contains("│ line")).count(), 6, "{page}");
+    let near = draw(&finish([slip(1015..1019).at(1000..1004, "and here")], &one_file(&text)));
+    assert_eq!(near.lines().filter(|line| line.contains("│ line")).count(), 6, "{near}");
+    let long = draw(&finish([slip(1000..1500)], &one_file(&text)));
+    assert_eq!(long.lines().filter(|line| line.contains("│ line")).count(), 3, "{long}");
 }
