@@ -1,12 +1,14 @@
 //! Text → KDL nodes, by the kdl crate. Its spans are good and its words are weak, and it recurses:
 //! `slip.rs` looks first, bounds the depth, and says in our words what newcomers get wrong.
 
+use std::borrow::Cow;
+
 use kdl::{KdlDiagnostic, KdlDocument, KdlError};
 
 use crate::lang::code::Code;
 use crate::lang::mistake::{Findings, Mistake};
 use crate::lang::slip;
-use crate::lang::token::is_newline;
+use crate::lang::token::{Kind, Tokens, is_newline};
 
 /// Blocks this deep fit into any thread's stack (2 MiB), so that a usual file costs no thread.
 const DEPTH_ON_ANY_STACK: usize = 8;
@@ -21,7 +23,7 @@ pub fn parse(text: &str, findings: &mut Findings) -> Option<KdlDocument> {
     if findings.count() > before {
         return None;
     }
-    match read(text, depth) {
+    match read(&plain_comments(text), depth) {
         Ok(document) => Some(document),
         Err(error) => {
             findings.add(explain(text, &error));
@@ -42,6 +44,26 @@ fn read(text: &str, depth: usize) -> Result<KdlDocument, KdlError> {
             Err(_) => KdlDocument::parse_v2(text),
         }
     })
+}
+
+/// The text with white space for the `*` and `/` inside of comments: the kdl crate recurses once for each.
+/// No place moves.
+fn plain_comments(text: &str) -> Cow<'_, str> {
+    let mut plain = Cow::Borrowed(text);
+    if !text.contains("/*") {
+        return plain;
+    }
+    for token in Tokens::new(text) {
+        if !matches!(token.kind, Kind::Comment { .. }) || !text[token.span.clone()].starts_with("/*") {
+            continue;
+        }
+        let inside = token.span.start + 2..token.span.end - 2;
+        if text[inside.clone()].contains(['*', '/']) {
+            let blanked = text[inside.clone()].replace(['*', '/'], " ");
+            plain.to_mut().replace_range(inside, &blanked);
+        }
+    }
+    plain
 }
 
 /// The first finding only: after it the kdl crate reports what follows from it.
@@ -97,6 +119,14 @@ mod tests {
         let shallow = format!("{}{}", "a {\n".repeat(8), "}\n".repeat(8));
         let small = std::thread::Builder::new().stack_size(1 << 20);
         small.spawn(move || assert_eq!(check(&shallow), None)).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn comments_of_any_length_fit_the_stack() {
+        assert_eq!(check(&format!("a /*{}*/ b\n", "* - / - ".repeat(300_000))), None);
+        assert_eq!(check(&format!("a /*{}*/ b\n", "/*é*/ ".repeat(300_000))), None);
+        assert_eq!(plain_comments("a /* *é/* / */ */ b // *"), "a /*  é        */ b // *");
+        assert_eq!(plain_comments("\"/* * */\" // /* * */"), "\"/* * */\" // /* * */");
     }
 
     /// The kdl crate recurses for what it does not expect, so that `slip` must know its whole grammar.

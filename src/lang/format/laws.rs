@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use kdl::{KdlDocument, KdlEntry, KdlNode};
 use proptest::collection::vec;
@@ -267,16 +268,81 @@ fn random_documents_keep_their_data_and_comments() {
 #[test]
 fn any_text_is_formatted_or_refused() {
     const PIECES: &[&str] = &[
-        "run", "from", "a", " ", " ", "\n", "\n", ";", "{", "}", "=", "/-", "\"x\"", "#\"y\"#", "1", "//c\n",
-        "//", "/*c*/", "\\\n", "\\", "$", "\r\n", "\"\"\"\n", "\"\"\"", "\"", "#", "\u{85}", "\u{a0}",
-        "\u{feff}", "é", "*/", "/*",
+        " run",
+        " from",
+        " a",
+        " b",
+        "\nfiles",
+        "\nimage",
+        " ",
+        "\n",
+        "\n\n",
+        "; c",
+        " {",
+        " {}",
+        "}",
+        "\n}",
+        "=",
+        " /-",
+        " \"x\"",
+        " #\"y\"#",
+        " 1",
+        " //c\n",
+        "//",
+        " /*c*/",
+        " \\\n",
+        "\\",
+        " $",
+        "\r\n",
+        " \"\"\"\n",
+        "\n\"\"\"",
+        "\"",
+        "#",
+        "\u{85}",
+        "\u{a0}",
+        "\u{feff}",
+        "é",
+        "*/",
+        "/*",
     ];
     let soup = vec(select(PIECES), 0..30).prop_map(|pieces| pieces.concat());
     proptest!(ProptestConfig::with_cases(10_000), |(text in prop_oneof![4 => soup, 1 => any::<String>()])| {
         if formatted(&text).is_some() {
             check(&text);
+        } else {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            prop_assert!(parse::parse(text, &mut Findings::default()).is_none(), "{text:?} is valid");
         }
     });
+}
+
+/// Were anything looked at again for each line or comment, one of these would take hours.
+#[test]
+fn time_is_in_proportion_to_the_text() {
+    const SIZE: usize = 512 << 10;
+    const ENDLESS: &[(&str, &str)] = &[
+        ("a ", "/**/ "),
+        ("/- ", "// c\n"),
+        ("/- ", "\n"),
+        ("a ", "\\//\n"),
+        ("a ", "b\\\n"),
+        ("a ", "b=1 "),
+        ("a ", "/-{} "),
+        ("a { b; c {", "d; "),
+        ("", "run a { from \"b\"; user c; }\n"),
+        ("", "a{b;// c\n}\n\n\n"),
+        ("a \"\"\"\n", " x \\\\\\\n"),
+        ("a #\"\"\"\n", "\n"),
+        ("/*", "\n * "),
+        ("a ", "\"\\\"\" "),
+    ];
+    for (start, piece) in ENDLESS {
+        let text = format!("{start}{}", piece.repeat(SIZE / piece.len()));
+        let begin = Instant::now();
+        let length = super::print(&text).len();
+        let seconds = begin.elapsed().as_secs_f64();
+        assert!(seconds < 15.0, "{seconds} seconds for {start:?} and {piece:?} ({length} bytes)");
+    }
 }
 
 fn root() -> &'static Path {

@@ -11,6 +11,11 @@ pub fn trim_end(line: &str) -> &str {
     line.trim_end_matches(is_space)
 }
 
+/// Whether all lines begin as the last one does, with no escape in the way: KDL then allows the text.
+pub fn is_plain(spelling: &str) -> bool {
+    moved(&lines(spelling).collect::<Vec<_>>(), spelling.starts_with('#')).is_some()
+}
+
 /// The text with each line after `prefix`. One whose indentation is not plain to see stays as it is.
 pub fn text(spelling: &str, prefix: &str, out: &mut String) {
     let lines: Vec<&str> = lines(spelling).collect();

@@ -1,6 +1,8 @@
 //! What `fmt` makes of usual and odd input.
 
 use super::format;
+use crate::lang::code::Code;
+use crate::lang::mistake::Mistake;
 use crate::lang::source;
 use crate::lang::table::{KINDS, Line};
 
@@ -94,6 +96,19 @@ fn names_are_bare_and_data_is_quoted() {
     check("/-run \"a\" { user \"b\" { user c; }; }", "/-run a { user \"b\" { user c; } }\n");
     check("unknown \"a\" b { from \"c\"; }", "unknown \"a\" b { from \"c\"; }\n");
     check("pull x ${y}", "pull x ${ y; }\n");
+}
+
+#[test]
+fn mistakes_have_their_places() {
+    let refused = |text: &str| -> Vec<(Code, String)> {
+        let mistakes = format(&source::named(text)).unwrap_err();
+        let place = |mistake: &Mistake| text[mistake.labels[0].span.clone()].to_owned();
+        mistakes.shown.iter().map(|mistake| (mistake.code, place(mistake))).collect()
+    };
+    assert_eq!(refused("a {"), [(Code::KdlBraces, "{".to_owned())]);
+    assert_eq!(refused("é b=\"\"\"\n  x\n y\n  \"\"\"\n"), [(Code::KdlString, "\"\"\"".to_owned())]);
+    assert_eq!(refused("é #\"\u{202e}\"#").len(), 1);
+    assert_eq!(refused("a \"\"\"\nx\n y \\\n\"\"\"").len(), 1);
 }
 
 /// What the reference shows is what `fmt` writes.
