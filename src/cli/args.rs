@@ -32,6 +32,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Tell what the code of a mistake means, and what to write instead
     Explain(ExplainArgs),
+    /// Write build files in the house style: spacing, quotes; comments and data stay
+    Fmt(FmtArgs),
     /// Print the full log of a node's last run
     Log(LogArgs),
     /// Look into the store
@@ -144,6 +146,17 @@ pub(super) struct ExplainArgs {
     /// As a mistake shows it: memo::kdl::quote [default: list all]
     #[arg(value_name = "CODE")]
     pub(super) code: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct FmtArgs {
+    /// Files, folders with build files below them, or - for stdin to stdout [default: memobuild.kdl]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// Write nothing, and fail where something would change
+    #[arg(long)]
+    pub(super) check: bool,
 }
 
 #[derive(clap::Args, Debug)]

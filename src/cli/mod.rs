@@ -13,6 +13,7 @@ mod check;
 mod load;
 mod git;
 mod explain;
+mod fmt;
 mod log;
 mod cache;
 mod hash;
@@ -49,6 +50,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Graph(graph) => graph::graph(args, graph),
         Command::Check(check) => check::check(args, check),
         Command::Explain(explain) => explain::explain(explain),
+        Command::Fmt(fmt) => fmt::fmt(args, fmt),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),
         Command::Hash(hash) => hash::hash(hash),

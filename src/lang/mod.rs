@@ -45,6 +45,7 @@ pub mod lower;
 pub mod targets;
 pub mod root;
 pub mod reference;
+pub mod format;
 
 use std::collections::BTreeMap;
 use std::path::Path;

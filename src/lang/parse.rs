@@ -7,7 +7,7 @@ use crate::lang::code::Code;
 use crate::lang::mistake::{Findings, Mistake, Span};
 use crate::lang::slip;
 use crate::lang::syntax::{Block, Document, Entry, Key, Node, Value};
-use crate::lang::token::{Kind, Token, Tokens};
+use crate::lang::token::{Kind, Token, Tokens, is_forbidden};
 
 /// `None` when something was added to `findings`. `base` is added to all places.
 pub fn parse(text: &str, base: usize, findings: &mut Findings) -> Option<Document> {
@@ -107,7 +107,7 @@ impl Parser<'_> {
     fn value(&mut self, token: &Token) -> Value {
         let written = &self.text[token.span.clone()];
         match token.kind {
-            Kind::Text { raw, .. } => Value::Text(match plain_text(written, raw) {
+            Kind::Text { raw, .. } => Value::Text(match plain_text(written, raw).filter(is_readable) {
                 Some(text) => text.to_owned(),
                 None => self.decoded(written, &token.span),
             }),
@@ -122,6 +122,14 @@ impl Parser<'_> {
             && let Some(text) = entry.value().as_string()
         {
             return text.to_owned();
+        }
+        if let Some(symbol) = written.chars().find(|symbol| is_forbidden(*symbol)) {
+            let start = span.start + written.find(symbol).unwrap_or(0);
+            let message = format!("the character U+{:04X} may not stand in a build file", u32::from(symbol));
+            let help = format!("remove it, or write \\u{{{:x}}} in an ordinary text", u32::from(symbol));
+            let mistake = Mistake::new(Code::KdlCharacter, message, help);
+            self.findings.add(mistake.at(start..start + symbol.len_utf8(), "here"));
+            return String::new();
         }
         let help = "each line of the text begins with the same white space as the closing \"\"\"";
         let mistake = Mistake::new(Code::KdlString, "the lines of this text are not indented alike", help);
@@ -177,6 +185,11 @@ fn plain_text(written: &str, raw: bool) -> Option<&str> {
         return (!inner.starts_with("\"\"")).then_some(inner);
     }
     (!inner.starts_with("\"\"") && !inner.contains('\\')).then_some(inner)
+}
+
+/// Characters that no file may hold are told by the decoding.
+fn is_readable(text: &&str) -> bool {
+    !text.contains(is_forbidden)
 }
 
 fn keyword(written: &str) -> Option<Value> {

@@ -82,7 +82,9 @@ fn property(property: &Property) -> String {
         Slot::Reference(Wants::Root | Wants::RootOrHost | Wants::Tree | Wants::Any) => "REF".to_owned(),
         Slot::Name => "NAME".to_owned(),
         Slot::Plain => "VALUE".to_owned(),
-        Slot::Text | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob => "TEXT".to_owned(),
+        Slot::Text | Slot::Choice | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob => {
+            "TEXT".to_owned()
+        }
     };
     let text = format!("{}={value}", property.name);
     if property.required { text } else { format!("[{text}]") }

@@ -16,6 +16,13 @@ pub struct Workspace {
     pub package: TreePath,
 }
 
+impl Workspace {
+    /// Of the package.
+    pub fn folder(&self) -> PathBuf {
+        self.root.join(self.package.as_path())
+    }
+}
+
 /// `folder` is absolute and holds no links. Where there is no build file at all, it is the root itself:
 /// reading it then tells that there is none.
 pub fn find(folder: &Path) -> Workspace {

@@ -4,7 +4,7 @@
 //! file, and tells its file as well.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,8 +112,19 @@ pub fn read(path: &Path, name: &str) -> Result<String, Mistake> {
         return Err(unreadable(path, name, &ErrorKind::InvalidInput.into()));
     }
     let file = File::open(path).map_err(|error| unreadable(path, name, &error))?;
+    let bytes = bounded(file).map_err(|error| unreadable(path, name, &error))?;
+    text(bytes, name)
+}
+
+/// What `input` gives, or the first byte that is too many.
+pub fn bounded(input: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, name, &error))?;
+    input.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Bytes that `bounded` gave.
+pub fn text(bytes: Vec<u8>, name: &str) -> Result<String, Mistake> {
     if bytes.len() as u64 > LARGEST {
         return Err(Mistake::new(
             Code::FileSize,

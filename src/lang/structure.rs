@@ -16,7 +16,7 @@ pub const AXIS: Line = Line {
     word: "axis",
     doc: "A dimension in which nodes vary; its values are texts. One of each name in a workspace.",
     example: "axis python \"3.12\" \"3.13\"",
-    arguments: &[one("NAME", Slot::Name), some("VALUE", Slot::Text)],
+    arguments: &[one("NAME", Slot::Name), some("VALUE", Slot::Choice)],
     body: &[&DOC],
     ..Line::EMPTY
 };

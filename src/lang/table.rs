@@ -78,6 +78,8 @@ pub enum Slot {
     Name,
     Reference(Wants),
     Text,
+    /// A text that something is chosen by, so that a bare word stands for itself.
+    Choice,
     /// Never substituted.
     Script,
     /// What a script slot becomes where its line says `expand=#true`.
@@ -258,7 +260,7 @@ impl Slot {
         match self {
             Slot::Name => "a name".to_owned(),
             Slot::Reference(wants) => wants.takes().to_owned(),
-            Slot::Text => "a text".to_owned(),
+            Slot::Text | Slot::Choice => "a text".to_owned(),
             Slot::Script => "a script".to_owned(),
             Slot::Expanded => "a text".to_owned(),
             Slot::Glob => "a glob".to_owned(),
@@ -292,6 +294,7 @@ impl Slot {
             Slot::Reference(Wants::Root | Wants::RootOrHost) => "base",
             Slot::Reference(Wants::Tree) => "build.dist",
             Slot::Reference(Wants::Any) => "app",
+            Slot::Choice => "debug",
             Slot::Text | Slot::Script | Slot::Expanded => "\"text\"",
             Slot::Glob => "\"src/**\"",
             Slot::Path => "\"/app\"",

@@ -197,7 +197,7 @@ pub fn is_space(symbol: char) -> bool {
 }
 
 /// KDL 2, "Disallowed Literal Code Points".
-fn is_forbidden(symbol: char) -> bool {
+pub fn is_forbidden(symbol: char) -> bool {
     matches!(symbol, '\0'..='\u{8}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{200e}' | '\u{200f}'
         | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -150,6 +150,7 @@ fn takes_text(slot: Slot) -> bool {
     matches!(
         slot,
         Slot::Text
+            | Slot::Choice
             | Slot::Script
             | Slot::Expanded
             | Slot::Glob
@@ -163,7 +164,7 @@ fn takes_text(slot: Slot) -> bool {
 
 /// Where a number that is put between quotes makes sense.
 fn takes_any_text(slot: Slot) -> bool {
-    matches!(slot, Slot::Text | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob)
+    matches!(slot, Slot::Text | Slot::Choice | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob)
 }
 
 fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Checked<Datum> {

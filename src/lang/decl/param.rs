@@ -42,7 +42,7 @@ const VALUES: Line = Line {
     doc: "The only texts that are allowed.",
     example: "values debug release",
     often: Often::Maybe,
-    arguments: &[some("TEXT", Slot::Text)],
+    arguments: &[some("TEXT", Slot::Choice)],
     ..Line::EMPTY
 };
 
