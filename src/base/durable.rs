@@ -69,6 +69,17 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
+/// As `write_durably`, in the place of a file, whose mode and owner stay as they are.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let before = path.metadata()?;
+    let mut draft = Draft::beside(path)?;
+    draft.file().write_all(bytes)?;
+    // Only root may give a file away; what another user replaces becomes its own.
+    let _ = std::os::unix::fs::fchown(draft.file(), Some(before.uid()), Some(before.gid()));
+    draft.file().sync_all()?;
+    draft.publish(path, before.mode() & 0o7777)
+}
+
 /// What the names of drafts beside their destination begin with.
 pub const DRAFT_PREFIX: &str = ".draft-";
 
@@ -203,6 +214,22 @@ mod tests {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
         }
         assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomically(&path, b"one", 0o751).unwrap();
+        // Where the tests may: a file of another user.
+        let _ = std::os::unix::fs::chown(&path, Some(12), Some(34));
+        let before = path.metadata().unwrap();
+        replace(&path, b"two").unwrap();
+        let after = path.metadata().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+        assert_ne!(after.ino(), before.ino());
+        assert!(replace(&folder.path().join("other"), b"").is_err());
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) enum Command {
     Graph(GraphArgs),
     /// Read and resolve everything, and report every mistake
     Check(CheckArgs),
+    /// Write build files in the house style: spacing, quotes; comments and data stay
+    Fmt(FmtArgs),
     /// Print the full log of a node's last run
     Log(LogArgs),
     /// Look into the store
@@ -127,6 +129,17 @@ pub(super) struct CheckArgs {
 
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct FmtArgs {
+    /// Files, folders with build files below them, or - for stdin to stdout [default: memobuild.kdl]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// Write nothing, and fail where something would change
+    #[arg(long)]
+    pub(super) check: bool,
 }
 
 #[derive(clap::Args, Debug)]

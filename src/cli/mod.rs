@@ -10,6 +10,7 @@ mod build;
 mod plan;
 mod graph;
 mod check;
+mod fmt;
 mod log;
 mod cache;
 mod hash;
@@ -45,6 +46,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
         Command::Check(check) => check::check(args, check),
+        Command::Fmt(fmt) => fmt::fmt(args, fmt),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),
         Command::Hash(hash) => hash::hash(hash),

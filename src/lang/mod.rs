@@ -25,6 +25,7 @@ pub mod check;
 pub mod cycle;
 pub mod resolve;
 pub mod reference;
+pub mod format;
 
 use std::path::Path;
 

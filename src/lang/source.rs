@@ -1,7 +1,7 @@
 //! Reads the build file: at most 4 MiB of UTF-8. A larger one is refused before it is read whole.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,59 +17,79 @@ pub const FILE_NAME: &str = "memobuild.kdl";
 const LARGEST: u64 = 4 << 20;
 
 pub fn read(workspace: &Path) -> Result<SharedSource, Mistake> {
-    let path = workspace.join(FILE_NAME);
+    Ok(named(&read_file(&workspace.join(FILE_NAME), FILE_NAME)?))
+}
+
+/// The text of any build file, its byte order mark with it; `name` is what messages call it.
+pub fn read_file(path: &Path, name: &str) -> Result<String, Mistake> {
     // Opening a fifo would wait for whoever writes into it.
-    let is_file = path.metadata().map_err(|error| unreadable(workspace, &error))?.is_file();
+    let is_file = path.metadata().map_err(|error| unreadable(path, &error))?.is_file();
     if !is_file {
-        return Err(unreadable(workspace, &ErrorKind::InvalidInput.into()));
+        return Err(unreadable(path, &ErrorKind::InvalidInput.into()));
     }
-    let file = File::open(&path).map_err(|error| unreadable(workspace, &error))?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = bounded(file).map_err(|error| unreadable(path, &error))?;
+    text(bytes, name)
+}
+
+/// What `input` gives, or the first byte that is too many.
+pub fn bounded(input: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(workspace, &error))?;
+    input.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Bytes that `bounded` gave.
+pub fn text(bytes: Vec<u8>, name: &str) -> Result<String, Mistake> {
     if bytes.len() as u64 > LARGEST {
         return Err(Mistake::new(
             Code::FileSize,
-            format!("{FILE_NAME} is larger than 4 MiB"),
+            format!("{name} is larger than 4 MiB"),
             "a build file names data, it does not hold it: move large texts to files of their own",
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
-    Ok(named(&text))
+    String::from_utf8(bytes).map_err(|error| not_utf8(name, &error))
 }
 
 /// A byte order mark is no part of the text.
 pub fn named(text: &str) -> SharedSource {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Arc::new(NamedSource::new(FILE_NAME, Arc::from(text)))
+    called(FILE_NAME, text)
 }
 
-fn unreadable(workspace: &Path, error: &std::io::Error) -> Mistake {
-    let workspace = workspace.display();
+/// As `named`, for a file of that name.
+pub fn called(name: &str, text: &str) -> SharedSource {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Arc::new(NamedSource::new(name, Arc::from(text)))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
+    let name = path.file_name().unwrap_or_default().display();
+    let workspace = path.parent().unwrap_or(Path::new(".")).display();
     match error.kind() {
         ErrorKind::NotFound => Mistake::new(
             Code::FileMissing,
-            format!("there is no {FILE_NAME} in {workspace}"),
+            format!("there is no {name} in {workspace}"),
             format!("go to the folder that holds {FILE_NAME}, or name it: memobuild -C FOLDER …"),
         ),
         _ => Mistake::new(
             Code::FileRead,
             match error.kind() {
-                ErrorKind::InvalidInput => format!("{FILE_NAME} in {workspace} is not a file"),
-                _ => format!("{FILE_NAME} in {workspace} cannot be read: {error}"),
+                ErrorKind::InvalidInput => format!("{name} in {workspace} is not a file"),
+                _ => format!("{name} in {workspace} cannot be read: {error}"),
             },
-            format!("{FILE_NAME} must be a file that you may read"),
+            format!("{name} must be a file that you may read"),
         ),
     }
 }
 
-fn not_utf8(error: &std::string::FromUtf8Error) -> Mistake {
+fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Mistake {
     let valid = error.utf8_error().valid_up_to();
     let before = &error.as_bytes()[..valid];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let byte = error.as_bytes()[valid];
     Mistake::new(
         Code::FileUtf8,
-        format!("{FILE_NAME} is not UTF-8: byte {valid}, in line {line}, is 0x{byte:02x}"),
+        format!("{name} is not UTF-8: byte {valid}, in line {line}, is 0x{byte:02x}"),
         "save the file as UTF-8",
     )
 }

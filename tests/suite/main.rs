@@ -12,6 +12,7 @@ mod space;
 mod programs;
 mod tidy;
 mod commands;
+mod fmt;
 mod examples;
 mod reuse;
 mod sandbox;
