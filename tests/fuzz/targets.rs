@@ -6,8 +6,11 @@
 
 use std::path::Path;
 
+use kdl::{KdlDocument, KdlEntry, KdlNode};
 use memobuild::graph::render;
-use memobuild::lang::{self, mistake::Mistake};
+use memobuild::lang::format::format;
+use memobuild::lang::mistake::Mistake;
+use memobuild::lang::{self, source};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 const BEGIN: &str = "%% ";
@@ -81,4 +84,40 @@ fn write(folder: &Path, name: &str, content: &str) {
     if path.parent().is_some_and(|parent| std::fs::create_dir_all(parent).is_ok()) {
         let _ = std::fs::write(path, content);
     }
+}
+
+/// Formats each file: the data stay, and what is formatted is not changed again.
+pub(crate) fn fmt(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for (_, content) in files(text) {
+        let source = source::named(content);
+        let Ok(once) = format(&source) else { continue };
+        let twice = format(&source::named(&once)).ok();
+        assert_eq!(twice.as_ref(), Some(&once), "formatted again, it is another text");
+        assert!(same(&read(source.inner()), &read(&once)), "other data:\n{content}\n{once}");
+    }
+}
+
+fn read(text: &str) -> KdlDocument {
+    KdlDocument::parse_v2(text).expect("what is formatted is KDL")
+}
+
+fn same(one: &KdlDocument, other: &KdlDocument) -> bool {
+    let mut pairs = one.nodes().iter().zip(other.nodes());
+    one.nodes().len() == other.nodes().len() && pairs.all(|(one, other)| same_node(one, other))
+}
+
+fn same_node(one: &KdlNode, other: &KdlNode) -> bool {
+    // By how they are shown: `#nan` equals nothing.
+    let entries = |node: &KdlNode| -> Vec<String> {
+        let name = |entry: &KdlEntry| entry.name().map(|name| name.value().to_owned());
+        node.entries().iter().map(|entry| format!("{:?} {:?}", name(entry), entry.value())).collect()
+    };
+    one.name().value() == other.name().value()
+        && entries(one) == entries(other)
+        && match (one.children(), other.children()) {
+            (Some(one), Some(other)) => same(one, other),
+            (None, None) => true,
+            _ => false,
+        }
 }

@@ -40,6 +40,11 @@ fn the_corpus_of_the_language_is_read() {
 }
 
 #[test]
+fn the_corpus_of_fmt_is_formatted() {
+    replay("fmt", targets::fmt);
+}
+
+#[test]
 fn an_input_holds_several_files() {
     let check =
         |text: &str, expected: &[(&str, &str)]| assert_eq!(targets::files(text), expected, "{text:?}");
