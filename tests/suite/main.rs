@@ -27,3 +27,5 @@ mod sharing;
 mod equality;
 mod shapes;
 mod hermetic;
+mod fuzz;
+mod shown;

@@ -64,17 +64,19 @@ impl Space {
     }
 
     pub(crate) fn copy_example(&self, name: &str) {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        for entry in fs::read_dir(source).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_file() {
-                self.file(entry.file_name().to_str().unwrap(), fs::read(entry.path()).unwrap());
+        self.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name), Path::new(""));
+    }
+
+    /// A folder's files to a place in the workspace.
+    fn copy(&self, folder: &Path, at: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let place = at.join(path.file_name().unwrap());
+            if path.is_dir() {
+                self.copy(&path, &place);
             } else {
-                for inner in fs::read_dir(entry.path()).unwrap() {
-                    let inner = inner.unwrap();
-                    let name = Path::new(&entry.file_name()).join(inner.file_name());
-                    self.file(name.to_str().unwrap(), fs::read(inner.path()).unwrap());
-                }
+                let copy = self.file(place.to_str().unwrap(), fs::read(&path).unwrap());
+                fs::set_permissions(copy, fs::metadata(&path).unwrap().permissions()).unwrap();
             }
         }
     }

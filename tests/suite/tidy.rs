@@ -160,22 +160,11 @@ fn functions_are_small() {
 }
 
 #[test]
-fn every_node_kind_is_documented_and_shown() {
+fn every_node_kind_is_documented() {
     let reference = fs::read_to_string(root().join("schema/reference.md")).unwrap();
-    let mut examples = fs::read_to_string(root().join("memobuild.kdl")).unwrap();
-    for entry in fs::read_dir(root().join("examples")).unwrap() {
-        examples += &fs::read_to_string(entry.unwrap().path().join("memobuild.kdl")).unwrap();
-    }
     let kinds: Vec<&str> = memobuild::lang::table::KINDS.iter().map(|line| line.word).collect();
     assert!(kinds.len() > 5);
-    let mut offences = Vec::new();
-    for kind in kinds {
-        if !reference.contains(&format!("\n## {kind}\n")) {
-            offences.push(format!("{kind} is not in schema/reference.md"));
-        }
-        if !examples.lines().any(|line| line.trim_start().split(' ').next() == Some(kind)) {
-            offences.push(format!("{kind} is in no example"));
-        }
-    }
-    complain("every node kind is documented and shown", &offences);
+    let missing = kinds.iter().filter(|kind| !reference.contains(&format!("\n## {kind}\n")));
+    let offences: Vec<String> = missing.map(|kind| format!("{kind} is not in schema/reference.md")).collect();
+    complain("every node kind is documented", &offences);
 }

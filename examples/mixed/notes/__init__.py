@@ -1,0 +1,1 @@
+"""Notes in Markdown, kept in SQLite and shown as pages."""

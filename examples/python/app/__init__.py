@@ -1,0 +1,1 @@
+"""Hands out signed tokens, and says whether one that it is shown is its own."""
