@@ -11,6 +11,7 @@ pub mod flatten;
 pub mod diff;
 pub mod edit;
 pub mod select;
+pub mod mode_change;
 pub mod size;
 pub mod scan;
 pub mod disk;
