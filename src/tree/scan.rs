@@ -12,6 +12,8 @@ mod ignores;
 mod explain;
 mod hash;
 mod clock;
+mod git_ignore;
+mod wildmatch;
 mod index;
 mod index_writer;
 mod origin;

@@ -12,6 +12,7 @@ use crate::tree::tree::Directory;
 
 mod equality;
 mod failures;
+mod git;
 mod index;
 mod selection;
 
