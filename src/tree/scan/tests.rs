@@ -13,6 +13,7 @@ use crate::tree::tree::Directory;
 mod equality;
 mod failures;
 mod git;
+mod ignore_file;
 mod index;
 mod selection;
 
@@ -105,6 +106,7 @@ fn all() -> Scan {
         include: Vec::new(),
         exclude: Vec::new(),
         gitignore: true,
+        ignore_files: Vec::new(),
         modes: Modes::Canonical,
         single: false,
     }
