@@ -111,4 +111,18 @@ proptest! {
         let expected = untracked(&space, &["--exclude-per-directory=.gitignore"]);
         prop_assert_eq!(sorted(space.paths(&all())), expected);
     }
+
+    #[test]
+    fn ignore_files_by_name(paths in prop::collection::vec(path(), 10..30), rules in rules()) {
+        if !exists("git") {
+            return Ok(());
+        }
+        let space = Space::new(&[]);
+        populate(&space, &paths);
+        space.write("rules", &rules);
+        let file = IgnoreFile { path: TreePath::parse("rules").unwrap(), syntax: IgnoreSyntax::Git };
+        let request = Scan { gitignore: false, ignore_files: vec![file], ..all() };
+        let expected = untracked(&space, &["--exclude-from=rules"]);
+        prop_assert_eq!(sorted(space.paths(&request)), expected);
+    }
 }
