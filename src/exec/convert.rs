@@ -49,6 +49,12 @@ impl From<ScanError> for ExecError {
             ScanError::Missing { .. } | ScanError::NotDirectory { .. } => {
                 input("make it, or name a path that exists below the folder of this file")
             }
+            ScanError::NoIgnoreFile { .. }
+            | ScanError::NotFile { .. }
+            | ScanError::LargeIgnoreFile { .. } => {
+                input("name an ignore file of the workspace, or remove the line `ignore-file`")
+            }
+            ScanError::IgnoreLine { .. } => input("correct the pattern, or remove it"),
             ScanError::Link { .. } => input("name the folder that the link leads to, inside the workspace"),
             ScanError::LeftOut { .. } => input("keep what builds write apart from what they read"),
             ScanError::Special { .. } => input("leave it out with `exclude`"),
@@ -69,15 +75,18 @@ fn empty(glob: &str, ignored: Option<Ignored>) -> ExecError {
     let message = format!("`{glob}` matches no file");
     match ignored {
         None => ExecError::Input { message, help: "correct the glob, or remove it".to_owned() },
-        Some(Ignored { count, file, line, pattern }) => ExecError::Input {
-            message: format!(
-                "{message}: {count} that match are left out by {}:{line} `{pattern}`",
-                file.display()
-            ),
-            help:
-                "build them in a `run` and use its output; or `gitignore=#false` if they really are sources"
-                    .to_owned(),
-        },
+        Some(Ignored { count, file, line, pattern }) => {
+            let stays = if file.ends_with(".gitignore") { "`gitignore=#false`" } else { "change the rule" };
+            ExecError::Input {
+                message: format!(
+                    "{message}: {count} that match are left out by {}:{line} `{pattern}`",
+                    file.display()
+                ),
+                help: format!(
+                    "build them in a `run` and use its output; or {stays} if they really are sources"
+                ),
+            }
+        }
     }
 }
 

@@ -41,11 +41,14 @@ fn fact(sink: &mut dyn FactSink, name: &str, value: &(impl Serialize + ?Sized)) 
 }
 
 fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
-    let Scan { root, include, exclude, gitignore, modes, single } = scan;
+    let Scan { root, include, exclude, gitignore, ignore_files, modes, single } = scan;
     fact(sink, "root", root);
     fact(sink, "include", include);
     fact(sink, "exclude", exclude);
     fact(sink, "gitignore", gitignore);
+    for file in ignore_files {
+        fact(sink, "ignore-file", file);
+    }
     fact(sink, "modes", modes);
     fact(sink, "single", single);
 }

@@ -105,7 +105,7 @@ pub const USE: Line = Line {
     word: "use",
     doc: "An instance of a template, called NAME; or, in a body, the lines of a fragment. The block gives parameters their values.",
     example: "use program hello {\n    src \"./src\"\n}",
-    arguments: &[one("TEMPLATE", Slot::Text), maybe("NAME", Slot::Name)],
+    arguments: &[one("TEMPLATE", Slot::Choice), maybe("NAME", Slot::Name)],
     holds: Holds::Values,
     ..Line::EMPTY
 };

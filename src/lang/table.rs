@@ -89,7 +89,7 @@ pub enum Slot {
     Path,
     /// A place in a tree, with or without `/` before it.
     Part,
-    /// A folder below the workspace.
+    /// A file or a folder below the package.
     Folder,
     Int {
         min: i64,
@@ -266,7 +266,7 @@ impl Slot {
             Slot::Glob => "a glob".to_owned(),
             Slot::Path => "an absolute path".to_owned(),
             Slot::Part => "a path".to_owned(),
-            Slot::Folder => "a folder of the workspace".to_owned(),
+            Slot::Folder => "a path of the workspace".to_owned(),
             Slot::Int { min: i64::MIN, max: i64::MAX } => "an integer".to_owned(),
             Slot::Int { min, max: i64::MAX } => format!("an integer from {min}"),
             Slot::Int { min: i64::MIN, max } => format!("an integer up to {max}"),

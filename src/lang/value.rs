@@ -247,7 +247,7 @@ fn part(written: &Written<'_>, text: &str) -> Checked<Datum> {
 /// From the package that the line belongs to.
 fn folder(written: &Written<'_>, text: &str, reader: &Reader<'_, '_>) -> Checked<Datum> {
     let outside = |message: String| {
-        let help = "name a folder of the workspace: \"services/api\"";
+        let help = "name a path of the workspace: \"services/api\"";
         at_value(written, Mistake::new(Code::PathForm, message, help), "not below the workspace")
     };
     if text.starts_with('/') {

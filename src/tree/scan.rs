@@ -9,6 +9,10 @@ mod compose;
 mod place;
 mod folder;
 mod ignores;
+mod ignore_file;
+mod git_ignore;
+mod wildmatch;
+pub mod docker_ignore;
 mod explain;
 mod hash;
 mod clock;
@@ -44,6 +48,8 @@ use crate::tree::scan::place::Place;
 use crate::tree::scan::reach::Job;
 use crate::tree::tree::{Content, Entry};
 
+pub use crate::tree::scan::ignore_file::{IgnoreFile, IgnoreSyntax};
+
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +63,8 @@ pub struct Scan {
     pub exclude: Vec<String>,
     /// Obey the `.gitignore` files below `root` and above it up to the workspace.
     pub gitignore: bool,
+    /// Whose rules, relative to `root`, leave out more.
+    pub ignore_files: Vec<IgnoreFile>,
     pub modes: Modes,
     /// `root` is a file, link or folder (`"./entrypoint.sh"`), and the value is that entry itself.
     pub single: bool,
@@ -91,6 +99,15 @@ pub enum ScanError {
     Missing { path: PathBuf },
     #[error("{} is not a folder", path.display())]
     NotDirectory { path: PathBuf },
+    #[error("the ignore file {} does not exist", path.display())]
+    NoIgnoreFile { path: PathBuf },
+    #[error("{} is not a file", path.display())]
+    NotFile { path: PathBuf },
+    #[error("the ignore file {} has more than {limit} bytes", path.display())]
+    LargeIgnoreFile { path: PathBuf, limit: u64 },
+    /// `line` is from 1.
+    #[error("{}:{line}: `{pattern}` is not a pattern: {reason}", path.display())]
+    IgnoreLine { path: PathBuf, line: usize, pattern: String, reason: String },
     /// The root of a scan, or what leads to it.
     #[error("{} is a symbolic link, which scans do not follow", path.display())]
     Link { path: PathBuf },
@@ -119,12 +136,12 @@ pub enum ScanError {
     Cancelled,
 }
 
-/// Why a glob is empty: what it matches is left out by `.gitignore` files.
+/// Why a glob is empty: what it matches is left out by ignore files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Files that match.
     pub count: u64,
-    /// The `.gitignore` that leaves the first of them out, from the workspace.
+    /// The file that leaves the first of them out, from the workspace.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
@@ -319,6 +336,7 @@ fn hash_folder(path: &Path) -> Result<TreeDigest, ScanError> {
         include: Vec::new(),
         exclude: Vec::new(),
         gitignore: false,
+        ignore_files: Vec::new(),
         modes: Modes::Canonical,
         single: false,
     };

@@ -7,7 +7,7 @@ use crate::lang::decl::{Declaration, Edges, Outputs, nothing_to_check};
 use crate::lang::item::{Given, Item};
 use crate::lang::lower::TREE;
 use crate::lang::table::{EXCLUDE, Holds, INCLUDE, Line, Slot, may, one};
-use crate::tree::scan::{Modes, Scan};
+use crate::tree::scan::{IgnoreFile, IgnoreSyntax, Modes, Scan};
 
 pub const LINE: Line = Line {
     word: "files",
@@ -23,8 +23,23 @@ pub const LINE: Line = Line {
             "`canonical` (default): 0755 for what is executable and 0644 for the rest; `exact`: as on disk.",
         ),
     ],
-    body: &[&INCLUDE, &EXCLUDE],
+    body: &[&INCLUDE, &EXCLUDE, &IGNORE_FILE],
     holds: Holds::Node,
+    ..Line::EMPTY
+};
+
+const IGNORE_FILE: Line = Line {
+    word: "ignore-file",
+    doc: "Leaves out what the rules of this file leave out, relative to `root`; none of them takes back what \
+          another file or an `exclude` leaves out.",
+    example: "ignore-file \".dockerignore\" syntax=docker",
+    arguments: &[one("PATH", Slot::Folder)],
+    properties: &[may(
+        "syntax",
+        Slot::Word(&["docker", "git"]),
+        "As Docker's builder reads its file, or as git does; default `docker` where the name ends in \
+         `.dockerignore`, else `git`.",
+    )],
     ..Line::EMPTY
 };
 
@@ -41,12 +56,23 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
         include: item.globs("include"),
         exclude: item.globs("exclude"),
         gitignore: item.property("gitignore").and_then(Given::truth).unwrap_or(true),
+        ignore_files: item.each("ignore-file").filter_map(ignore_file).collect(),
         modes: match item.property("modes").and_then(Given::text) {
             Some("exact") => Modes::Exact,
             _ => Modes::Canonical,
         },
         single: false,
     })
+}
+
+fn ignore_file(item: &Item) -> Option<IgnoreFile> {
+    let path = item.argument(0)?.path()?.clone();
+    let syntax = match item.property("syntax").and_then(Given::text) {
+        Some("docker") => IgnoreSyntax::Docker,
+        Some("git") => IgnoreSyntax::Git,
+        _ => IgnoreSyntax::of_name(&path),
+    };
+    Some(IgnoreFile { path, syntax })
 }
 
 /// What `"./src"` in a tree slot stands for.
@@ -56,6 +82,7 @@ pub fn anonymous(path: &TreePath) -> Op {
         include: Vec::new(),
         exclude: Vec::new(),
         gitignore: true,
+        ignore_files: Vec::new(),
         modes: Modes::Canonical,
         single: true,
     })

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use crate::lang::format::layout::{Block, Entry, Part};
 use crate::lang::number;
-use crate::lang::table::{Argument, Count, Line, Slot};
+use crate::lang::structure::{FRAGMENT, UNLESS, USE, WHEN};
+use crate::lang::table::{Argument, Count, Holds, KINDS, Line, Slot};
 
 /// `known` are the lines that may stand in the block.
 pub fn enforce(block: &mut Block<'_>, known: &[&'static Line]) {
@@ -55,11 +56,26 @@ fn enforce_in_line(parts: &mut [Part<'_>], known: &[&'static Line]) {
             }
             Part::Block(block) => {
                 left_out = false;
-                enforce(block, line.body);
+                enforce(block, &inside(line, known));
             }
             Part::LineComment(_) | Part::BlockComment(_) | Part::Continuation | Part::Equals => {}
         }
     }
+}
+
+/// The lines that may stand in the block of a line.
+fn inside(line: &'static Line, known: &[&'static Line]) -> Vec<&'static Line> {
+    let mut lines: Vec<&'static Line> = match line.holds {
+        // Of what it will be a part is not known here.
+        Holds::Around if line.word == FRAGMENT.word => return Vec::new(),
+        Holds::Around => return known.to_vec(),
+        Holds::Nodes => line.slots().chain(KINDS.iter().copied()).collect(),
+        _ => line.slots().collect(),
+    };
+    if line.holds == Holds::Node {
+        lines.extend([&WHEN, &UNLESS, &USE]);
+    }
+    lines
 }
 
 /// The last argument of a line may take any number of values.

@@ -74,8 +74,11 @@ impl Walk<'_> {
 
     /// A directory is kept for itself when it is empty on disk and a glob takes it, not when
     /// all that it holds is left out: then it is most likely a tool's and not in every checkout.
+    /// What Docker's rules leave out counts as if it were not on disk.
     fn keep_empty(&self, listing: &Listing, place: &Place<'_>, mut found: Found) -> Result<Found, ScanError> {
-        if listing.slots.is_empty()
+        let ignore_files = self.ignore_files.at(self.relative(place.path()));
+        let path_of = |name: &[u8]| self.relative(&place.path_of(name)).to_vec();
+        if ignore_files.keeps(listing, path_of)
             && let Some(globs) = self.filter.at(self.relative(place.path())).taking_all()
         {
             found.matched.add(&globs);

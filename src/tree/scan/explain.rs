@@ -1,4 +1,4 @@
-//! Why a glob takes nothing: which files it would take, were it not for `.gitignore` files.
+//! Why a glob takes nothing: which files it would take, were it not for ignore files.
 //! Lists directories, reads nothing but ignore files. Only done when a scan has failed already.
 
 use crate::tree::scan::folder::{Folder, Kind, Listing, name_at};
@@ -37,6 +37,7 @@ impl Walk<'_> {
         self.enter(folder, place, scope, |folder, scope| {
             let record = self.record(folder);
             let position = self.filter.at(self.relative(place.path()));
+            let ignore_files = self.ignore_files.at(self.relative(place.path()));
             let listing = folder.listing.as_mut().expect("bug: just listed");
             let Listing { names, slots, .. } = listing;
             for slot in slots {
@@ -51,6 +52,7 @@ impl Walk<'_> {
                     (None, Some(ignores)) => ignores.rule(&path, directory)?,
                     (None, None) => None,
                 };
+                let rule = rule.or_else(|| ignore_files.rule(self.relative(&path), directory));
                 if directory && position.enters(self.relative(&path)) {
                     let below = scope.below(name.to_bytes());
                     let child = slot.child_folder(record);

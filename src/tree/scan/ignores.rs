@@ -6,12 +6,10 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-
 use crate::base::digest::BlobDigest;
 use crate::tree::scan::ScanError;
-use crate::tree::scan::place::{Place, as_path};
+use crate::tree::scan::git_ignore::{GitIgnore, GitRule};
+use crate::tree::scan::place::Place;
 
 pub(crate) const FILE: &CStr = c".gitignore";
 
@@ -22,12 +20,7 @@ pub(crate) struct Ignores<'a> {
     place: &'a Place<'a>,
     /// What the file held when it was looked at.
     content: BlobDigest,
-    rules: OnceLock<Rules>,
-}
-
-struct Rules {
-    matcher: Gitignore,
-    text: Vec<u8>,
+    rules: OnceLock<GitIgnore>,
 }
 
 /// The line that leaves a path out.
@@ -51,34 +44,34 @@ impl<'a> Ignores<'a> {
 
     /// `path` is from the workspace; the directories above it are not ignored.
     pub(crate) fn ignores(&self, path: &[u8], is_directory: bool) -> Result<bool, ScanError> {
-        self.judge(path, is_directory, |_, _| true, false)
+        Ok(self.judge(path, is_directory)?.is_some())
     }
 
     /// As `ignores`, with the rule.
     pub(crate) fn rule(&self, path: &[u8], is_directory: bool) -> Result<Option<Rule>, ScanError> {
-        self.judge(path, is_directory, |level, pattern| Some(level.describe(pattern)), None)
+        let rule = self.judge(path, is_directory)?.map(|(level, rule)| Rule {
+            file: level.place.shown(FILE),
+            line: rule.line,
+            pattern: rule.text.clone(),
+        });
+        Ok(rule)
     }
 
-    fn judge<T>(
-        &self,
-        path: &[u8],
-        is_directory: bool,
-        ignored: impl Fn(&Ignores<'_>, &str) -> T,
-        taken: T,
-    ) -> Result<T, ScanError> {
+    /// The rule that leaves `path` out, and whose it is.
+    fn judge(&self, path: &[u8], is_directory: bool) -> Result<Option<(&Ignores<'a>, &GitRule)>, ScanError> {
         let mut level = Some(self);
         while let Some(ignores) = level {
             let start = if ignores.place.path().is_empty() { 0 } else { ignores.place.path().len() + 1 };
-            match ignores.rules()?.matcher.matched(as_path(&path[start..]), is_directory) {
-                Match::Ignore(glob) => return Ok(ignored(ignores, glob.original())),
-                Match::Whitelist(_) => return Ok(taken),
-                Match::None => level = ignores.above,
+            match ignores.rules()?.decides(&path[start..], is_directory) {
+                Some(rule) if rule.exception => return Ok(None),
+                Some(rule) => return Ok(Some((ignores, rule))),
+                None => level = ignores.above,
             }
         }
-        Ok(taken)
+        Ok(None)
     }
 
-    fn rules(&self) -> Result<&Rules, ScanError> {
+    fn rules(&self) -> Result<&GitIgnore, ScanError> {
         if self.rules.get().is_none() {
             let rules = self.read()?;
             let _ = self.rules.set(rules);
@@ -86,7 +79,7 @@ impl<'a> Ignores<'a> {
         Ok(self.rules.get().expect("bug: just set"))
     }
 
-    fn read(&self) -> Result<Rules, ScanError> {
+    fn read(&self) -> Result<GitIgnore, ScanError> {
         let mut file = std::fs::File::from(self.place.open(FILE)?);
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut text)
@@ -94,32 +87,6 @@ impl<'a> Ignores<'a> {
         if BlobDigest::of(&text) != self.content {
             return Err(ScanError::Changed { path: self.place.shown(FILE) });
         }
-        Ok(Rules { matcher: compile(&text), text })
+        Ok(GitIgnore::parse(&text))
     }
-
-    fn describe(&self, pattern: &str) -> Rule {
-        let text = self.rules.get().map_or(&[][..], |rules| &rules.text);
-        let line = lines(text).position(|line| line.trim_end_matches(' ') == pattern.trim_end_matches(' '));
-        Rule {
-            file: self.place.shown(FILE),
-            line: line.map_or(0, |line| line + 1),
-            pattern: pattern.to_owned(),
-        }
-    }
-}
-
-/// Git passes over lines it cannot read; so do we.
-fn compile(text: &[u8]) -> Gitignore {
-    let mut builder = GitignoreBuilder::new("");
-    for line in lines(text) {
-        let _ = builder.add_line(None, &line);
-    }
-    builder.build().unwrap_or_else(|_| Gitignore::empty())
-}
-
-/// As git cuts them: a byte order mark and the CR of CRLF are no part of a pattern.
-fn lines(text: &[u8]) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.split(|&byte| byte == b'\n')
-        .map(|line| String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)))
 }

@@ -2,9 +2,9 @@
 //! something in it must be looked at, and never through a link.
 
 use std::ffi::CStr;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -104,10 +104,6 @@ pub(crate) fn shown(path: &[u8]) -> PathBuf {
         b"" => PathBuf::from("."),
         path => PathBuf::from(OsString::from_vec(path.to_vec())),
     }
-}
-
-pub(crate) fn as_path(bytes: &[u8]) -> &std::path::Path {
-    std::path::Path::new(OsStr::from_bytes(bytes))
 }
 
 /// All that tells an unchanged file. Access times do not.

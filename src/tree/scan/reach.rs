@@ -11,6 +11,7 @@ use crate::tree::scan::bits::Bits;
 use crate::tree::scan::clock::Clock;
 use crate::tree::scan::filter::Filter;
 use crate::tree::scan::folder::{Folder, Found, Kind, Listing, name_at};
+use crate::tree::scan::ignore_file::IgnoreFiles;
 use crate::tree::scan::place::{Place, shown};
 use crate::tree::scan::walk::{Scope, Walk};
 use crate::tree::scan::{Modes, Scan, ScanError, Scanned, State};
@@ -34,10 +35,12 @@ impl Job<'_> {
         reuse: bool,
     ) -> Result<Scanned, ScanError> {
         let filter = Filter::new(&self.request.include, &self.request.exclude)?;
+        let ignore_files = IgnoreFiles::read(&self.request.ignore_files, place)?;
         let State { root, index, news, .. } = state;
         let walk = Walk {
             filter: &filter,
             gitignore: self.request.gitignore,
+            ignore_files: &ignore_files,
             modes: self.request.modes,
             root: self.root(),
             index: index.as_ref(),
@@ -51,7 +54,7 @@ impl Job<'_> {
         let end = |folder: &mut Folder, place: &Place<'_>, scope: &Scope<'_>| {
             self.at_root(&walk, folder, place, scope)
         };
-        let scanned = self.reach(&walk, root, place, &self.scope(), &end);
+        let scanned = self.reach(&walk, root, place, &self.scope(&ignore_files), &end);
         let scanned = scanned.and_then(|(entry, found)| {
             self.demand_matches(&walk, root, place, &found)?;
             Ok(Scanned { entry, files: found.files, bytes_hashed: walk.bytes_hashed.load(Ordering::Relaxed) })
@@ -68,13 +71,13 @@ impl Job<'_> {
         }
     }
 
-    fn scope(&self) -> Scope<'_> {
+    fn scope(&self, ignore_files: &IgnoreFiles) -> Scope<'_> {
         let left_out = self.left_out.iter().map(Vec::as_slice).collect();
-        Scope { key: self.key(), ignores: None, left_out }
+        Scope { key: self.key(ignore_files), ignores: None, left_out }
     }
 
     /// Names the filter: views made by equal filters are equal.
-    fn key(&self) -> [u8; 32] {
+    fn key(&self, ignore_files: &IgnoreFiles) -> [u8; 32] {
         let mut sink = HashSink::new("memobuild 2026-11-28 scan filter v1");
         sink.fact("root", self.request.root.as_bytes());
         for glob in &self.request.include {
@@ -82,6 +85,9 @@ impl Job<'_> {
         }
         for glob in &self.request.exclude {
             sink.fact("exclude", glob.as_bytes());
+        }
+        for (syntax, content) in ignore_files.contents() {
+            sink.fact(syntax, content.as_bytes());
         }
         sink.fact("gitignore", &[self.request.gitignore.into()]);
         sink.fact("modes", &[(self.request.modes == Modes::Exact).into()]);
@@ -170,8 +176,8 @@ impl Job<'_> {
         let end = |folder: &mut Folder, place: &Place<'_>, scope: &Scope<'_>| {
             alone.count_ignored(folder, place, scope)
         };
-        let ignored = match self.request.gitignore {
-            true => self.reach(&alone, root, place, &self.scope(), &end)?,
+        let ignored = match self.request.gitignore || !walk.ignore_files.is_empty() {
+            true => self.reach(&alone, root, place, &self.scope(walk.ignore_files), &end)?,
             false => None,
         };
         Err(ScanError::Empty { glob: glob.clone(), ignored })

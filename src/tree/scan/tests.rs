@@ -12,6 +12,8 @@ use crate::tree::tree::Directory;
 
 mod equality;
 mod failures;
+mod git;
+mod ignore_file;
 mod index;
 mod selection;
 
@@ -104,6 +106,7 @@ fn all() -> Scan {
         include: Vec::new(),
         exclude: Vec::new(),
         gitignore: true,
+        ignore_files: Vec::new(),
         modes: Modes::Canonical,
         single: false,
     }

@@ -15,9 +15,10 @@ use crate::tree::scan::bits::Bits;
 use crate::tree::scan::clock::Clock;
 use crate::tree::scan::filter::Filter;
 use crate::tree::scan::folder::{Folder, Found, Kind, Listing, Seen, Sight, Slot, View, name_at};
+use crate::tree::scan::ignore_file::IgnoreFiles;
 use crate::tree::scan::ignores::{FILE, Ignores};
 use crate::tree::scan::index::{Index, Record};
-use crate::tree::scan::place::{Place, Stat};
+use crate::tree::scan::place::{Place, Stat, shown};
 use crate::tree::scan::{Modes, ScanError};
 use crate::tree::tree::Entry;
 
@@ -27,6 +28,7 @@ const CHUNK: usize = 512;
 pub(crate) struct Walk<'a> {
     pub(crate) filter: &'a Filter,
     pub(crate) gitignore: bool,
+    pub(crate) ignore_files: &'a IgnoreFiles,
     pub(crate) modes: Modes,
     /// How many bytes of a path lead to the root of the scan.
     pub(crate) root: usize,
@@ -207,6 +209,7 @@ impl Walk<'_> {
         scope: &Scope<'_>,
     ) -> Result<(Bits, Bits), ScanError> {
         let position = self.filter.at(self.relative(place.path()));
+        let ignore_files = self.ignore_files.at(self.relative(place.path()));
         let mut selection = Bits::none(listing.slots.len());
         let (mut matched, mut hits) = (position.no_matches(), position.no_matches());
         let mut path = place.path_of(b"");
@@ -221,7 +224,11 @@ impl Walk<'_> {
                 true => position.enters(self.relative(&path)),
                 false => position.takes(self.relative(&path), &mut hits),
             };
-            if !wanted || scope.leaves_out(name) || self.ignored(scope, &path, directory)? {
+            if !wanted
+                || scope.leaves_out(name)
+                || !ignore_files.takes(self.relative(&path), directory)
+                || self.ignored(scope, &path, directory)?
+            {
                 continue;
             }
             if slot.kind == Kind::Special {
@@ -344,6 +351,21 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Docker's builder passes over a folder that is left out where it may not read it.
+    fn nothing_there(&self, place: &Place<'_>, error: ScanError) -> Result<Found, ScanError> {
+        let is_left_out = || self.ignore_files.at(self.relative(place.path())).is_left_out();
+        match &error {
+            ScanError::Unreadable { path, source }
+                if source.kind() == std::io::ErrorKind::PermissionDenied
+                    && *path == shown(place.path())
+                    && is_left_out() =>
+            {
+                Ok(Found { tree: None, files: 0, matched: Bits::default() })
+            }
+            _ => Err(error),
+        }
+    }
+
     /// In the order of their slots.
     fn visit_children(
         &self,
@@ -357,8 +379,9 @@ impl Walk<'_> {
         let visit = |(number, slot): (usize, &mut Slot)| {
             let name = name_at(names, slot.start);
             let child = slot.child_folder(record);
-            let found = self.visit(child, &place.below(name)?, &scope.below(name.to_bytes()))?;
-            Ok((number, found))
+            let below = place.below(name)?;
+            let found = self.visit(child, &below, &scope.below(name.to_bytes()));
+            found.or_else(|error| self.nothing_there(&below, error)).map(|found| (number, found))
         };
         let mut directories: Vec<(usize, &mut Slot)> = slots
             .iter_mut()
