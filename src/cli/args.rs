@@ -97,6 +97,10 @@ pub(super) struct PlanArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct GraphArgs {
+    /// Only what these need [default: all nodes]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
@@ -111,6 +115,8 @@ pub(super) enum GraphFormat {
     /// For Graphviz
     Dot,
     Json,
+    /// A picture
+    Svg,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,4 +7,6 @@ pub mod value;
 pub mod action;
 pub mod age;
 pub mod select;
+pub mod restrict;
 pub mod render;
+pub mod drawing;
