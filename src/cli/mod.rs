@@ -9,6 +9,8 @@ mod progress;
 mod build;
 mod plan;
 mod graph;
+mod show;
+mod list;
 mod check;
 mod log;
 mod cache;
@@ -44,6 +46,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Build(build) => build::build(args, build),
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
+        Command::Show(show) => show::show(args, show),
+        Command::List(list) => list::list(args, list),
         Command::Check(check) => check::check(args, check),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),

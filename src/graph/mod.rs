@@ -10,3 +10,4 @@ pub mod select;
 pub mod restrict;
 pub mod render;
 pub mod drawing;
+pub mod show;

@@ -11,6 +11,7 @@ use crate::oci::image::{Config, Healthcheck, Packing};
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     /// Local files → tree. A source: looked at in every build.
@@ -26,6 +27,7 @@ pub enum Op {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pull {
     /// An image layout (image-spec, image-layout.md), below the workspace's root or absolute.
     pub layout: String,
@@ -36,6 +38,7 @@ pub struct Pull {
 
 /// Composes files. With `from` the result keeps its layers and adds one for each of `layers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Assemble {
     pub from: From,
     pub layers: Vec<Vec<Place>>,
@@ -44,6 +47,7 @@ pub struct Assemble {
 
 /// What something stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum From {
     /// Nothing: the result is a tree.
@@ -58,6 +62,7 @@ pub enum From {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Composition {
     /// One tree (all `layers` in one), when `from` is `Nothing`.
@@ -68,6 +73,7 @@ pub enum Composition {
 
 /// One tree operation, done in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     Copy {
@@ -108,10 +114,12 @@ pub enum Place {
 
 /// `user`, `user:group`, `0`, `0:0`; names are looked up in the root that the files land on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Owner(pub String);
 
 /// How an image changes the configuration it inherits. `None` leaves a field alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConfigEdit {
     /// In order; `None` removes the name.
     pub env: Vec<(String, Option<String>)>,
@@ -130,6 +138,7 @@ pub struct ConfigEdit {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Edit<T> {
     Set(T),
@@ -137,6 +146,7 @@ pub enum Edit<T> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageSettings {
     pub names: Vec<String>,
     pub config: ConfigEdit,
@@ -147,6 +157,7 @@ pub struct ImageSettings {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     pub from: From,
     /// Whether the root's env, workdir, user and shell are obeyed.
@@ -171,6 +182,7 @@ pub struct Run {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     Exec(Vec<String>),
@@ -179,6 +191,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     #[default]
@@ -188,6 +201,7 @@ pub enum Network {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mount {
     /// Index of a tree input.
     pub input: usize,
@@ -200,6 +214,7 @@ pub struct Mount {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Writes are allowed and thrown away.
@@ -208,6 +223,7 @@ pub enum Access {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Output {
     pub name: String,
     pub path: TreePath,
@@ -217,6 +233,7 @@ pub struct Output {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputKind {
     Dir,
@@ -224,12 +241,14 @@ pub enum OutputKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Expect {
     pub exit: i32,
     pub stdout: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Seconds.
     pub timeout: Option<u64>,

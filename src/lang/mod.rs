@@ -24,7 +24,9 @@ pub mod file;
 pub mod check;
 pub mod cycle;
 pub mod resolve;
+pub mod rows;
 pub mod reference;
+pub mod schema;
 
 use std::path::Path;
 
@@ -77,3 +79,6 @@ fn graph(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod shown;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::tree_path::TreePath;
 use crate::graph::age;
-use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
+use crate::graph::graph::{Graph, GroupInfo, Node, NodeId, OutputRef};
 use crate::graph::op::{Composition, Op};
 use crate::graph::value::Type;
 use crate::lang::check;
@@ -139,6 +139,8 @@ fn targets(file: &File, names: &Names, graph: &mut Graph, findings: &mut Finding
         None => images(graph),
     };
     graph.targets = targets;
+    let group = |item: &Item| Some(GroupInfo { name: item.text()?.to_owned(), doc: item.text_of("doc") });
+    graph.groups = file.groups.iter().filter_map(group).collect();
     Some(())
 }
 

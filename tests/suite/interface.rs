@@ -86,11 +86,13 @@ fn the_events() {
 
 #[test]
 fn the_help_texts() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["build"],
         &["plan"],
         &["graph"],
+        &["show"],
+        &["list"],
         &["check"],
         &["log"],
         &["cache"],
