@@ -15,6 +15,8 @@ const NARROWEST_BOX: f64 = 88.0;
 const LONGEST_NAME: usize = 36;
 const BADGE_WIDTH: f64 = 48.0;
 const TIP: f64 = 7.0;
+/// With so many arrows that leave it, a node's edges are drawn fainter.
+const HUB: usize = 10;
 
 /// The whole document.
 pub(super) fn page(graph: &Graph, drawing: &Arrangement) -> String {
@@ -30,8 +32,10 @@ pub(super) fn page(graph: &Graph, drawing: &Arrangement) -> String {
     for trunk in &drawing.trunks {
         draw_trunk(&mut page, graph, drawing, trunk);
     }
+    let mut arrows_from = vec![0; count];
+    drawing.arrows.iter().for_each(|arrow| arrows_from[arrow.source] += 1);
     for arrow in &drawing.arrows {
-        draw_arrow(&mut page, graph, arrow);
+        draw_arrow(&mut page, graph, arrow, arrows_from[arrow.source] >= HUB);
     }
     for ((node, rect), &is_default) in graph.nodes.iter().zip(&drawing.boxes).zip(&drawing.is_default) {
         draw_box(&mut page, node, rect, is_default);
@@ -123,7 +127,7 @@ fn draw_trunk(page: &mut String, graph: &Graph, drawing: &Arrangement, trunk: &T
     );
 }
 
-fn draw_arrow(page: &mut String, graph: &Graph, arrow: &Arrow) {
+fn draw_arrow(page: &mut String, graph: &Graph, arrow: &Arrow, is_of_hub: bool) {
     let (source, target) = (&graph.nodes[arrow.source], &graph.nodes[arrow.target]);
     let mut title = format!("{} → {}", source.name, target.name);
     for input in target.inputs.iter().filter(|input| input.source.node.0 == arrow.source) {
@@ -133,9 +137,10 @@ fn draw_arrow(page: &mut String, graph: &Graph, arrow: &Arrow) {
     let start = tip_x - TIP;
     let _ = writeln!(
         page,
-        "<g class=\"e {}\"><title>{}</title><path d=\"M{x} {y}{}\"/>\
+        "<g class=\"e {}{}\"><title>{}</title><path d=\"M{x} {y}{}\"/>\
          <path class=\"tip\" d=\"M{start} {}L{tip_x} {tip_y}L{start} {}Z\"/></g>",
         Family::of(source.kind).class,
+        if is_of_hub { " hub" } else { "" },
         escaped(&title),
         curve((x, y), (start, tip_y)),
         tip_y - TIP / 2.0,

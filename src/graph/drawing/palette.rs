@@ -74,7 +74,7 @@ pub(super) fn style() -> String {
         "text{font-family:system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",Arial,sans-serif;font-size:11px}\
          \n.name{font-family:ui-monospace,\"SF Mono\",SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace;font-size:13px;font-weight:600}\
          \n.e path{fill:none;stroke-width:1.4;stroke-opacity:.62}\n.e .tip{stroke:none;fill-opacity:.9}\
-         \n.e:hover path{stroke-width:2.6;stroke-opacity:1}\
+         \n.e.hub path{stroke-opacity:.4}\n.e:hover path{stroke-width:2.6;stroke-opacity:1}\
          \n.n .card{stroke-width:1;stroke-opacity:.5}\n.n.default .card{stroke-width:2;stroke-opacity:1}\
          \n.badge{font-size:9.5px;font-weight:600;letter-spacing:.3px}\n",
     );

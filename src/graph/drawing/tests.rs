@@ -144,12 +144,12 @@ fn large_graphs_end_soon() {
     let shapes: [&dyn Fn(usize) -> Vec<usize>; 4] = [
         &|place| if place == 0 { vec![] } else { vec![place - 1, 0, place / 2] },
         &|place| {
-            if place < 3_000 { vec![] } else { vec![place - 3_000, place * 7 % 3_000, place * 31 % 3_000] }
+            if place < 1_500 { vec![] } else { vec![place - 1_500, place * 7 % 1_500, place * 31 % 1_500] }
         },
         &|_| vec![],
-        &|place| if place < 2_999 { vec![] } else { (0..2_999).collect() },
+        &|place| if place < 1_499 { vec![] } else { (0..1_499).collect() },
     ];
-    for (shape, count) in shapes.iter().zip([3_000, 6_000, 6_000, 3_000]) {
+    for (shape, count) in shapes.iter().zip([1_500, 3_000, 3_000, 1_500]) {
         let needs: Vec<Vec<usize>> = (0..count).map(shape).collect();
         let page = svg(&graph(&[], &needs));
         assert!(page.len() < count * 6_000, "{} bytes for {count} nodes", page.len());
