@@ -28,6 +28,10 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Show the nodes and what they need of each other
     Graph(GraphArgs),
+    /// Show nodes with all values put in
+    Show(ShowArgs),
+    /// List what one may ask for and set: targets, groups, params, axes
+    List(ListArgs),
     /// Read and resolve everything, and report every mistake
     Check(CheckArgs),
     /// Tell what the code of a mistake means, and what to write instead
@@ -101,6 +105,10 @@ pub(super) struct PlanArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct GraphArgs {
+    /// Only what these need [default: all nodes]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
@@ -115,6 +123,46 @@ pub(super) enum GraphFormat {
     /// For Graphviz
     Dot,
     Json,
+    /// A picture
+    Svg,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ShowArgs {
+    /// A node, NODE.OUTPUT or a group [default: all nodes]
+    #[arg(value_name = "NODE")]
+    pub(super) node: Option<String>,
+
+    /// Only what each node takes and gives, a line each
+    #[arg(long, conflicts_with = "format")]
+    pub(super) types: bool,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
+    pub(super) format: ShowFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShowFormat {
+    /// An overview
+    Text,
+    /// Everything, for programs
+    Json,
+    /// Everything, for people and for comparing
+    Kdl,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ListArgs {
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

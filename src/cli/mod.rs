@@ -9,6 +9,8 @@ mod progress;
 mod build;
 mod plan;
 mod graph;
+mod show;
+mod list;
 mod check;
 mod load;
 mod git;
@@ -48,6 +50,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Build(build) => build::build(args, build),
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
+        Command::Show(show) => show::show(args, show),
+        Command::List(list) => list::list(args, list),
         Command::Check(check) => check::check(args, check),
         Command::Explain(explain) => explain::explain(explain),
         Command::Fmt(fmt) => fmt::fmt(args, fmt),

@@ -21,6 +21,46 @@ pub struct Graph {
     pub targets: BTreeMap<String, Vec<OutputRef>>,
     /// What is built when nothing is asked for.
     pub default: Vec<OutputRef>,
+    /// Those of `targets` that were declared as groups.
+    pub groups: Vec<GroupInfo>,
+    /// In the order of their files; the graph itself has their values already.
+    pub params: Vec<ParamInfo>,
+    pub axes: Vec<AxisInfo>,
+}
+
+/// A group as it was declared, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupInfo {
+    /// Its name in `Graph::targets`.
+    pub name: String,
+    pub doc: Option<String>,
+}
+
+/// A parameter as it was declared, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ParamInfo {
+    pub name: String,
+    /// The word of its type: `text`, `int`, `bool`, …
+    #[serde(rename = "type")]
+    pub kind_of_value: String,
+    /// As `--param` takes them: one, or of a list any number. Without, the parameter must be set.
+    pub default: Option<Vec<String>>,
+    /// The only ones that are allowed; empty: all of its type.
+    pub values: Vec<String>,
+    /// The environment variable that may set it.
+    pub env: Option<String>,
+    pub doc: Option<String>,
+    /// `//services/api`; empty for the root package.
+    pub package: String,
+}
+
+/// A dimension of matrices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AxisInfo {
+    pub name: String,
+    /// In the order in which they were declared.
+    pub values: Vec<String>,
+    pub doc: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use crate::oci::image::{Config, Healthcheck, Packing};
 
 /// How an image changes the configuration it inherits. `None` leaves a field alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConfigEdit {
     /// In order; `None` removes the name.
     pub env: Vec<(String, Option<LateText>)>,
@@ -28,6 +29,7 @@ pub struct ConfigEdit {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Edit<T> {
     Set(T),
@@ -35,6 +37,7 @@ pub enum Edit<T> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageSettings {
     pub names: Vec<String>,
     pub config: ConfigEdit,

@@ -8,10 +8,12 @@ use crate::oci::image::Config;
 
 /// Pieces in order; a known text is one piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "Written", into = "Written")]
 pub struct LateText(Vec<Piece>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Piece {
     Text(String),
@@ -21,6 +23,7 @@ pub enum Piece {
 
 /// A known text is written as the text that it is.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Written {
     Known(String),

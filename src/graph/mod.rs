@@ -9,4 +9,7 @@ pub mod value;
 pub mod action;
 pub mod age;
 pub mod select;
+pub mod restrict;
 pub mod render;
+pub mod drawing;
+pub mod show;

@@ -10,6 +10,7 @@ use crate::graph::late::LateText;
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     /// Local files → tree. A source: looked at in every build.
@@ -29,12 +30,14 @@ pub enum Op {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// Folders of this machine that runs see beside its program folders: absolute paths.
     pub include: Vec<HostFolder>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostFolder {
     pub path: String,
     /// It may be missing.
@@ -42,6 +45,7 @@ pub struct HostFolder {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fetch {
     Http {
@@ -66,12 +70,14 @@ pub enum Fetch {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pull {
     pub source: ImageSource,
     pub digest: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageSource {
     Layout {
@@ -86,6 +92,7 @@ pub enum ImageSource {
 
 /// Composes files. With `from` the result keeps its layers and adds one for each of `layers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Assemble {
     pub from: From,
     pub layers: Vec<Vec<Place>>,
@@ -94,6 +101,7 @@ pub struct Assemble {
 
 /// What something stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum From {
     /// Nothing: the result is a tree.
@@ -108,6 +116,7 @@ pub enum From {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Composition {
     /// One tree (all `layers` in one), when `from` is `Nothing`.
@@ -118,6 +127,7 @@ pub enum Composition {
 
 /// One tree operation, done in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     Copy {
@@ -169,6 +179,7 @@ pub enum Place {
 
 /// What a copied file's mode becomes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Mode {
     Exact(u32),
@@ -178,9 +189,11 @@ pub enum Mode {
 
 /// `user`, `user:group`, `0`, `0:0`; names are looked up in the root that the files land on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Owner(pub String);
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     pub from: From,
     /// Whether the root's env, workdir, user and shell are obeyed.
@@ -220,6 +233,7 @@ pub struct Run {
 
 /// A folder that outlives the run. Only its name and place are facts: its content must not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CacheMount {
     pub name: String,
     pub at: TreePath,
@@ -235,6 +249,7 @@ pub struct CacheMount {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Any number of runs at once.
@@ -248,6 +263,7 @@ pub enum Sharing {
 
 /// A value that enters no key, no record and no image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SecretMount {
     pub name: String,
     pub target: SecretTarget,
@@ -257,6 +273,7 @@ pub struct SecretMount {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretTarget {
     File(TreePath),
@@ -264,6 +281,7 @@ pub enum SecretTarget {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tmpfs {
     pub at: TreePath,
     /// Bytes.
@@ -272,6 +290,7 @@ pub struct Tmpfs {
 
 /// A server that runs beside a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Service {
     /// The host name by which the test reaches it.
     pub name: String,
@@ -285,6 +304,7 @@ pub struct Service {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ready {
     pub command: Command,
     /// Seconds.
@@ -293,6 +313,7 @@ pub struct Ready {
 
 /// What must hold for an image or a rootfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Check {
     /// Index of the rootfs or image input.
     pub of: usize,
@@ -300,6 +321,7 @@ pub struct Check {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     Has {
@@ -316,6 +338,7 @@ pub enum Rule {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     Exec(Vec<String>),
@@ -324,6 +347,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     #[default]
@@ -337,6 +361,7 @@ pub enum Network {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mount {
     /// Index of a tree input.
     pub input: usize,
@@ -349,6 +374,7 @@ pub struct Mount {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Writes are allowed and thrown away.
@@ -357,6 +383,7 @@ pub enum Access {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Output {
     pub name: String,
     pub path: TreePath,
@@ -369,6 +396,7 @@ pub struct Output {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputKind {
     Dir,
@@ -376,6 +404,7 @@ pub enum OutputKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Expect {
     pub exit: i32,
     pub stdout: Option<String>,
@@ -388,6 +417,7 @@ pub struct Expect {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Seconds.
     pub timeout: Option<u64>,

@@ -99,7 +99,7 @@ mod tests {
         let nodes: Vec<Node> = inputs.iter().enumerate().map(node).collect();
         let targets =
             nodes.iter().enumerate().map(|(place, node)| (node.name.clone(), vec![output(place)])).collect();
-        Graph { nodes, targets, default: Vec::new() }
+        Graph { nodes, targets, ..Graph::default() }
     }
 
     fn output(node: usize) -> OutputRef {

@@ -6,6 +6,7 @@ use crate::oci::image::{Image, Rootfs};
 use crate::tree::tree::Entry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Type {
     /// A directory or a single file, with modes and owners.

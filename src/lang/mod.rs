@@ -46,6 +46,8 @@ pub mod targets;
 pub mod root;
 pub mod reference;
 pub mod format;
+pub mod rows;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -172,3 +174,6 @@ fn graph(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod shown;

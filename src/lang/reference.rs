@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::lang::code::Code;
+use crate::lang::rows::{self, Row};
 use crate::lang::table::{Argument, Count, KINDS, Line, Often, Property, Slot, Wants};
 
 /// Markdown.
@@ -11,8 +12,9 @@ pub fn reference() -> String {
         "# memobuild.kdl: reference\n\nMade from the table in `src/lang/table.rs`; do not edit. \
          In a signature, `[…]` may be left out and `…` may be repeated.\n",
     );
+    let rows = rows::rows();
     for line in KINDS {
-        section(&mut page, line, "");
+        section(&mut page, line, "", &rows);
     }
     page.push_str("\n## Codes of mistakes\n\n| code | means |\n|---|---|\n");
     for code in Code::ALL {
@@ -21,9 +23,16 @@ pub fn reference() -> String {
     page
 }
 
-fn section(page: &mut String, line: &Line, within: &str) {
-    let title = if within.is_empty() { line.word.to_owned() } else { format!("{within} / {}", line.word) };
+/// A row that stands in several bodies is told once, in the first of them.
+fn section(page: &mut String, line: &'static Line, within: &str, rows: &[Row]) {
+    let title = rows::title(within, line);
     let level = if within.is_empty() { "##" } else { "###" };
+    if let Some(first) = rows::find(rows, line)
+        && first.title != title
+    {
+        let _ = write!(page, "\n{level} {title}\n\nAs `{}`.\n", first.title);
+        return;
+    }
     let _ = write!(page, "\n{level} {title}\n\n{}\n\n`{}`", line.doc, signature(line));
     let often = match line.often {
         _ if within.is_empty() => "",
@@ -41,7 +50,7 @@ fn section(page: &mut String, line: &Line, within: &str) {
         page.push('\n');
     }
     for inner in line.body {
-        section(page, inner, &title);
+        section(page, inner, &title, rows);
     }
 }
 

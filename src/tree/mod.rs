@@ -12,7 +12,6 @@ pub mod flatten;
 pub mod diff;
 pub mod edit;
 pub mod select;
-pub mod mode_change;
 pub mod size;
 pub mod scan;
 pub mod disk;

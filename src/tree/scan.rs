@@ -55,6 +55,7 @@ mod tests;
 
 /// Which files, and what is kept of their modes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scan {
     /// Below the workspace's root. Where it is ignored by a `.gitignore` above it, naming it here wins.
     pub root: TreePath,
@@ -71,6 +72,7 @@ pub struct Scan {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Modes {
     /// 0755 where its owner may execute it or it is a directory, else 0644; owner 0:0; no xattrs.

@@ -7,11 +7,12 @@
 use std::path::Path;
 
 use kdl::{KdlDocument, KdlEntry, KdlNode};
+use memobuild::base::tree_path::TreePath;
 use memobuild::graph::render;
 use memobuild::lang::format::format;
-use memobuild::lang::mistake::Mistake;
-use memobuild::lang::{self, source};
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use memobuild::lang::mistake::{Mistakes, draw};
+use memobuild::lang::{self, Flag, Request};
+use miette::GraphicalTheme;
 
 const BEGIN: &str = "%% ";
 const MOST_FILES: usize = 8;
@@ -23,34 +24,33 @@ pub(crate) fn language(data: &[u8]) {
     for (name, content) in files(text) {
         write(folder.path(), name, content);
     }
-    match lang::load(folder.path(), &params(text)) {
+    match lang::load(folder.path(), &Request { params: &params(text), ..Request::root() }) {
         Ok(loaded) => {
-            draw(&loaded.warnings);
+            picture(&loaded.warnings);
             render::text(&loaded.graph);
             render::json(&loaded.graph);
             render::dot(&loaded.graph);
         }
         Err(mistakes) => {
             mistakes.records();
-            draw(&mistakes.shown);
+            picture(&mistakes);
         }
     }
 }
 
-fn draw(mistakes: &[Mistake]) {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
-    for mistake in mistakes {
-        handler.render_report(&mut String::new(), mistake).expect("a mistake has a picture");
+fn picture(mistakes: &Mistakes) {
+    for mistake in &mistakes.shown {
+        draw(mistake, GraphicalTheme::unicode_nocolor(), 100);
     }
 }
 
 /// `--param a=b` in a comment in the first line.
-fn params(text: &str) -> Vec<(String, String)> {
+fn params(text: &str) -> Vec<Flag> {
     let first = text.lines().next().unwrap_or_default();
     let flags = first.strip_prefix("// ").into_iter().flat_map(|flags| flags.split("--param "));
     flags
         .filter_map(|flag| flag.trim().split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| Flag { package: TreePath::root(), name: name.into(), value: value.into() })
         .collect()
 }
 
@@ -90,11 +90,13 @@ fn write(folder: &Path, name: &str, content: &str) {
 pub(crate) fn fmt(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for (_, content) in files(text) {
-        let source = source::named(content);
-        let Ok(once) = format(&source) else { continue };
-        let twice = format(&source::named(&once)).ok();
+        let Ok(once) = format("memobuild.kdl", content) else { continue };
+        let twice = format("memobuild.kdl", &once).ok();
         assert_eq!(twice.as_ref(), Some(&once), "formatted again, it is another text");
-        assert!(same(&read(source.inner()), &read(&once)), "other data:\n{content}\n{once}");
+        assert!(
+            same(&read(content.strip_prefix('\u{feff}').unwrap_or(content)), &read(&once)),
+            "other data:\n{content}\n{once}"
+        );
     }
 }
 

@@ -53,7 +53,34 @@ fn graph_draws_nodes_and_edges() {
     let json: serde_json::Value =
         serde_json::from_str(&space.ok(&["graph", "--format", "json"]).stdout).unwrap();
     assert_eq!(json["nodes"].as_array().unwrap().len(), 2);
+    let picture = space.ok(&["graph", "app", "--format", "svg"]).stdout;
+    assert!(picture.starts_with("<svg ") && picture.contains(">app</text>"), "{picture}");
+    assert!(!space.ok(&["graph", "src"]).stdout.contains("app"), "only what the target needs");
     assert!(!space.store().exists(), "a look at the graph needs no store");
+}
+
+#[test]
+fn show_tells_what_is_in_a_node() {
+    let space = small();
+    let all: serde_json::Value =
+        serde_json::from_str(&space.ok(&["show", "--format", "json"]).stdout).unwrap();
+    assert_eq!((&all["version"], &all["default"][0]["node"]), (&1.into(), &"app".into()));
+    let kdl = space.ok(&["show", "src", "--format", "kdl"]).stdout;
+    assert!(kdl.contains("files src ") && !kdl.contains("image app "), "{kdl}");
+    assert!(space.ok(&["show", "app"]).stdout.contains("copy /app"));
+    assert_eq!(space.ok(&["show", "app", "--types"]).stdout, "app: (copy /app tree) -> image\n");
+    let ran = space.run(&["show", "ap"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("did you mean `app`?"), "{}", ran.stderr);
+}
+
+#[test]
+fn list_tells_what_to_ask_for() {
+    let space = small();
+    assert_eq!(space.ok(&["list"]).stdout, "targets\n    src  files\n  * app  image\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&space.ok(&["list", "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["targets"][1]["name"], "app");
 }
 
 #[test]

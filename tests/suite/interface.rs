@@ -86,13 +86,16 @@ fn the_events() {
 
 #[test]
 fn the_help_texts() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["build"],
         &["plan"],
         &["graph"],
+        &["show"],
+        &["list"],
         &["check"],
         &["explain"],
+        &["fmt"],
         &["log"],
         &["cache"],
         &["cache", "ls"],

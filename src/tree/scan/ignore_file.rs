@@ -23,6 +23,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// A file that leaves out files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IgnoreFile {
     /// Below the workspace's root.
     pub path: TreePath,
@@ -30,6 +31,7 @@ pub struct IgnoreFile {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum IgnoreSyntax {
     /// As Docker's builder reads `.dockerignore`.

@@ -1,0 +1,16 @@
+//! `memobuild list`: what one may ask for and set.
+
+use crate::cli::args::{Args, Format, ListArgs};
+use crate::cli::failure::Failure;
+use crate::cli::{load, place, print};
+use crate::graph::show::Listing;
+
+pub(super) fn list(args: &Args, asked: &ListArgs) -> Result<(), Failure> {
+    let workspace = place::workspace(args)?;
+    let graph = load::load(&workspace, &asked.params, &[])?.graph;
+    let listing = Listing::of(&graph);
+    match asked.format {
+        Format::Text => print::data(listing.text()),
+        Format::Json => print::json(&listing),
+    }
+}
