@@ -10,7 +10,9 @@ use crate::graph::action::ActionInput;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::op::{Assemble, Composition, From, Mode, Owner, Place};
 use crate::graph::value::Value;
+use crate::oci::extract::extract;
 use crate::oci::image::{Image, Layer, Platform, Rootfs};
+use crate::oci::unpack::Budget;
 use crate::store::memo::Memo;
 use crate::tree::edit::{self, Stamp};
 use crate::tree::flatten::flatten;
@@ -129,7 +131,10 @@ impl Composer<'_> {
                     landing.land_file(to, entry)
                 }
             }
-            Place::Extract { input, .. } => Err(wrong_type(&self.inputs[*input], "an archive")),
+            Place::Extract { input, to, strip } => {
+                let tree = self.extract(*input, *strip)?;
+                landing.land_directory(to, Entry::directory(tree))
+            }
             Place::Merge { inputs, conflicts_fail } => {
                 let tree = self.merge(inputs, *conflicts_fail)?;
                 Ok(landing.lay(tree)?)
@@ -145,6 +150,15 @@ impl Composer<'_> {
             }
             Place::Remove { globs } => landing.remove(globs),
         }
+    }
+
+    fn extract(&self, index: usize, strip: u32) -> Result<TreeDigest, ExecError> {
+        let input = &self.inputs[index];
+        let Content::File { blob, .. } = self.entry(index)?.content else {
+            return Err(wrong_type(input, "an archive"));
+        };
+        extract(self.memo, blob, strip, Budget::DEFAULT)
+            .map_err(|error| ExecError::from(error).about(&input.slot))
     }
 
     /// A tree input as it is to land: with other owners and modes where the build file says so.

@@ -55,10 +55,14 @@ fn host_facts(host: &Host, sink: &mut dyn FactSink) {
     fact(sink, "include", include);
 }
 
-/// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks.
+/// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks; only
+/// where it cannot, different images must have different keys.
 fn pull_facts(pull: &Pull, sink: &mut dyn FactSink) {
-    let Pull { source: _, digest } = pull;
+    let Pull { source, digest } = pull;
     fact(sink, "digest", digest);
+    if digest.is_none() {
+        fact(sink, "source", source);
+    }
 }
 
 fn assemble_facts(assemble: &Assemble, sink: &mut dyn FactSink) {
