@@ -25,6 +25,9 @@ impl From<TreeError> for ExecError {
             TreeError::Loop(_) | TreeError::BadTarget { .. } => {
                 input("write the path that the link should lead to")
             }
+            TreeError::BadLink { .. } | TreeError::FollowedTooFar { .. } => {
+                input("leave the link out with `exclude`, or copy without `follow`")
+            }
             TreeError::Io { .. }
             | TreeError::Changed { .. }
             | TreeError::TooDeep { .. }
