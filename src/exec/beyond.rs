@@ -40,8 +40,6 @@ fn missing_feature(run: &Run) -> Option<String> {
     ];
     let plain = [
         ("`privileged`", run.privileged),
-        ("`tmpfs`", !run.tmpfs.is_empty()),
-        ("`add-host`", !run.add_hosts.is_empty()),
         ("a network behind the build's own proxy", run.network == Network::Proxy),
         ("`limits cpu=`", cpu.is_some()),
         ("`limits memory=`", memory.is_some()),
@@ -66,7 +64,7 @@ fn beyond(what: &str) -> ExecError {
 mod tests {
     use super::*;
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing, Tmpfs};
+    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
 
     fn platform(text: &str) -> Platform {
         let (os, architecture) = text.split_once('/').unwrap();
@@ -121,7 +119,7 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 15] = [
+        let rows: [Row; 13] = [
             (|_| {}, ""),
             (cache, "`cache npm`"),
             (secret, "`secret token`"),
@@ -130,8 +128,6 @@ mod tests {
             (service, "`service db`"),
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
-            (|run| run.tmpfs.push(Tmpfs { at: TreePath::root(), size: None }), "`tmpfs`"),
-            (|run| run.add_hosts.push(("a".to_owned(), "10.0.0.1".to_owned())), "`add-host`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
             (|run| run.limits.cpu = Some(1), "`limits cpu=`"),
             (|run| run.limits.memory = Some(1), "`limits memory=`"),
