@@ -3,6 +3,8 @@
 
 use std::io::{Cursor, Write as _};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::oci::fixture::memo;
 use crate::oci::tar_header::{Kind, encode, padding};
@@ -85,31 +87,52 @@ fn a_tar_keeps_its_modes_and_owners_and_loses_names_by_strip() {
     }
 }
 
-#[test]
-fn every_packing_is_seen_in_its_first_bytes() {
-    let (_folder, memo) = memo();
+/// One tar in every packing.
+fn packings() -> [Vec<u8>; 4] {
     let tar = Tar::default().file("a", "1").0;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     gzip.write_all(&tar).unwrap();
     bzip2.write_all(&tar).unwrap();
-    let packed = [
-        tar.clone(),
-        gzip.finish().unwrap(),
-        bzip2.finish().unwrap(),
-        zstd::encode_all(&tar[..], 1).unwrap(),
-    ];
-    for packed in packed {
+    let zstd = zstd::encode_all(&tar[..], 1).unwrap();
+    [tar, gzip.finish().unwrap(), bzip2.finish().unwrap(), zstd]
+}
+
+#[test]
+fn every_packing_is_seen_in_its_first_bytes() {
+    let (_folder, memo) = memo();
+    for packed in packings() {
         assert_eq!(out_of(&memo, &packed, 0), "a=1:644:7:8");
-        let half = &packed[..packed.len() / 2];
-        let told = out_of(&memo, half, 0);
-        assert!(
-            told.starts_with("the archive cannot be read") || told.contains("the archive ends in"),
-            "{told}"
-        );
+        let told = out_of(&memo, &packed[..packed.len() / 2], 0);
+        let is_told = told.starts_with("the archive cannot be read") || told.contains("the archive ends in");
+        assert!(is_told, "{told}");
     }
-    assert_eq!(out_of(&memo, XZ, 0), "hello=hello%0A:640".replace("%0A", "\n"));
+    assert_eq!(out_of(&memo, XZ, 0), "hello=hello\n:640");
     assert!(out_of(&memo, &XZ[..XZ.len() / 2], 0).starts_with("the archive cannot be read"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever became of an archive's bytes, there is a tree or an error.
+    #[test]
+    fn damage_panics_nowhere(
+        kind in 0_usize..6,
+        places in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+        cut in any::<usize>(),
+    ) {
+        let (_folder, memo) = memo();
+        let [tar, gzip, bzip2, zstd] = packings();
+        let mut bytes = [tar, gzip, bzip2, zstd, XZ.to_vec(), small_zip()][kind].clone();
+        let length = bytes.len();
+        for (place, byte) in places {
+            bytes[place % length] = byte;
+        }
+        bytes.truncate(length - (cut % length) / 4);
+        let blob = memo.write_blob(&bytes).unwrap();
+        let found = extract(&memo, blob, 0, BUDGET);
+        prop_assert!(!matches!(found, Err(OciError::Store(_) | OciError::Io { .. })), "{found:?}");
+    }
 }
 
 /// `tar --owner=0 --group=0 -c hello | xz`, of a file of mode 0640 that holds `hello` and a newline.
@@ -118,20 +141,24 @@ const XZ: &[u8] = include_bytes!("hello.tar.xz");
 #[test]
 fn a_zip_has_modes_and_no_owners() {
     let (_folder, memo) = memo();
-    let zip = zipped(|zip| {
-        let options = zip::write::SimpleFileOptions::default();
-        zip.add_directory("a-1.0/d", options.unix_permissions(0o700)).unwrap();
-        zip.start_file("a-1.0/d/tool", options.unix_permissions(0o755)).unwrap();
-        zip.write_all(b"1").unwrap();
-        zip.add_symlink("a-1.0/l", "d/tool", options).unwrap();
-        zip.start_file("top", options.compression_method(zip::CompressionMethod::Stored)).unwrap();
-    });
+    let zip = small_zip();
     assert_eq!(out_of(&memo, &zip, 0), "a-1.0/d/:700 a-1.0/d/tool=1:755 a-1.0/l->d/tool top=");
     assert_eq!(out_of(&memo, &zip, 1), "d/:700 d/tool=1:755 l->d/tool");
     let broken = [&b"PK\x03\x04"[..], &[0; 60]].concat();
     assert!(out_of(&memo, &broken, 0).starts_with("the archive cannot be read"));
     let empty = zipped(|_| {});
     assert_eq!(out_of(&memo, &empty, 0), "{}");
+}
+
+fn small_zip() -> Vec<u8> {
+    zipped(|zip| {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.add_directory("a-1.0/d", options.unix_permissions(0o700)).unwrap();
+        zip.start_file("a-1.0/d/tool", options.unix_permissions(0o755)).unwrap();
+        zip.write_all(b"1").unwrap();
+        zip.add_symlink("a-1.0/l", "d/tool", options).unwrap();
+        zip.start_file("top", options.compression_method(zip::CompressionMethod::Stored)).unwrap();
+    })
 }
 
 fn zipped(fill: impl FnOnce(&mut zip::ZipWriter<Cursor<Vec<u8>>>)) -> Vec<u8> {
