@@ -18,7 +18,7 @@ pub fn nearest<'a>(written: &str, legal: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// `did you mean …?`, or what is legal at all. `show` writes a word as it would stand in the file.
-pub fn help(written: &str, legal: &[&str], show: fn(&str) -> String, what: &str) -> String {
+pub fn help(written: &str, legal: &[&str], show: impl Fn(&str) -> String, what: &str) -> String {
     match nearest(written, legal.iter().copied()) {
         Some(word) => format!("did you mean {}?", show(word)),
         None => format!("{what}: {}", legal.join(", ")),

@@ -69,6 +69,13 @@ impl TreePath {
         path
     }
 
+    /// `other`, below this one.
+    pub fn below(&self, other: &TreePath) -> TreePath {
+        let mut path = self.clone();
+        other.names().for_each(|name| path.push(name));
+        path
+    }
+
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }

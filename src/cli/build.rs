@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{check, interrupt, place, print, progress};
+use crate::cli::{interrupt, load, place, print, progress};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
@@ -27,7 +27,8 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let loaded = check::load(&workspace, &asked.params)?;
+    let loaded = load::load(&workspace, &asked.params, &asked.targets)?;
+    let workspace = workspace.root;
     let graph = &loaded.graph;
     let targets = select::targets(graph, &asked.targets)?;
     let needed = select::needed(graph, &targets);
@@ -125,7 +126,7 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
         let node = loaded.graph.node(*id);
         if let ExecError::Input { message, help } = error {
             let until = end_of(node, loaded);
-            print::mistake(&Mistake::in_node(&loaded.source, node, until, message, help));
+            print::mistake(&Mistake::in_node(&loaded.sources, node, until, message, help));
             continue;
         }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
@@ -142,10 +143,11 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     }
 }
 
-/// Where the next node begins, or the file ends.
+/// Where the next node begins, or its file ends.
 fn end_of(node: &Node, loaded: &Loaded) -> usize {
     let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
-    starts.filter(|start| *start > node.span.start).min().unwrap_or(loaded.source.inner().len())
+    let file_end = loaded.sources.at(node.span.start).end();
+    starts.filter(|start| *start > node.span.start).fold(file_end, usize::min)
 }
 
 fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {

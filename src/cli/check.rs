@@ -1,16 +1,13 @@
 //! `memobuild check`: every mistake of the build file, or none.
 
-use std::path::Path;
-
 use crate::cli::args::{Args, CheckArgs, Format};
 use crate::cli::failure::Failure;
-use crate::cli::{place, print};
+use crate::cli::{load, place, print};
 use crate::lang::mistake::Mistake;
-use crate::lang::{self, Loaded};
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let loaded = lang::load(&workspace, &params(&check.params)?);
+    let loaded = load::read(&workspace, &check.params, &[])?;
     if check.format == Format::Json {
         let found = loaded.as_ref().map_or_else(
             |mistakes| mistakes.records(),
@@ -22,28 +19,9 @@ pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     if check.format == Format::Text {
         loaded.warnings.iter().for_each(print::mistake);
         let count = loaded.graph.nodes.len();
-        print::data(format!("memobuild.kdl: {count} nodes, no mistakes\n"))?;
+        let files = loaded.sources.count();
+        let files = if files == 1 { "one build file".to_owned() } else { format!("{files} build files") };
+        print::data(format!("{files}, {count} nodes, no mistakes\n"))?;
     }
     Ok(())
-}
-
-/// A build file that has no mistakes; what is only doubtful is told on the way.
-pub(super) fn load(workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
-    let loaded = lang::load(workspace, &params(set)?)?;
-    loaded.warnings.iter().for_each(print::mistake);
-    Ok(loaded)
-}
-
-/// `NAME=VALUE` as the command line gives them.
-fn params(params: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    params
-        .iter()
-        .map(|param| match param.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err(Failure::input(
-                format!("`--param {param}` has no value"),
-                format!("write --param {param}=VALUE"),
-            )),
-        })
-        .collect()
 }

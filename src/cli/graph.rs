@@ -2,12 +2,12 @@
 
 use crate::cli::args::{Args, GraphArgs, GraphFormat};
 use crate::cli::failure::Failure;
-use crate::cli::{check, place, print};
+use crate::cli::{load, place, print};
 use crate::graph::render;
 
 pub(super) fn graph(args: &Args, asked: &GraphArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = check::load(&workspace, &asked.params)?.graph;
+    let graph = load::load(&workspace, &asked.params, &[])?.graph;
     print::data(match asked.format {
         GraphFormat::Text => render::text(&graph),
         GraphFormat::Dot => render::dot(&graph),

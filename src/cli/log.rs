@@ -7,7 +7,7 @@ use crate::engine::history::History;
 use crate::exec::log::text;
 
 pub(super) fn log(args: &Args, asked: &LogArgs) -> Result<(), Failure> {
-    let workspace = place::workspace(args)?;
+    let workspace = place::workspace(args)?.root;
     let memo = place::open(args)?;
     let history = History::load(&memo, &workspace);
     let node = &asked.node;

@@ -10,6 +10,8 @@ mod build;
 mod plan;
 mod graph;
 mod check;
+mod load;
+mod git;
 mod log;
 mod cache;
 mod hash;

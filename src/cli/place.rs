@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::Args;
 use crate::cli::failure::Failure;
+use crate::lang::root::{self, Workspace};
 use crate::store::memo::Memo;
 
 /// The workspace as an absolute path without links, so that it has one name.
-pub(super) fn workspace(args: &Args) -> Result<PathBuf, Failure> {
+pub(super) fn workspace(args: &Args) -> Result<Workspace, Failure> {
     let shown = args.workspace.display();
     match args.workspace.canonicalize() {
-        Ok(path) if path.is_dir() => Ok(path),
+        Ok(path) if path.is_dir() => Ok(root::find(&path)),
         Ok(_) => Err(Failure::input(
             format!("`{shown}` is not a folder"),
             "name the folder that holds memobuild.kdl with -C",

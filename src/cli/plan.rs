@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::base::cancel::Cancel;
 use crate::cli::args::{Args, Format, PlanArgs};
 use crate::cli::failure::Failure;
-use crate::cli::{check, place, print};
+use crate::cli::{load, place, print};
 use crate::engine::history::History;
 use crate::engine::plan::{Forecast, Planned, plan as forecast};
 use crate::exec::local::LocalExecutor;
@@ -13,7 +13,8 @@ use crate::graph::select;
 
 pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = check::load(&workspace, &asked.params)?.graph;
+    let graph = load::load(&workspace, &asked.params, &asked.targets)?.graph;
+    let workspace = workspace.root;
     let targets = select::targets(&graph, &asked.targets)?;
     let needed = select::needed(&graph, &targets);
     let memo = place::open(args)?;

@@ -39,6 +39,9 @@ pub struct ImageSettings {
     pub names: Vec<String>,
     pub config: ConfigEdit,
     pub annotations: BTreeMap<String, String>,
+    /// Of the index over all platforms.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub index_annotations: BTreeMap<String, String>,
     pub packing: Packing,
     pub created: Option<u64>,
     pub squash: bool,
@@ -90,6 +93,7 @@ impl Default for ImageSettings {
             names: Vec::new(),
             config: ConfigEdit::default(),
             annotations: BTreeMap::new(),
+            index_annotations: BTreeMap::new(),
             packing: Packing::DEFAULT,
             created: None,
             squash: false,

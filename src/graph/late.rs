@@ -33,6 +33,7 @@ impl LateText {
         let mut joined: Vec<Piece> = Vec::new();
         for piece in pieces {
             match (joined.last_mut(), piece) {
+                (_, Piece::Text(text)) if text.is_empty() => {}
                 (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
                 (_, piece) => joined.push(piece),
             }

@@ -1,301 +1,212 @@
-//! Every reference against what it names: the node, its output, the type that the slot takes.
-//! A node that was not read whole is known by name only: nothing about it is reported twice.
-
-use std::collections::BTreeMap;
+//! A reference against what it names: the output, and the type that its line takes. A node that was not
+//! read whole is known by name only: nothing about it is reported twice.
 
 use crate::base::suggest::{self, ticked};
+use crate::base::tree_path::TreePath;
 use crate::graph::op::free_output;
 use crate::graph::value::Type;
 use crate::lang::code::Code;
 use crate::lang::decl::Outputs;
-use crate::lang::file::File;
-use crate::lang::item::{Item, Reference, Target};
-use crate::lang::mistake::{Findings, Mistake, Span, line_and_column, shorten};
-use crate::lang::table::Wants;
+use crate::lang::instances::{InstanceId, Instances, Resolved};
+use crate::lang::item::Reference;
+use crate::lang::label::Label;
+use crate::lang::mistake::{Mistake, Span, shorten};
+use crate::lang::table::{Line, Wants};
 
-/// What the names of a file stand for.
-#[derive(Debug)]
-pub struct Scope<'a> {
-    text: &'a str,
-    file: &'a File,
-    pub known: BTreeMap<&'a str, Known<'a>>,
+/// What a reference names, before its output and type are checked.
+pub enum Target {
+    Scratch,
+    Host,
+    Local(TreePath),
+    Output {
+        instance: InstanceId,
+        output: Option<String>,
+    },
+    Group,
+    /// All outputs of an instance of a template, or all of a package's default.
+    Several,
+    Poisoned,
 }
 
-#[derive(Debug)]
-pub struct Known<'a> {
-    pub item: &'a Item,
-    /// `None` for a group.
-    pub outputs: Option<Outputs>,
-}
+type Checked = Result<Resolved, Box<Mistake>>;
 
-/// One node needs another, because of what stands at `span`.
-#[derive(Debug)]
-pub struct Need<'a> {
-    pub from: &'a str,
-    pub to: &'a str,
-    pub span: Span,
-}
-
-/// Reports names that are taken.
-pub fn scope<'a>(text: &'a str, file: &'a File, findings: &mut Findings) -> Scope<'a> {
-    let mut scope = Scope { text, file, known: BTreeMap::new() };
-    for (declaration, item) in &file.nodes {
-        scope.declare(item, Some((declaration.outputs)(item)), findings);
-    }
-    for item in &file.groups {
-        scope.declare(item, None, findings);
-    }
-    scope
-}
-
-pub fn name_span(item: &Item) -> Span {
-    item.argument(0).map_or(item.word.clone(), |given| given.span.clone())
-}
-
-impl<'a> Scope<'a> {
-    fn declare(&mut self, item: &'a Item, outputs: Option<Outputs>, findings: &mut Findings) {
-        let Some(name) = item.text() else { return };
-        if name == "host" || name == "scratch" {
-            let message = format!("`{name}` is built in, and no other node can have the name");
-            let mistake = Mistake::new(Code::NameTaken, message, "choose another name");
-            findings.add(mistake.at(name_span(item), "taken"));
-        } else if let Some(first) = self.known.get(name) {
-            let message = format!("two nodes are called `{name}`");
-            let mistake = Mistake::new(Code::NameTaken, message, "rename one of them");
-            let mut spans = [name_span(first.item), name_span(item)];
-            spans.sort_by_key(|span| span.start);
-            let [first, second] = spans;
-            findings.add(mistake.at(second, "and this one").at(first, "this one"));
-        } else {
-            self.known.insert(name, Known { item, outputs });
+pub fn reference(
+    instances: &Instances<'_>,
+    line: &'static Line,
+    has_path: bool,
+    reference: &Reference,
+    target: Target,
+) -> Checked {
+    let taking = Taking { instances, line, has_path, reference };
+    match target {
+        Target::Poisoned => Ok(Resolved::Poisoned),
+        Target::Scratch => taking.built_in("scratch", &[Wants::Root, Wants::RootOrHost], Resolved::Scratch),
+        Target::Host => taking.built_in("host", &[Wants::RootOrHost], Resolved::Host),
+        Target::Local(path) => taking.local(path),
+        Target::Group | Target::Several if reference.wants == Wants::Any => Ok(Resolved::Poisoned),
+        Target::Group => Err(taking.mistake(&ticked(&taking.written()), "a group", "name one of its nodes")),
+        Target::Several => {
+            let help = "name one of its outputs";
+            Err(taking.mistake(&ticked(&taking.written()), "several outputs", help))
         }
+        Target::Output { instance, output } => taking.output(instance, output.as_deref()),
     }
+}
 
-    /// Checks all references; what needs what.
-    pub fn check(&self, findings: &mut Findings) -> Vec<Need<'a>> {
-        let mut needs = Vec::new();
-        let items = self.file.nodes.iter().map(|(_, item)| item).chain(&self.file.groups);
-        for item in items.chain(&self.file.default) {
-            let from = item.text();
-            item.walk(&mut |line| {
-                for reference in line.references() {
-                    self.reference(line, reference, findings);
-                    if let Some(from) = from
-                        && let Target::Node { name, .. } = &reference.target
-                        && let Some((to, _)) = self.known.get_key_value(name.as_str())
-                        && let Some((from, known)) = self.known.get_key_value(from)
-                        && std::ptr::eq(known.item, item)
-                    {
-                        needs.push(Need { from, to, span: reference.span.clone() });
-                    }
-                }
-            });
-        }
-        needs
-    }
+/// A line that takes a reference.
+struct Taking<'t> {
+    instances: &'t Instances<'t>,
+    line: &'static Line,
+    has_path: bool,
+    reference: &'t Reference,
+}
 
-    fn reference(&self, line: &Item, reference: &Reference, findings: &mut Findings) {
-        // Suggestions cost time, and these would not be shown.
-        if findings.is_full() {
-            return;
-        }
-        let mistake = match &reference.target {
-            Target::Scratch => self.built_in(line, reference, "scratch", &[Wants::Root, Wants::RootOrHost]),
-            Target::Host => self.built_in(line, reference, "host", &[Wants::RootOrHost]),
-            Target::Local(_) if reference.wants == Wants::Any => Some(nameless(line, reference)),
-            Target::Local(path) => wrong_type(line, reference, Type::Tree).then(|| {
-                let help = format!(
-                    "name a root filesystem: tree root {{ from scratch; copy \".{path}\" to=\"/\"; }}"
-                );
-                type_mistake(line, reference, "this", "a tree", &help)
-            }),
-            Target::Node { name, output } => match self.known.get(name.as_str()) {
-                None if self.file.ghosts.contains(name) => None,
-                None => Some(self.unknown(name, reference)),
-                Some(known) if !known.item.whole => None,
-                Some(known) => self.named(line, reference, known, name, output.as_deref()),
-            },
-        };
-        if let Some(mistake) = mistake {
-            findings.add(mistake);
-        }
-    }
-
-    fn built_in(&self, line: &Item, reference: &Reference, name: &str, wanted: &[Wants]) -> Option<Mistake> {
-        if wanted.contains(&reference.wants) {
-            return None;
+impl Taking<'_> {
+    fn built_in(&self, name: &str, wanted: &[Wants], resolved: Resolved) -> Checked {
+        if wanted.contains(&self.reference.wants) {
+            return Ok(resolved);
         }
         let help = match name {
             "host" => "`host` stands only in the `from` of a `run` or `test`: take an output of such a run",
             _ => "`scratch` stands only in `from`: it has no files",
         };
-        Some(type_mistake(line, reference, &ticked(name), "built in", help))
+        Err(self.mistake(&ticked(name), "built in", help))
     }
 
-    fn named(
-        &self,
-        line: &Item,
-        reference: &Reference,
-        known: &Known<'_>,
-        name: &str,
-        output: Option<&str>,
-    ) -> Option<Mistake> {
-        let Some(outputs) = &known.outputs else {
-            return self.group(line, reference, known, name, output);
-        };
+    fn local(&self, path: TreePath) -> Checked {
+        if self.reference.wants == Wants::Any {
+            return Err(self.mistake("this", "a path", "give it a name: files NAME root=\"…\""));
+        }
+        if self.fits(Type::Tree) {
+            return Ok(Resolved::Local(path));
+        }
+        let written = self.written();
+        let help =
+            format!("name a root filesystem: tree root {{ from scratch; copy \"{written}\" to=\"/\"; }}");
+        Err(self.mistake("this", "a tree", &help))
+    }
+
+    fn output(&self, instance: InstanceId, output: Option<&str>) -> Checked {
+        let found = self.instances.get(instance);
+        if !found.item.whole {
+            return Ok(Resolved::Poisoned);
+        }
+        let name = self.written();
+        let outputs = &found.outputs;
         let output = match (output, &outputs.main) {
             (Some(output), _) => output,
             (None, Some(main)) => main,
-            (None, None) if reference.wants == Wants::Any => return None,
-            (None, None) => {
-                let help = match (reference.wants, declared(outputs).first()) {
-                    (Wants::Root | Wants::RootOrHost, Some(output)) => {
-                        make_a_root(&format!("{name}.{output}"))
-                    }
-                    _ => format!("write {}", choices(name, outputs)),
-                };
-                let what = "a run on `host`, which gives only its outputs";
-                return Some(
-                    type_mistake(line, reference, &ticked(name), what, &help)
-                        .at(name_span(known.item), "declared here"),
-                );
-            }
+            (None, None) if self.reference.wants == Wants::Any => return Ok(Resolved::Poisoned),
+            (None, None) => return Err(self.no_main(instance, &name)),
         };
-        let Some(&found) = outputs.types.get(output) else {
-            return Some(unknown_output(reference, known, name, output, outputs));
+        let Some(&kind) = outputs.types.get(output) else {
+            return Err(self.unknown_output(instance, output));
         };
-        wrong_type(line, reference, found).then(|| mismatch(line, reference, known, name, found, outputs))
-    }
-
-    fn group(
-        &self,
-        line: &Item,
-        reference: &Reference,
-        known: &Known<'_>,
-        name: &str,
-        output: Option<&str>,
-    ) -> Option<Mistake> {
-        let declared = name_span(known.item);
-        if output.is_some() {
-            let message = format!("`{name}` is a group, and has no outputs");
-            let mistake =
-                Mistake::new(Code::RefOutput, message, format!("write {name}, or name one of its nodes"));
-            return Some(mistake.at(reference.span.clone(), "no output").at(declared, "a group"));
+        if self.fits(kind) {
+            return Ok(Resolved::Output { instance, output: output.to_owned() });
         }
-        (reference.wants != Wants::Any).then(|| {
-            type_mistake(line, reference, &ticked(name), "a group", "name one of its nodes")
-                .at(declared, "declared here")
-        })
+        Err(self.mismatch(instance, kind))
     }
 
-    fn unknown(&self, name: &str, reference: &Reference) -> Mistake {
-        let names: Vec<&str> = self.known.keys().copied().collect();
-        let built_in: &[&str] = match reference.wants {
-            Wants::RootOrHost => &["scratch", "host"],
-            Wants::Root => &["scratch"],
-            Wants::Tree | Wants::Any => &[],
-        };
-        let help = match suggest::nearest(name, names.iter().chain(built_in).copied()) {
-            Some(near) if !self.known.contains_key(near) => format!("did you mean `{near}`?"),
-            Some(near) => {
-                let item = self.known[near].item;
-                let (line, _) = line_and_column(self.text, item.word.start);
-                format!("did you mean `{near}` ({}, line {line})?", item.line.word)
-            }
-            None if names.is_empty() => {
-                "declare it first: the file has no nodes that could be meant".to_owned()
-            }
-            None => {
-                let shown: Vec<&str> = names.iter().copied().take(12).collect();
-                let more = if names.len() > shown.len() { ", …" } else { "" };
-                format!("nodes of this file: {}{more}", shown.join(", "))
-            }
-        };
-        let mistake = Mistake::new(Code::RefUnknown, format!("there is no node `{}`", shorten(name)), help);
-        mistake.at(reference.span.clone(), "not known")
+    fn fits(&self, found: Type) -> bool {
+        match (self.reference.wants, found) {
+            (Wants::Any, _) | (Wants::Tree, Type::Tree) => true,
+            (Wants::Root | Wants::RootOrHost, Type::Rootfs | Type::Image) => true,
+            (Wants::Tree, Type::Rootfs | Type::Image) => self.has_path,
+            _ => false,
+        }
     }
-}
 
-fn wrong_type(line: &Item, reference: &Reference, found: Type) -> bool {
-    let fits = match (reference.wants, found) {
-        (Wants::Any, _) | (Wants::Tree, Type::Tree) => true,
-        (Wants::Root | Wants::RootOrHost, Type::Rootfs | Type::Image) => true,
-        (Wants::Tree, Type::Rootfs | Type::Image) => line.property("path").is_some(),
-        _ => false,
-    };
-    !fits
-}
+    fn no_main(&self, instance: InstanceId, name: &str) -> Box<Mistake> {
+        let outputs = &self.instances.get(instance).outputs;
+        let help = match (self.reference.wants, declared(outputs).first()) {
+            (Wants::Root | Wants::RootOrHost, Some(output)) => make_a_root(&format!("{name}.{output}")),
+            _ => format!("write {}", choices(name, outputs)),
+        };
+        let what = "a run on `host`, which gives only its outputs";
+        let mistake = self.mistake(&ticked(name), what, &help);
+        Box::new(mistake.at(self.declared_at(instance), "declared here"))
+    }
 
-fn nameless(line: &Item, reference: &Reference) -> Mistake {
-    let help = "give it a name: files NAME root=\"…\"";
-    type_mistake(line, reference, "this", "a path", help)
-}
+    fn unknown_output(&self, instance: InstanceId, output: &str) -> Box<Mistake> {
+        let outputs = &self.instances.get(instance).outputs;
+        let all: Vec<&str> = outputs.types.keys().map(String::as_str).collect();
+        let declared = declared(outputs);
+        let listed = if declared.is_empty() { all.join(", ") } else { declared.join(", ") };
+        let help = match suggest::nearest(output, all) {
+            Some(near) => format!("did you mean `{near}`? Outputs: {listed}."),
+            None => format!("outputs: {listed}"),
+        };
+        let written = self.written();
+        let name = written.strip_suffix(&format!(".{output}")).unwrap_or(&written);
+        let message = format!("`{name}` has no output `{}`", shorten(output));
+        let mistake = Mistake::new(Code::RefOutput, message, help);
+        let mistake = mistake.at(self.output_span(output), "not known");
+        Box::new(mistake.at(self.declared_at(instance), "declared here"))
+    }
 
-fn type_mistake(line: &Item, reference: &Reference, name: &str, what: &str, help: &str) -> Mistake {
-    let message = format!("`{}` takes {}, {name} is {what}", line.line.word, reference.wants.takes());
-    Mistake::new(Code::TypeSlot, message, help).at(reference.span.clone(), what)
-}
+    /// Where the output's name stands in the reference, which may be quoted.
+    fn output_span(&self, output: &str) -> Span {
+        let span = &self.reference.span;
+        let source = self.instances.world.files.sources.slice(span);
+        match source.rfind(output) {
+            Some(start) => span.start + start..span.start + start + output.len(),
+            None => span.clone(),
+        }
+    }
 
-fn mismatch(
-    line: &Item,
-    reference: &Reference,
-    known: &Known<'_>,
-    name: &str,
-    found: Type,
-    outputs: &Outputs,
-) -> Mistake {
-    let declared = declared(outputs);
-    let is_run = outputs.types.contains_key(free_output::DIFF);
-    let written = match &reference.target {
-        Target::Node { output: Some(output), .. } => format!("{name}.{output}"),
-        _ => name.to_owned(),
-    };
-    let help = match (reference.wants, found) {
-        (_, Type::Text) => "a test gives nothing but that it passed: name one of its outputs".to_owned(),
-        (Wants::Tree, _) if is_run && !declared.is_empty() => {
-            format!(
+    fn mismatch(&self, instance: InstanceId, found: Type) -> Box<Mistake> {
+        let outputs = &self.instances.get(instance).outputs;
+        let declared = declared(outputs);
+        let is_run = outputs.types.contains_key(free_output::DIFF);
+        let name = self.written();
+        let help = match (self.reference.wants, found) {
+            (_, Type::Text) => "a test gives nothing but that it passed: name one of its outputs".to_owned(),
+            (Wants::Tree, _) if is_run && !declared.is_empty() => format!(
                 "write {}. If you do want every file of the sandbox: `{name}.tree`.",
-                choices(name, outputs)
-            )
-        }
-        (Wants::Tree, _) if is_run => {
-            format!(
+                choices(&name, outputs)
+            ),
+            (Wants::Tree, _) if is_run => format!(
                 "give `{name}` an `output`, or say which part: path=\"/app\". For every file: `{name}.tree`."
-            )
-        }
-        (Wants::Tree, _) if line.line.property("path").is_some() => {
-            "say which part: path=\"/app\"".to_owned()
-        }
-        (Wants::Tree, _) => {
-            format!("take a part of it first: tree part {{ copy {name} path=\"/app\" to=\"/\"; }}")
-        }
-        _ => make_a_root(&written),
-    };
-    let label = match declared.first() {
-        Some(output) if is_run => format!("has the output `{output}`"),
-        _ => "declared here".to_owned(),
-    };
-    type_mistake(line, reference, &ticked(&written), spelled(found), &help).at(name_span(known.item), label)
-}
+            ),
+            (Wants::Tree, _) if self.line.property("path").is_some() => {
+                "say which part: path=\"/app\"".to_owned()
+            }
+            (Wants::Tree, _) => {
+                format!("take a part of it first: tree part {{ copy {name} path=\"/app\" to=\"/\"; }}")
+            }
+            _ => make_a_root(&name),
+        };
+        let label = match declared.first() {
+            Some(output) if is_run => format!("has the output `{output}`"),
+            _ => "declared here".to_owned(),
+        };
+        let mistake = self.mistake(&ticked(&name), spelled(found), &help);
+        Box::new(mistake.at(self.declared_at(instance), label))
+    }
 
-fn unknown_output(
-    reference: &Reference,
-    known: &Known<'_>,
-    name: &str,
-    output: &str,
-    outputs: &Outputs,
-) -> Mistake {
-    let all: Vec<&str> = outputs.types.keys().map(String::as_str).collect();
-    let declared = declared(outputs);
-    let listed = if declared.is_empty() { all.join(", ") } else { declared.join(", ") };
-    let help = match suggest::nearest(output, all) {
-        Some(near) => format!("did you mean `{near}`? Outputs: {listed}."),
-        None => format!("outputs: {listed}"),
-    };
-    let message = format!("`{name}` has no output `{}`", shorten(output));
-    let end = reference.span.end - usize::from(reference.span.len() > name.len() + 1 + output.len());
-    let mistake = Mistake::new(Code::RefOutput, message, help);
-    mistake.at(end - output.len()..end, "not known").at(name_span(known.item), "declared here")
+    fn mistake(&self, name: &str, what: &str, help: &str) -> Box<Mistake> {
+        let message =
+            format!("`{}` takes {}, {name} is {what}", self.line.word, self.reference.wants.takes());
+        Box::new(Mistake::new(Code::TypeSlot, message, help).at(self.reference.span.clone(), what))
+    }
+
+    /// The reference as it stands in the file.
+    fn written(&self) -> String {
+        match &self.reference.label {
+            Label::Scratch => "scratch".to_owned(),
+            Label::Host => "host".to_owned(),
+            _ => {
+                let source = self.instances.world.files.sources.slice(&self.reference.span);
+                source.trim_matches(['#', '"']).to_owned()
+            }
+        }
+    }
+
+    fn declared_at(&self, instance: InstanceId) -> Span {
+        let decl = self.instances.get(instance).decl;
+        self.instances.world.decl(decl).line.node.name_span()
+    }
 }
 
 /// The outputs that the file names, not the free ones.

@@ -6,14 +6,22 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef as _;
 
-use crate::lang::check::Need;
 use crate::lang::code::Code;
-use crate::lang::mistake::{Findings, Mistake};
+use crate::lang::instances::InstanceId;
+use crate::lang::mistake::{Findings, Mistake, Span};
 
 /// More edges of one ring than anybody reads.
 const DRAWN: usize = 50;
 
-pub fn report(needs: &[Need<'_>], findings: &mut Findings) {
+/// One node needs another, because of what stands at `span`.
+#[derive(Debug)]
+pub struct Need {
+    pub from: InstanceId,
+    pub to: InstanceId,
+    pub span: Span,
+}
+
+pub fn report(needs: &[Need], name: &dyn Fn(InstanceId) -> String, findings: &mut Findings) {
     let mut nodes = BTreeMap::new();
     let mut graph: DiGraph<(), usize> = DiGraph::new();
     for (place, need) in needs.iter().enumerate() {
@@ -25,14 +33,14 @@ pub fn report(needs: &[Need<'_>], findings: &mut Findings) {
     let component_of = components(&graph);
     let mut reported = vec![false; graph.node_count()];
     for need in needs {
-        let start = nodes[need.from];
+        let start = nodes[&need.from];
         let component = component_of[start.index()];
         if !reported[component]
             && let Some(ring) = ring(&graph, start, &component_of)
         {
             reported[component] = true;
-            let edges: Vec<&Need<'_>> = ring.iter().map(|&edge| &needs[graph[edge]]).collect();
-            findings.add(cycle(&edges));
+            let edges: Vec<&Need> = ring.iter().map(|&edge| &needs[graph[edge]]).collect();
+            findings.add(cycle(&edges, name));
         }
     }
 }
@@ -86,9 +94,9 @@ fn way_back(
     }
 }
 
-fn cycle(edges: &[&Need<'_>]) -> Mistake {
+fn cycle(edges: &[&Need], name: &dyn Fn(InstanceId) -> String) -> Mistake {
     let (message, help) = match edges {
-        [need] => (format!("`{}` needs itself", need.from), "name another node here".to_owned()),
+        [need] => (format!("`{}` needs itself", name(need.from)), "name another node here".to_owned()),
         [_, _] => {
             ("these nodes need each other".to_owned(), "one of the two must not need the other".to_owned())
         }
@@ -99,7 +107,7 @@ fn cycle(edges: &[&Need<'_>]) -> Mistake {
     };
     let mut mistake = Mistake::new(Code::GraphCycle, message, help);
     for (number, need) in edges.iter().take(DRAWN).enumerate() {
-        let label = format!("{}: `{}` needs `{}`", number + 1, need.from, need.to);
+        let label = format!("{}: `{}` needs `{}`", number + 1, name(need.from), name(need.to));
         mistake = mistake.at(need.span.clone(), label);
     }
     mistake

@@ -4,8 +4,12 @@
 //! There is no struct between a line of the file and the op: the table has typed the values already,
 //! and the op is the typed struct.
 
+pub mod check;
+pub mod export;
 pub mod files;
+pub mod git;
 pub mod group;
+pub mod http;
 pub mod image;
 pub mod param;
 pub mod place;
@@ -16,12 +20,14 @@ pub mod tree;
 
 use std::collections::BTreeMap;
 
-use crate::graph::graph::{Input, Select};
+use crate::base::tree_path::TreePath;
+use crate::graph::graph::{Input, OutputRef, Select};
 use crate::graph::op::{From, Op};
 use crate::graph::value::Type;
-use crate::lang::item::{Item, Reference, Target};
+use crate::lang::instances::{InstanceId, Resolved};
+use crate::lang::item::{Item, Reference};
+use crate::lang::lower::Lowering;
 use crate::lang::mistake::Findings;
-use crate::lang::names::Names;
 use crate::lang::table::Line;
 
 /// A kind that lowers to an op.
@@ -33,6 +39,8 @@ pub struct Declaration {
     pub outputs: fn(&Item) -> Outputs,
     /// Only for items that are whole and whose references are resolved.
     pub lower: fn(&Item, &mut Edges<'_>) -> Op,
+    /// Its result is the same for all platforms: local files, for one.
+    pub is_for_any_platform: bool,
 }
 
 /// What a node gives.
@@ -43,13 +51,22 @@ pub struct Outputs {
     pub main: Option<String>,
 }
 
-pub const DECLARATIONS: &[&Declaration] =
-    &[&files::KIND, &pull::KIND, &run::KIND, &test::KIND, &tree::KIND, &image::KIND];
+pub const DECLARATIONS: &[&Declaration] = &[
+    &files::KIND,
+    &pull::KIND,
+    &http::KIND,
+    &git::KIND,
+    &run::KIND,
+    &test::KIND,
+    &check::KIND,
+    &tree::KIND,
+    &image::KIND,
+];
 
 /// Collects the inputs of a node while it is lowered.
-#[derive(Debug)]
-pub struct Edges<'a> {
-    names: &'a Names,
+pub struct Edges<'e> {
+    lowering: &'e Lowering<'e>,
+    node: InstanceId,
     pub inputs: Vec<Input>,
 }
 
@@ -59,30 +76,64 @@ impl Outputs {
     }
 }
 
-impl<'a> Edges<'a> {
-    pub fn new(names: &'a Names) -> Edges<'a> {
-        Edges { names, inputs: Vec::new() }
+impl<'e> Edges<'e> {
+    pub fn new(lowering: &'e Lowering<'e>, node: InstanceId) -> Edges<'e> {
+        Edges { lowering, node, inputs: Vec::new() }
     }
 
     /// The index of the new input.
     pub fn add(&mut self, slot: String, reference: &Reference, select: Select) -> usize {
-        self.inputs.push(Input { slot, source: self.names.output(reference), select });
+        let source = self.lowering.output(self.node, reference);
+        self.add_output(slot, source, select)
+    }
+
+    pub fn add_output(&mut self, slot: String, source: OutputRef, select: Select) -> usize {
+        self.inputs.push(Input { slot, source, select });
         self.inputs.len() - 1
     }
 
     /// What a single file that the reference means is called.
     pub fn file_name(&self, reference: &Reference) -> Option<String> {
-        self.names.file_name(reference)
+        self.lowering.file_name(self.node, reference)
     }
 
     /// The line `from` of a body.
     pub fn from(&mut self, item: &Item) -> Option<From> {
         let reference = item.only("from")?.reference()?;
-        Some(match reference.target {
-            Target::Scratch => From::Scratch,
-            Target::Host => From::Host(self.add("from".to_owned(), reference, Select::default())),
-            _ => From::Input(self.add("from".to_owned(), reference, Select::default())),
-        })
+        if self.lowering.is(self.node, reference, &Resolved::Scratch) {
+            return Some(From::Scratch);
+        }
+        let input = self.add("from".to_owned(), reference, Select::default());
+        let is_host = self.lowering.is(self.node, reference, &Resolved::Host);
+        Some(if is_host { From::Host(input) } else { From::Input(input) })
+    }
+
+    /// A node that this one is made of and nobody declared, called `NODE/part`, with the inputs that were
+    /// collected since `before`.
+    pub fn inner(
+        &mut self,
+        part: &str,
+        kind: &'static str,
+        op: Op,
+        outputs: Outputs,
+        item: &Item,
+    ) -> OutputRef {
+        let inputs = std::mem::take(&mut self.inputs);
+        let name = format!("{}/{part}", self.lowering.instances.name(self.node));
+        let output = outputs.main.clone().unwrap_or_default();
+        let node = self.lowering.add(name, kind, op, inputs, outputs, &item.word);
+        OutputRef { node, output }
+    }
+
+    /// The folder of the node's package.
+    pub fn package(&self) -> &TreePath {
+        let world = self.lowering.instances.world;
+        &world.scope(world.decl(self.lowering.instances.get(self.node).decl).scope).package
+    }
+
+    /// The coordinate of the node, for what is divided by an axis.
+    pub fn coordinate(&self) -> crate::lang::matrix::Coordinate {
+        self.lowering.instances.coordinate(self.node)
     }
 }
 

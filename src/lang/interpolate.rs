@@ -1,12 +1,8 @@
-//! `${…}` in data: parameters and the target platform. Scripts are never substituted.
+//! `${…}` in data. What the names stand for is asked of the caller. Scripts are never substituted.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::base::suggest;
+use crate::graph::late::{LateText, Piece};
 use crate::lang::code::Code;
-use crate::lang::mistake::{Mistake, shorten};
-use crate::oci::image::Platform;
+use crate::lang::mistake::Mistake;
 
 /// A plain value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,22 +10,25 @@ pub enum Plain {
     Text(String),
     Int(i64),
     Bool(bool),
+    /// Spliced into a slot that takes several values.
+    List(Vec<String>),
 }
 
-/// What `${…}` may name.
-#[derive(Debug)]
-pub struct Values {
-    known: BTreeMap<String, Plain>,
-    /// Names that were declared wrongly: what uses them is not reported.
-    poisoned: BTreeSet<String>,
-    used: RefCell<BTreeSet<String>>,
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Plain(Plain),
+    /// A variable of the node in `from`, which only the build knows.
+    FromEnv(String),
+    /// It was declared wrongly, or where nothing has a value: what uses it is not reported.
+    Poisoned,
 }
 
 /// A text after substitution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Substituted {
     Plain(Plain),
-    /// It uses a poisoned value.
+    Late(LateText),
     Poisoned,
 }
 
@@ -46,105 +45,63 @@ impl Plain {
             Plain::Text(text) => text.clone(),
             Plain::Int(number) => number.to_string(),
             Plain::Bool(truth) => truth.to_string(),
+            Plain::List(values) => values.join(" "),
         }
     }
 }
 
-impl Values {
-    pub fn new(platform: &Platform) -> Values {
-        let mut known = BTreeMap::from([
-            ("platform.os".to_owned(), Plain::Text(platform.os.clone())),
-            ("platform.arch".to_owned(), Plain::Text(platform.architecture.clone())),
-        ]);
-        let variant = platform.variant.clone().unwrap_or_default();
-        known.insert("platform.variant".to_owned(), Plain::Text(variant));
-        Values { known, poisoned: BTreeSet::new(), used: RefCell::default() }
+/// A text that is exactly one `${…}` keeps the type of the value.
+pub fn substitute(
+    text: &str,
+    find: &mut dyn FnMut(&str) -> Result<Found, BadValue>,
+) -> Result<Substituted, BadValue> {
+    if !text.contains("${") {
+        return Ok(Substituted::Plain(Plain::Text(text.to_owned())));
     }
-
-    pub fn declare(&mut self, parameter: &str, value: Option<Plain>) {
-        let name = format!("param.{parameter}");
-        match value {
-            Some(value) => drop(self.known.insert(name, value)),
-            None => drop(self.poisoned.insert(name)),
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut poisoned = false;
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        if let Some(before) = rest[..start].strip_suffix('$') {
+            pieces.push(Piece::Text(format!("{before}${{")));
+            rest = &rest[start + 2..];
+            continue;
         }
-    }
-
-    pub fn is_parameter_used(&self, parameter: &str) -> bool {
-        self.used.borrow().contains(&format!("param.{parameter}"))
-    }
-
-    /// The first `${…}` in a script that would have been a value.
-    pub fn in_script<'a>(&self, script: &'a str) -> Option<&'a str> {
-        let mut rest = script;
-        while let Some(start) = rest.find("${") {
-            let from = &rest[start..];
-            let end = from.find('}')?;
-            let name = &from[2..end];
-            if self.known.contains_key(name) || self.poisoned.contains(name) {
-                self.used.borrow_mut().insert(name.to_owned());
-                return Some(&from[..=end]);
-            }
-            rest = &from[2..];
-        }
-        None
-    }
-
-    /// A text that is exactly one `${…}` keeps the type of the value.
-    pub fn substitute(&self, text: &str) -> Result<Substituted, BadValue> {
-        if !text.contains("${") {
-            return Ok(Substituted::Plain(Plain::Text(text.to_owned())));
-        }
-        let mut result = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = rest.find("${") {
-            if let Some(before) = rest[..start].strip_suffix('$') {
-                result.push_str(before);
-                result.push_str("${");
-                rest = &rest[start + 2..];
-                continue;
-            }
-            let from = &rest[start..];
-            let Some(end) = from.find('}') else { return Err(unclosed(from)) };
-            let Some(value) = self.value(&from[2..end])? else { return Ok(Substituted::Poisoned) };
-            if from.len() == text.len() && end + 1 == text.len() {
+        let from = &rest[start..];
+        let Some(end) = from.find('}') else { return Err(unclosed(from)) };
+        pieces.push(Piece::Text(rest[..start].to_owned()));
+        match find(&from[2..end])? {
+            Found::Plain(value) if from.len() == text.len() && end + 1 == text.len() => {
                 return Ok(Substituted::Plain(value));
             }
-            result.push_str(&rest[..start]);
-            result.push_str(&value.to_text());
-            rest = &from[end + 1..];
+            Found::Plain(Plain::List(_)) => return Err(list_in_text(&from[..=end])),
+            Found::Plain(value) => pieces.push(Piece::Text(value.to_text())),
+            Found::FromEnv(name) => pieces.push(Piece::FromEnv(name)),
+            Found::Poisoned => poisoned = true,
         }
-        result.push_str(rest);
-        Ok(Substituted::Plain(Plain::Text(result)))
+        rest = &from[end + 1..];
     }
+    pieces.push(Piece::Text(rest.to_owned()));
+    let whole = LateText::new(pieces);
+    Ok(match poisoned {
+        true => Substituted::Poisoned,
+        false if whole.is_known() => Substituted::Plain(Plain::Text(whole.known().to_owned())),
+        false => Substituted::Late(whole),
+    })
+}
 
-    /// `None` for a poisoned one.
-    fn value(&self, name: &str) -> Result<Option<Plain>, BadValue> {
-        self.used.borrow_mut().insert(name.to_owned());
-        if self.poisoned.contains(name) {
-            return Ok(None);
+/// The first `${…}` in a script that would have been a value.
+pub fn value_in_script<'a>(script: &'a str, is_value: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+    let mut rest = script;
+    while let Some(start) = rest.find("${") {
+        let from = &rest[start..];
+        let end = from.find('}')?;
+        if is_value(&from[2..end]) {
+            return Some(&from[..=end]);
         }
-        match self.known.get(name) {
-            Some(value) => Ok(Some(value.clone())),
-            None => Err(self.no_value(name)),
-        }
+        rest = &from[2..];
     }
-
-    fn no_value(&self, name: &str) -> BadValue {
-        let written = format!("${{{name}}}");
-        let shown = shorten(&written);
-        let mistake = if name.contains('.') {
-            let names: Vec<&str> = self.known.keys().map(String::as_str).collect();
-            let help = suggest::help(name, &names, |name| format!("${{{name}}}"), "values");
-            Mistake::new(Code::ValueUnknown, format!("there is no value `{shown}`"), help)
-        } else {
-            let message = format!("`{shown}` names no value of this file");
-            let help = format!(
-                "values are ${{param.NAME}} and ${{platform.os}}; for the text itself, write ${shown}"
-            );
-            Mistake::new(Code::ValueForm, message, help)
-        };
-        BadValue { written, mistake }
-    }
+    None
 }
 
 fn unclosed(from: &str) -> BadValue {
@@ -153,50 +110,61 @@ fn unclosed(from: &str) -> BadValue {
     BadValue { written: from[..2].to_owned(), mistake }
 }
 
+fn list_in_text(written: &str) -> BadValue {
+    let message = format!("`{written}` is a list, and cannot be a part of a text");
+    let help = format!("let it stand alone, where several values may stand: \"{written}\"");
+    BadValue { written: written.to_owned(), mistake: Mistake::new(Code::ValueForm, message, help) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn values() -> Values {
-        let platform = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
-        let mut values = Values::new(&platform);
-        values.declare("port", Some(Plain::Int(80)));
-        values.declare("broken", None);
-        values
+    fn find(name: &str) -> Result<Found, BadValue> {
+        Ok(match name {
+            "param.port" => Found::Plain(Plain::Int(80)),
+            "param.list" => Found::Plain(Plain::List(vec!["a".into()])),
+            "platform.arch" => Found::Plain(Plain::Text("amd64".into())),
+            "from.env.PATH" => Found::FromEnv("PATH".into()),
+            "param.broken" => Found::Poisoned,
+            _ => {
+                let mistake = Mistake::new(Code::ValueUnknown, "unknown", "");
+                return Err(BadValue { written: name.to_owned(), mistake });
+            }
+        })
     }
 
     #[test]
     fn substitution() {
         let text = |text: &str| Substituted::Plain(Plain::Text(text.into()));
+        let late = LateText::new([Piece::Text("/x:".into()), Piece::FromEnv("PATH".into())]);
         for (written, expected) in [
             ("plain $x $$", text("plain $x $$")),
             ("${param.port}", Substituted::Plain(Plain::Int(80))),
+            ("${param.list}", Substituted::Plain(Plain::List(vec!["a".into()]))),
             (":${param.port}/${platform.arch}", text(":80/amd64")),
             ("$${param.port}", text("${param.port}")),
             ("a$${b}${param.port}", text("a${b}80")),
             ("x${param.broken}", Substituted::Poisoned),
+            ("/x:${from.env.PATH}", Substituted::Late(late)),
         ] {
-            assert_eq!(values().substitute(written).unwrap(), expected, "{written}");
+            assert_eq!(substitute(written, &mut find).unwrap(), expected, "{written}");
         }
     }
 
     #[test]
     fn what_has_no_value() {
-        for (written, code, help) in [
-            ("${HOME}", Code::ValueForm, "$${HOME}"),
-            ("${param.prot}", Code::ValueUnknown, "did you mean ${param.port}?"),
-            ("${from.env.PATH}", Code::ValueUnknown, "values: "),
-            ("a ${b", Code::ValueForm, "$${"),
-        ] {
-            let bad = values().substitute(written).unwrap_err();
-            assert_eq!(bad.mistake.code, code);
-            assert!(bad.mistake.help.contains(help), "{}", bad.mistake.help);
+        for (written, code) in
+            [("${HOME}", Code::ValueUnknown), ("a ${b", Code::ValueForm), ("a${param.list}", Code::ValueForm)]
+        {
+            assert_eq!(substitute(written, &mut find).unwrap_err().mistake.code, code, "{written}");
         }
     }
 
     #[test]
     fn scripts_may_use_shell_variables() {
-        assert_eq!(values().in_script("echo ${HOME} ${x.y} ${"), None);
-        assert_eq!(values().in_script("a ${B} ${param.port}"), Some("${param.port}"));
+        let is_value = |name: &str| name == "param.port";
+        assert_eq!(value_in_script("echo ${HOME} ${x.y} ${", &is_value), None);
+        assert_eq!(value_in_script("a ${B} ${param.port}", &is_value), Some("${param.port}"));
     }
 }

@@ -1,10 +1,17 @@
 //! A line of the file after reading: its values are of the types that the table says, so that what
 //! lowers it never meets a wrong one. Where reading failed, `whole` is false and nothing is lowered.
 
+use std::rc::Rc;
+
 use crate::base::tree_path::TreePath;
+use crate::graph::late::LateText;
 use crate::lang::interpolate::Plain;
+use crate::lang::label::Label;
+use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::Span;
+use crate::lang::scope::ScopeId;
 use crate::lang::table::{Line, Wants};
+use crate::oci::image::Platform;
 
 #[derive(Debug)]
 pub struct Item {
@@ -43,6 +50,13 @@ pub enum Datum {
         slash: bool,
     },
     Mode(u32),
+    /// As chmod(1) reads it.
+    ModeChange(String),
+    /// Bytes.
+    Size(u64),
+    Platform(Platform),
+    /// Only the build can complete it.
+    Late(LateText),
     /// Nanoseconds.
     Duration(u64),
     /// Seconds since 1970.
@@ -54,21 +68,17 @@ pub enum Datum {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    pub target: Target,
+    pub label: Label,
     pub wants: Wants,
     pub span: Span,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    Scratch,
-    Host,
-    Node {
-        name: String,
-        output: Option<String>,
-    },
-    /// `"./src"`, below the workspace.
-    Local(TreePath),
+    /// Where it is written: of a fragment's line, the fragment's.
+    pub scope: ScopeId,
+    /// The coordinate of the line that it stands in, with what `pick` and `each` say.
+    pub coordinate: Rc<Coordinate>,
+    /// Of the build platform, whatever the target is (`platform=build`).
+    pub is_for_build: bool,
+    /// Its place among the references of the node.
+    pub place: usize,
 }
 
 impl Item {
@@ -99,8 +109,8 @@ impl Item {
     }
 
     /// `KEY=VALUE…`; `None` for `#null`.
-    pub fn assignments(&self) -> impl Iterator<Item = (String, Option<String>)> {
-        self.properties.iter().map(|pair| (pair.key.clone(), pair.given.text().map(str::to_owned)))
+    pub fn assignments(&self) -> impl Iterator<Item = (String, Option<LateText>)> {
+        self.properties.iter().map(|pair| (pair.key.clone(), pair.given.late()))
     }
 
     /// Its line in the body with this word, where that is a text.
@@ -174,6 +184,30 @@ impl Given {
     pub fn duration(&self) -> Option<u64> {
         match self.datum {
             Datum::Duration(nanoseconds) => Some(nanoseconds),
+            _ => None,
+        }
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> Option<u64> {
+        match self.datum {
+            Datum::Size(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub fn platform(&self) -> Option<&Platform> {
+        match &self.datum {
+            Datum::Platform(platform) => Some(platform),
+            _ => None,
+        }
+    }
+
+    /// A text, which only the build may be able to complete.
+    pub fn late(&self) -> Option<LateText> {
+        match &self.datum {
+            Datum::Text(text) => Some(text.as_str().into()),
+            Datum::Late(text) => Some(text.clone()),
             _ => None,
         }
     }

@@ -1,7 +1,8 @@
-//! Floor 7: a build file → a graph. Text is parsed into KDL nodes, nodes are read into items by the
-//! one table, items are resolved: names to nodes, types checked, all mistakes told at once.
+//! Floor 7: build files → a graph. Text is parsed into lines; names, parameters and templates become
+//! scopes; each node is read once for each coordinate by the one table; references are resolved and
+//! types checked; all mistakes are told at once.
 //!
-//! It looks at no file but `memobuild.kdl`: whether the files that it names exist is found by scanning.
+//! It looks at no file but build files: whether the files that they name exist is found by scanning.
 
 pub mod code;
 pub mod mistake;
@@ -11,68 +12,158 @@ pub mod grammar;
 pub mod number;
 pub mod escape;
 pub mod slip;
+pub mod syntax;
 pub mod parse;
+pub mod label;
+pub mod files;
+pub mod version;
 pub mod time;
+pub mod size;
+pub mod platform;
 pub mod table;
+pub mod structure;
 pub mod interpolate;
 pub mod item;
+pub mod scope;
+pub mod values;
+pub mod condition;
+pub mod matrix;
+pub mod meant;
 pub mod value;
 pub mod read;
+pub mod body;
 pub mod decl;
-pub mod names;
-pub mod file;
+pub mod declare;
+pub mod instantiate;
+pub mod instances;
 pub mod check;
 pub mod cycle;
-pub mod resolve;
+pub mod unused;
+pub mod lower;
+pub mod targets;
+pub mod root;
 pub mod reference;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::base::tree_path::TreePath;
 use crate::graph::graph::Graph;
-use crate::lang::mistake::{Findings, Mistake, Mistakes, SharedSource};
+use crate::graph::op::Host;
+use crate::lang::files::Files;
+use crate::lang::interpolate::Plain;
+use crate::lang::mistake::{Findings, Mistake, Mistakes};
+use crate::lang::source::{FILE_NAME, Sources};
 use crate::oci::image::Platform;
 
-/// A build file that has no mistakes.
+/// Build files that have no mistakes.
 #[derive(Debug)]
 pub struct Loaded {
     pub graph: Graph,
-    pub source: SharedSource,
+    pub sources: Sources,
     pub warnings: Vec<Mistake>,
 }
 
-/// Reads `memobuild.kdl` at the root of a workspace; `params` are the `--param` of the command line.
-pub fn load(workspace: &Path, params: &[(String, String)]) -> Result<Loaded, Mistakes> {
-    load_source(&source::read(workspace)?, params, &Platform::current())
+/// What is asked of the files of a build.
+pub struct Request<'a> {
+    /// The folder, from the workspace's root, whose build file is meant where none is named.
+    pub package: TreePath,
+    /// Other packages that are wanted.
+    pub others: &'a [TreePath],
+    pub params: &'a [Flag],
+    /// Values that the chosen profile gives to parameters of the root file.
+    pub profile_params: BTreeMap<String, Plain>,
+    /// Where the build takes place, and what it is for where nothing else is said.
+    pub platform: Platform,
+    pub outside: Outside<'a>,
 }
 
-/// As `load`, from text.
-pub fn load_source(
-    source: &SharedSource,
-    params: &[(String, String)],
-    platform: &Platform,
-) -> Result<Loaded, Mistakes> {
+/// A `--param` of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    pub package: TreePath,
+    pub name: String,
+    pub value: String,
+}
+
+/// What lies outside of the files, asked for only where a file names it.
+pub struct Outside<'a> {
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// `commit`, `tag`, `describe`, `time` or `dirty` of the workspace's repository; else why not.
+    pub git: &'a dyn Fn(&str) -> Result<Plain, String>,
+}
+
+impl Outside<'_> {
+    /// Knows nothing.
+    pub const NOTHING: Outside<'static> =
+        Outside { environment: &|_| None, git: &|_| Err("there is no repository here".to_owned()) };
+}
+
+impl Request<'_> {
+    /// The packages whose nodes are asked for.
+    fn wanted(&self) -> Vec<TreePath> {
+        std::iter::once(&self.package).chain(self.others).cloned().collect()
+    }
+
+    /// The root package, for this machine.
+    pub fn root() -> Request<'static> {
+        Request {
+            package: TreePath::root(),
+            others: &[],
+            params: &[],
+            profile_params: BTreeMap::new(),
+            platform: Platform::current(),
+            outside: Outside::NOTHING,
+        }
+    }
+}
+
+/// Reads the build files of a workspace, from its root folder.
+pub fn load(root: &Path, request: &Request<'_>) -> Result<Loaded, Mistakes> {
     let mut findings = Findings::default();
+    let files = files::load(root, &request.wanted(), &mut findings);
+    resolve(files, request, findings)
+}
+
+/// As `load`, from texts instead of a workspace: each with its path from the root.
+pub fn load_texts(texts: &[(&str, &str)], request: &Request<'_>) -> Result<Loaded, Mistakes> {
+    let mut findings = Findings::default();
+    let files = files::from_texts(texts, &mut findings);
+    resolve(files, request, findings)
+}
+
+/// As `load`, from the text of a single file.
+pub fn load_text(text: &str, request: &Request<'_>) -> Result<Loaded, Mistakes> {
+    load_texts(&[(FILE_NAME, text)], request)
+}
+
+fn resolve(files: Files, request: &Request<'_>, mut findings: Findings) -> Result<Loaded, Mistakes> {
     let mut warnings = Findings::default();
-    let graph = graph(source, params, platform, &mut findings, &mut warnings);
+    let graph = graph(&files, request, &mut findings, &mut warnings);
     match graph {
         Some(graph) if findings.is_empty() => {
-            Ok(Loaded { graph, source: source.clone(), warnings: warnings.finish(source).shown })
+            let warnings = warnings.finish(&files.sources).shown;
+            Ok(Loaded { graph, sources: files.sources, warnings })
         }
-        _ => Err(findings.finish(source)),
+        _ => Err(findings.finish(&files.sources)),
     }
 }
 
 fn graph(
-    source: &SharedSource,
-    params: &[(String, String)],
-    platform: &Platform,
+    files: &Files,
+    request: &Request<'_>,
     findings: &mut Findings,
     warnings: &mut Findings,
 ) -> Option<Graph> {
-    let text = source.inner();
-    let document = parse::parse(text, findings)?;
-    let file = file::read(text, &document, params, platform, findings, warnings)?;
-    resolve::resolve(text, &file, findings)
+    let world = declare::declare(files, request, findings);
+    targets::check(&world, findings);
+    let (instances, needs) = instances::read(&world, findings);
+    cycle::report(&needs, &|id| instances.name(id), findings);
+    unused::warn(&world, warnings);
+    if !findings.is_empty() {
+        return None;
+    }
+    lower::lower(&instances, &Host::default(), findings)
 }
 
 #[cfg(test)]

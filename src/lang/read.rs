@@ -1,35 +1,53 @@
 //! KDL nodes → items, driven by the table. Reports every mistake it meets and goes on; knows no kind.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use kdl::{KdlEntry, KdlNode};
-
-use crate::base::suggest::{self, ticked};
+use crate::base::suggest;
 use crate::lang::code::Code;
-use crate::lang::interpolate::Values;
+use crate::lang::interpolate::Plain;
 use crate::lang::item::{Datum, Given, Item, Pair};
+use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
-use crate::lang::table::{Count, Line, Often, Slot};
-use crate::lang::value::{Written, read_value};
+use crate::lang::scope::{Env, World};
+use crate::lang::syntax::{Entry, Node};
+use crate::lang::table::{Count, Holds, Line, Slot};
+use crate::lang::value::{Read, Written, read_value};
 
-pub struct Reader<'a> {
-    pub text: &'a str,
-    pub values: &'a Values,
-    pub findings: &'a mut Findings,
+/// Reads one node, in one environment.
+pub struct Reader<'r, 'a> {
+    pub(super) world: &'r World<'a>,
+    pub(super) env: Env<'r>,
+    pub(super) findings: &'r mut Findings,
+    /// References that were read so far: each has its place.
+    pub(super) references: usize,
+    /// The coordinate, shared by all references of the line.
+    pub(super) coordinate: Rc<Coordinate>,
 }
 
-impl Reader<'_> {
-    pub fn item(&mut self, line: &'static Line, node: &KdlNode) -> Item {
+impl<'r, 'a> Reader<'r, 'a> {
+    pub fn new(world: &'r World<'a>, env: Env<'r>, findings: &'r mut Findings) -> Reader<'r, 'a> {
+        let coordinate = Rc::new(env.coordinate.clone());
+        Reader { world, env, findings, references: 0, coordinate }
+    }
+
+    pub fn item(&mut self, line: &'static Line, node: &'a Node) -> Item {
         let before = self.findings.count();
-        let word = word_span(node);
-        let mut item =
-            Item { line, word, arguments: Vec::new(), properties: Vec::new(), body: Vec::new(), whole: true };
+        let mut item = Item {
+            line,
+            word: node.word_span.clone(),
+            arguments: Vec::new(),
+            properties: Vec::new(),
+            body: Vec::new(),
+            whole: true,
+        };
         if self.findings.is_full() || self.dollar_and_block(node) {
             item.whole = false;
             return item;
         }
         self.arguments(node, &mut item);
         self.properties(node, &mut item);
+        for_build(&mut item);
         self.body(node, &mut item);
         item.whole = self.findings.count() == before
             && !self.findings.is_full()
@@ -37,13 +55,13 @@ impl Reader<'_> {
         item
     }
 
-    fn arguments(&mut self, node: &KdlNode, item: &mut Item) {
-        let given: Vec<&KdlEntry> = node.entries().iter().filter(|entry| entry.name().is_none()).collect();
+    fn arguments(&mut self, node: &'a Node, item: &mut Item) {
+        let given: Vec<&Entry> = node.arguments().collect();
         if let [entry] = given.as_slice()
             && item.line.removable
-            && entry.value().is_null()
+            && entry.value.is_null()
         {
-            item.arguments.push(Given { datum: Datum::Null, span: entry_span(entry) });
+            item.arguments.push(Given { datum: Datum::Null, span: entry.span.clone() });
             return;
         }
         let mut rest = given.as_slice();
@@ -56,7 +74,7 @@ impl Reader<'_> {
             let slot =
                 if argument.slot == Slot::Script && expands(node) { Slot::Expanded } else { argument.slot };
             for entry in &rest[..taken] {
-                item.arguments.extend(self.given(item.line, slot, entry));
+                self.argument(node, item, slot, entry, argument.count == Count::Some);
             }
             rest = &rest[taken..];
         }
@@ -65,44 +83,61 @@ impl Reader<'_> {
         }
     }
 
-    fn given(&mut self, line: &Line, slot: Slot, entry: &KdlEntry) -> Option<Given> {
+    /// Where several may stand, a list gives all of its values.
+    fn argument(&mut self, node: &'a Node, item: &mut Item, slot: Slot, entry: &'a Entry, several: bool) {
+        match self.given(item.line, slot, entry, several) {
+            Some(Read::One(Datum::Reference(reference))) => {
+                for reference in self.each_reference(node, reference) {
+                    item.arguments
+                        .push(Given { datum: Datum::Reference(reference), span: entry.span.clone() });
+                }
+            }
+            Some(Read::One(datum)) => item.arguments.push(Given { datum, span: entry.span.clone() }),
+            Some(Read::Several(data)) => {
+                item.arguments
+                    .extend(data.into_iter().map(|datum| Given { datum, span: entry.span.clone() }));
+            }
+            None => item.whole = false,
+        }
+    }
+
+    fn given(&mut self, line: &Line, slot: Slot, entry: &Entry, several: bool) -> Option<Read> {
         if self.findings.is_full() {
             return None;
         }
-        let span = value_span(entry);
         let written = Written {
             line,
-            key: entry.name().map(|key| key.value()),
+            key: entry.key.as_ref().map(|key| key.text.as_str()),
             slot,
-            value: entry.value(),
-            span: span.clone(),
-            source: &self.text[span.clone()],
+            several,
+            value: &entry.value,
+            span: entry.span.clone(),
+            source: self.world.files.sources.slice(&entry.span),
         };
-        let datum = read_value(&written, self.values, self.findings)?;
-        Some(Given { datum, span })
+        read_value(&written, self)
     }
 
-    fn missing_argument(&mut self, node: &KdlNode, item: &Item, name: &str, slot: Slot) {
+    fn missing_argument(&mut self, node: &Node, item: &Item, name: &str, slot: Slot) {
         let word = item.line.word;
         if let Some(comment) = self.comment_after(&item.word) {
             let message = format!("everything after `//` is a comment, so `{word}` has no {name}");
-            let help = format!("quote it: \"{}\"", shorten(&self.text[comment.clone()]));
+            let help = format!("quote it: \"{}\"", shorten(self.slice(&comment)));
             self.findings.add(Mistake::new(Code::KdlComment, message, help).at(comment, "read as a comment"));
             return;
         }
-        let stray = node.entries().iter().find_map(|entry| entry.name().map(|key| (key.value(), entry)));
-        if let Some((key, entry)) = stray
+        if let Some((key, entry)) = node.properties().next()
             && slot == Slot::Name
-            && item.line.property(key).is_none()
+            && item.line.property(&key.text).is_none()
         {
-            let value = &self.text[value_span(entry)];
+            let key = &key.text;
+            let value = self.slice(&entry.span);
             let help = match item.line.property("default") {
                 Some(_) => format!("{word} {key} default={}", shorten(value)),
                 None => format!("{word} {key} {{ … }}"),
             };
             let message = format!("this gives `{word}` a property called `{key}`, not a name");
             let label = format!("property {key}={}", shorten(value));
-            self.findings.add(Mistake::new(Code::ParamName, message, help).at(entry_span(entry), label));
+            self.findings.add(Mistake::new(Code::ParamName, message, help).at(entry.whole_span(), label));
             return;
         }
         let message = format!("`{word}` needs {}: {name}", slot.takes());
@@ -113,7 +148,8 @@ impl Reader<'_> {
 
     /// `word //address`: a comment that looks like a value.
     fn comment_after(&self, word: &Span) -> Option<Span> {
-        let after = &self.text[word.end..];
+        let source = self.world.files.sources.at(word.end);
+        let after = source.text.get(word.end - source.base..).unwrap_or_default();
         let line = &after[..after.find('\n').unwrap_or(after.len())];
         let comment = line.trim();
         let start = word.end + line.len() - line.trim_start().len();
@@ -121,7 +157,7 @@ impl Reader<'_> {
         (looks_like_a_value && comment.len() > 2).then(|| start..start + comment.len())
     }
 
-    fn extra_argument(&mut self, line: &Line, entry: &KdlEntry) {
+    fn extra_argument(&mut self, line: &Line, entry: &Entry) {
         let word = line.word;
         let message = match line.arguments.len() {
             0 => format!("`{word}` takes no value here"),
@@ -135,43 +171,57 @@ impl Reader<'_> {
             ),
             None => line.example.lines().next().unwrap_or_default().to_owned(),
         };
-        self.findings.add(Mistake::new(Code::SlotExtra, message, help).at(entry_span(entry), "one too many"));
+        self.findings
+            .add(Mistake::new(Code::SlotExtra, message, help).at(entry.span.clone(), "one too many"));
     }
 
-    fn properties(&mut self, node: &KdlNode, item: &mut Item) {
+    fn properties(&mut self, node: &'a Node, item: &mut Item) {
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         let mut misspelt: Vec<&str> = Vec::new();
-        for entry in node.entries() {
-            let Some(key) = entry.name() else { continue };
-            let span = to_span(key.span());
-            if let Some(first) = seen.insert(key.value(), span.clone()) {
-                self.twice(&format!("property `{}`", key.value()), first, span);
+        for (key, entry) in node.properties() {
+            let name = key.text.as_str();
+            if let Some(first) = seen.insert(name, key.span.clone()) {
+                self.twice(&format!("property `{}`", shorten(name)), first, key.span.clone());
                 continue;
             }
-            let Some(slot) = self.property_slot(item, key.value(), &span) else {
+            let Some(slot) = self.property_slot(item, name, &key.span) else {
                 misspelt.extend(suggest::nearest(
-                    key.value(),
+                    name,
                     item.line.properties.iter().map(|property| property.name),
                 ));
                 continue;
             };
-            if entry.value().is_null() && item.line.removable {
-                let given = Given { datum: Datum::Null, span: value_span(entry) };
-                item.properties.push(Pair { key: key.value().to_owned(), given });
-            } else if let Some(given) = self.given(item.line, slot, entry) {
-                item.properties.push(Pair { key: key.value().to_owned(), given });
-            }
+            self.property(item, name, slot, entry);
         }
         for property in item.line.properties.iter().filter(|property| property.required) {
             if !seen.contains_key(property.name) && !misspelt.contains(&property.name) {
                 self.missing_property(item, property.name, property.slot);
             }
         }
-        if item.line.free.is_some() && item.line.arguments.is_empty() && seen.is_empty() {
+        let may_be_empty = !item.line.arguments.is_empty() || matches!(item.line.holds, Holds::Around);
+        if item.line.free.is_some() && !may_be_empty && seen.is_empty() {
             let message = format!("`{}` needs at least one KEY=VALUE", item.line.word);
             let help = item.line.example.to_owned();
             self.findings
                 .add(Mistake::new(Code::SlotMissing, message, help).at(item.word.clone(), "nothing follows"));
+        }
+    }
+
+    fn property(&mut self, item: &mut Item, key: &str, slot: Slot, entry: &Entry) {
+        let datum = if entry.value.is_null() && item.line.removable {
+            Some(Datum::Null)
+        } else {
+            match self.given(item.line, slot, entry, false) {
+                Some(Read::One(datum)) => Some(datum),
+                _ => None,
+            }
+        };
+        match datum {
+            Some(datum) => {
+                let given = Given { datum, span: entry.span.clone() };
+                item.properties.push(Pair { key: key.to_owned(), given });
+            }
+            None => item.whole = false,
         }
     }
 
@@ -221,103 +271,50 @@ impl Reader<'_> {
         self.findings.add(Mistake::new(Code::SlotMissing, message, help).at(item.word.clone(), "not given"));
     }
 
-    fn body(&mut self, node: &KdlNode, item: &mut Item) {
-        let children = node.children().map_or(&[][..], |children| children.nodes());
-        if item.line.body.is_empty() && node.children().is_some() {
-            let message = format!("`{}` takes no block", item.line.word);
-            let help = item.line.example.lines().next().unwrap_or_default();
-            let place = item.word.clone();
-            self.findings.add(Mistake::new(Code::SlotBody, message, help).at(place, "is followed by { … }"));
-            return;
-        }
-        for child in children {
-            match item.line.slot(child.name().value()) {
-                Some(line) => {
-                    let child = self.item(line, child);
-                    item.body.push(child);
-                }
-                None => {
-                    self.unknown_slot(item.line, child);
-                    item.whole = false;
-                }
-            }
-        }
-        for line in item.line.body {
-            self.how_often(line, item);
-        }
-    }
-
-    fn unknown_slot(&mut self, line: &Line, child: &KdlNode) {
-        let written = child.name().value();
-        let legal: Vec<&str> = line.body.iter().map(|line| line.word).collect();
-        let what = format!("lines of `{}`", line.word);
-        let help = suggest::help(written, &legal, ticked, &what);
-        let message = format!("`{}` has no line `{}`", line.word, shorten(written));
-        self.findings
-            .add(Mistake::new(Code::UnknownSlot, message, help).at(word_span(child), "not known here"));
-    }
-
-    fn how_often(&mut self, line: &Line, item: &Item) {
-        let mut found = item.each(line.word);
-        let (first, second) = (found.next(), found.next());
-        match (line.often, first, second) {
-            (Often::Once, None, _) => {
-                let message = format!("`{}` needs a line `{}`", item.line.word, line.word);
-                let help = format!("add: {}", line.example);
-                let place = item.word.clone();
-                self.findings.add(Mistake::new(Code::SlotMissing, message, help).at(place, "has none"));
-            }
-            (Often::Once | Often::Maybe, Some(first), Some(second)) => {
-                self.twice(&format!("line `{}`", line.word), first.word.clone(), second.word.clone());
-            }
-            _ => {}
-        }
-    }
-
-    fn twice(&mut self, what: &str, first: Span, second: Span) {
+    pub(super) fn twice(&mut self, what: &str, first: Span, second: Span) {
         let mistake = Mistake::new(Code::SlotTwice, format!("the {what} is given twice"), "keep one of them");
         self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
     }
 
     /// `pull x ${y}`: KDL reads a word `$` and a block `{y}`.
-    fn dollar_and_block(&mut self, node: &KdlNode) -> bool {
-        let (Some(last), Some(children)) = (node.entries().last(), node.children()) else { return false };
-        let start = value_span(last);
-        if &self.text[start.clone()] != "$" || !self.text[start.end..].starts_with('{') {
+    fn dollar_and_block(&mut self, node: &Node) -> bool {
+        let (Some(last), Some(block)) = (node.entries.last(), &node.block) else { return false };
+        if self.slice(&last.span) != "$" || last.span.end != block.span.start {
             return false;
         }
-        let end =
-            self.text[start.end..].find('}').map_or(to_span(children.span()).end, |end| start.end + end + 1);
-        let written = shorten(&self.text[start.start..end]);
+        let span = last.span.start..block.span.end;
+        let written = shorten(self.slice(&span).lines().next().unwrap_or_default());
         let message = format!("`{written}` is read as the word `$` and a block");
         let help = format!("quote it: \"{written}\"");
-        self.findings.add(Mistake::new(Code::KdlQuote, message, help).at(start.start..end, "needs quotes"));
+        self.findings.add(Mistake::new(Code::KdlQuote, message, help).at(span, "needs quotes"));
         true
     }
-}
 
-pub fn word_span(node: &KdlNode) -> Span {
-    to_span(node.name().span())
-}
-
-fn to_span(span: miette::SourceSpan) -> Span {
-    span.offset()..span.offset() + span.len()
-}
-
-fn entry_span(entry: &KdlEntry) -> Span {
-    to_span(entry.span())
-}
-
-/// A property's span covers its key, too; the value stands at its end.
-fn value_span(entry: &KdlEntry) -> Span {
-    let span = entry_span(entry);
-    match (entry.name(), entry.format()) {
-        (Some(_), Some(format)) => span.end.saturating_sub(format.value_repr.len()).max(span.start)..span.end,
-        _ => span,
+    pub(super) fn slice(&self, span: &Span) -> &'a str {
+        self.world.files.sources.slice(span)
     }
 }
 
 /// Whether a line asks for values in its text.
-fn expands(node: &KdlNode) -> bool {
-    node.get("expand").is_some_and(|value| value.as_bool() == Some(true))
+fn expands(node: &Node) -> bool {
+    node.property("expand").is_some_and(|entry| entry.value.is_true())
+}
+
+/// `from REF platform=build`.
+fn for_build(item: &mut Item) {
+    if item.property("platform").and_then(Given::text) == Some("build") {
+        for given in &mut item.arguments {
+            if let Datum::Reference(reference) = &mut given.datum {
+                reference.is_for_build = true;
+            }
+        }
+    }
+}
+
+/// A value that a list gives several of.
+pub(super) fn several(plain: Plain) -> Vec<String> {
+    match plain {
+        Plain::List(values) => values,
+        other => vec![other.to_text()],
+    }
 }

@@ -72,14 +72,17 @@ fn property(property: &Property) -> String {
         Slot::Word(words) => words.join("|"),
         Slot::Bool => "#true|#false".to_owned(),
         Slot::Int { .. } => "INT".to_owned(),
-        Slot::Mode => "0o755".to_owned(),
+        Slot::Mode | Slot::ModeChange => "0o755".to_owned(),
         Slot::Duration => "DURATION".to_owned(),
         Slot::Time => "TIME".to_owned(),
+        Slot::Size => "SIZE".to_owned(),
+        Slot::Platform => "OS/ARCH".to_owned(),
+        Slot::Regex => "REGEX".to_owned(),
         Slot::Path | Slot::Part | Slot::Folder => "PATH".to_owned(),
         Slot::Reference(Wants::Root | Wants::RootOrHost | Wants::Tree | Wants::Any) => "REF".to_owned(),
         Slot::Name => "NAME".to_owned(),
         Slot::Plain => "VALUE".to_owned(),
-        Slot::Text | Slot::Script | Slot::Expanded | Slot::Glob => "TEXT".to_owned(),
+        Slot::Text | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob => "TEXT".to_owned(),
     };
     let text = format!("{}={value}", property.name);
     if property.required { text } else { format!("[{text}]") }

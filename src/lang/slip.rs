@@ -394,12 +394,14 @@ fn is_keyword(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang::source::Sources;
 
     fn check(text: &str, expected: &[(Code, &str)]) {
         let mut findings = Findings::default();
         look(text, &mut findings);
-        let source = crate::lang::source::named(text);
-        let mistakes = findings.finish(&source);
+        let mut sources = Sources::default();
+        sources.add("memobuild.kdl", text);
+        let mistakes = findings.finish(&sources);
         let found: Vec<(Code, &str)> = mistakes
             .shown
             .iter()

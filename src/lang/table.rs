@@ -2,7 +2,7 @@
 //! documentation and an example. The reader is driven by it and the reference is printed from it.
 //! The rows stand beside the code that lowers them, in `decl/`.
 
-use crate::lang::decl;
+use crate::lang::{decl, structure};
 
 /// What one KDL node may hold, at file level (a kind) or in a body (a slot).
 #[derive(Debug)]
@@ -19,6 +19,24 @@ pub struct Line {
     /// `#null` may stand for the arguments, or for the value of a free property.
     pub removable: bool,
     pub body: &'static [&'static Line],
+    pub holds: Holds,
+}
+
+/// What else stands in the block of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing: the lines of `body` only.
+    Lines,
+    /// What every node may say, too: `COMMON`.
+    Node,
+    /// Nodes, as at file level.
+    Nodes,
+    /// What may stand where the line stands.
+    Around,
+    /// A line for each parameter of what is named.
+    Values,
+    /// A line for each key.
+    Rows,
 }
 
 #[derive(Debug)]
@@ -83,6 +101,15 @@ pub enum Slot {
     Time,
     /// A text, an integer or a boolean.
     Plain,
+    /// A text that may hold `${from.env.NAME}`.
+    Late,
+    /// Bytes: `"512MiB"`.
+    Size,
+    /// Octal, or as chmod(1) reads it: `"u=rwX,go=rX"`.
+    ModeChange,
+    /// `linux/arm64`.
+    Platform,
+    Regex,
 }
 
 /// The types of value that a reference may name.
@@ -109,14 +136,22 @@ impl Line {
         free: None,
         removable: false,
         body: &[],
+        holds: Holds::Lines,
     };
 
     pub fn property(&self, name: &str) -> Option<&'static Property> {
-        self.properties.iter().find(|property| property.name == name)
+        let common: &[Property] = if self.holds == Holds::Node { COMMON_PROPERTIES } else { &[] };
+        self.properties.iter().chain(common).find(|property| property.name == name)
     }
 
     pub fn slot(&self, word: &str) -> Option<&'static Line> {
-        self.body.iter().copied().find(|line| line.word == word)
+        self.slots().find(|line| line.word == word)
+    }
+
+    /// The lines that may stand in its block.
+    pub fn slots(&self) -> impl Iterator<Item = &'static Line> {
+        let common: &[&Line] = if self.holds == Holds::Node { COMMON } else { &[] };
+        self.body.iter().chain(common).copied()
     }
 }
 
@@ -143,16 +178,42 @@ pub const fn may(name: &'static str, slot: Slot, doc: &'static str) -> Property 
 /// What may stand at file level, in the order of the reference.
 pub const KINDS: &[&Line] = &[
     &MEMOBUILD,
+    &structure::IMPORT,
     &decl::param::LINE,
+    &structure::AXIS,
+    &structure::MAP,
     &decl::files::LINE,
     &decl::pull::LINE,
+    &decl::http::LINE,
+    &decl::git::LINE,
     &decl::run::LINE,
     &decl::test::LINE,
+    &decl::check::LINE,
     &decl::tree::LINE,
     &decl::image::LINE,
     &decl::group::GROUP,
     &decl::group::DEFAULT,
+    &decl::export::LINE,
+    &structure::TEMPLATE,
+    &structure::FRAGMENT,
+    &structure::USE,
+    &structure::WHEN,
+    &structure::UNLESS,
 ];
+
+/// What the block of every node may hold.
+pub const COMMON: &[&Line] = &[&structure::MATRIX, &MARK, &DOC];
+
+pub const COMMON_PROPERTIES: &[Property] =
+    &[may("private", Slot::Bool, "Whether other packages may not name it; default #false.")];
+
+const MARK: Line = Line {
+    word: "mark",
+    doc: "Words to select nodes by; no part of any key.",
+    example: "mark slow",
+    arguments: &[some("WORD", Slot::Name)],
+    ..Line::EMPTY
+};
 
 /// The version of the language that this program reads.
 pub const VERSION: i64 = 1;
@@ -216,6 +277,11 @@ impl Slot {
             Slot::Duration => "a duration".to_owned(),
             Slot::Time => "`epoch` or a time".to_owned(),
             Slot::Plain => "a text, an integer, #true or #false".to_owned(),
+            Slot::Late => "a text".to_owned(),
+            Slot::Size => "a size".to_owned(),
+            Slot::ModeChange => "a file mode".to_owned(),
+            Slot::Platform => "a platform".to_owned(),
+            Slot::Regex => "a regular expression".to_owned(),
         }
     }
 
@@ -237,7 +303,11 @@ impl Slot {
             Slot::Mode => "0o755",
             Slot::Duration => "\"10m\"",
             Slot::Time => "epoch",
-            Slot::Plain => "\"text\"",
+            Slot::Plain | Slot::Late => "\"text\"",
+            Slot::Size => "\"512MiB\"",
+            Slot::ModeChange => "0o755",
+            Slot::Platform => "\"linux/arm64\"",
+            Slot::Regex => "#\"^v\\d+$\"#",
         }
     }
 }

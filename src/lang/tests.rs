@@ -36,17 +36,27 @@ fn page(result: &Result<Loaded, Mistakes>) -> String {
 }
 
 /// `// --param a=b --param c=d` in the first line.
-fn params(text: &str) -> Vec<(String, String)> {
+fn params(text: &str) -> Vec<Flag> {
     let first = text.lines().next().unwrap_or_default();
     let flags = first.strip_prefix("// ").into_iter().flat_map(|flags| flags.split("--param "));
     flags
         .filter_map(|flag| flag.trim().split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| Flag { package: TreePath::root(), name: name.into(), value: value.into() })
         .collect()
 }
 
-fn load_text(text: &str) -> Result<Loaded, Mistakes> {
-    load_source(&source::named(text), &params(text), &platform())
+/// Several files stand in one text, each behind a line `%% path`.
+fn load_case(text: &str) -> Result<Loaded, Mistakes> {
+    let mut files: Vec<(&str, String)> = vec![(FILE_NAME, String::new())];
+    for line in text.split_inclusive('\n') {
+        match line.strip_prefix("%% ") {
+            Some(path) => files.push((path.trim(), String::new())),
+            None => files.last_mut().unwrap().1.push_str(line),
+        }
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let params = params(text);
+    load_texts(&files, &Request { params: &params, platform: platform(), ..Request::root() })
 }
 
 fn case_files() -> Vec<PathBuf> {
@@ -69,14 +79,14 @@ fn every_case_looks_as_expected() {
     for file in case_files() {
         let text = std::fs::read_to_string(&file).unwrap();
         let name = file.file_stem().unwrap().to_str().unwrap();
-        snapshot(name, &page(&load_text(&text)));
+        snapshot(name, &page(&load_case(&text)));
     }
 }
 
 #[test]
 fn a_full_file_lowers_to_these_ops() {
     let text = std::fs::read_to_string(Path::new(HERE).join("src/lang/cases/full.kdl")).unwrap();
-    let graph = load_text(&text).unwrap().graph;
+    let graph = load_case(&text).unwrap().graph;
     let ops: Vec<String> =
         graph.nodes.iter().map(|node| format!("{}: {:#?}\n", node.name, node.op)).collect();
     snapshot("full-ops", &ops.concat());
@@ -89,7 +99,7 @@ fn targets_and_defaults() {
     let text = "memobuild 1\nimage a { from scratch; }\nimage b { from scratch; }\n\
         run r {\n from host\n exec \"x\"\n output o \"/o\"\n output p \"/p\"\n}\n\
         group inner a r.o\ngroup outer b inner a\n";
-    let graph = load_text(text).unwrap().graph;
+    let graph = load_case(text).unwrap().graph;
     let shown = |outputs: &[OutputRef]| -> Vec<String> {
         outputs.iter().map(|output| format!("{}.{}", graph.node(output.node).name, output.output)).collect()
     };
@@ -102,7 +112,7 @@ fn targets_and_defaults() {
 
 #[test]
 fn mistakes_have_a_json_form() {
-    let mistakes = load_text("memobuild 1\nimage app {\n    from bas\n}\npull base \"oci:x\"\n").unwrap_err();
+    let mistakes = load_case("memobuild 1\nimage app {\n    from bas\n}\npull base \"oci:x\"\n").unwrap_err();
     let json = serde_json::to_string_pretty(&mistakes.records()).unwrap();
     snapshot("json-form", &json);
 }
@@ -112,8 +122,8 @@ fn mistakes_have_a_json_form() {
 fn hostile_files_are_refused_in_words() {
     let check = |name: &str, bytes: &[u8]| {
         let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
-        snapshot(name, &page(&load(workspace.path(), &[])));
+        std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
+        snapshot(name, &page(&load(workspace.path(), &Request::root())));
     };
     check("hostile-blocks", format!("memobuild 1\n{}", "a {\n".repeat(100_000)).as_bytes());
     check("hostile-one-line", format!("memobuild 1;{}", "a{".repeat(100_000)).as_bytes());
@@ -126,7 +136,7 @@ fn hostile_files_are_refused_in_words() {
 #[test]
 fn a_workspace_without_a_build_file() {
     let workspace = tempfile::tempdir().unwrap();
-    let mistakes = load(workspace.path(), &[]).unwrap_err();
+    let mistakes = load(workspace.path(), &Request::root()).unwrap_err();
     assert_eq!(mistakes.records()[0].code, "memo::file::missing");
 }
 
@@ -186,7 +196,7 @@ fn monotonous_texts_end_soon() {
     }
     for text in texts {
         let start = std::time::Instant::now();
-        let _ = page(&load_text(&text));
+        let _ = page(&load_case(&text));
         let beginning: String = text.chars().skip(12).take(24).collect();
         assert!(start.elapsed().as_secs() < 20, "{beginning:?} took {:?}", start.elapsed());
     }
@@ -206,24 +216,27 @@ fn the_reference_is_current() {
 #[test]
 fn examples_and_our_own_build_load() {
     for folder in ["", "examples/hello", "examples/parallel"] {
-        let loaded = load(&Path::new(HERE).join(folder), &[]);
+        let loaded = load(&Path::new(HERE).join(folder), &Request::root());
         let loaded = loaded.unwrap_or_else(|mistakes| panic!("{folder}: {}", draw(&mistakes.shown)));
         assert!(loaded.warnings.is_empty(), "{folder}: {}", draw(&loaded.warnings));
         assert!(!loaded.graph.default.is_empty(), "{folder}");
     }
 }
 
+/// What an example names is not there when it stands alone.
+const NOT_THERE: [&str; 3] = ["memo::ref::unknown", "memo::template::unknown", "memo::file::missing"];
+
 /// Every kind's example is a line that the reader takes.
 #[test]
 fn every_example_of_the_table_reads() {
     for line in table::KINDS.iter().filter(|line| line.word != "memobuild") {
         let text = format!("memobuild 1\n{}\n", line.example);
-        if let Err(mistakes) = load_text(&text) {
+        if let Err(mistakes) = load_case(&text) {
             let unexpected: Vec<&str> = mistakes
                 .shown
                 .iter()
                 .map(|mistake| mistake.code.as_str())
-                .filter(|code| *code != "memo::ref::unknown")
+                .filter(|code| !NOT_THERE.contains(code))
                 .collect();
             assert!(unexpected.is_empty(), "{text}: {unexpected:?}");
         }
@@ -237,14 +250,14 @@ fn valid_files() -> Vec<String> {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC*") {
-        let _ = page(&load_text(&format!("memobuild 1\n{text}")));
+        let _ = page(&load_case(&format!("memobuild 1\n{text}")));
     }
 
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join(source::FILE_NAME), bytes).unwrap();
-        let _ = page(&load(workspace.path(), &[]));
+        std::fs::write(workspace.path().join(FILE_NAME), bytes).unwrap();
+        let _ = page(&load(workspace.path(), &Request::root()));
     }
 
     /// Words and signs of the language, cut out, doubled and moved about.
@@ -261,6 +274,6 @@ proptest! {
             text.splice(start..end, insert.chars());
         }
         let text: String = text.into_iter().collect();
-        let _ = page(&load_text(&text));
+        let _ = page(&load_case(&text));
     }
 }

@@ -1,15 +1,17 @@
 //! One written value → a datum of the type its slot takes.
 
-use kdl::KdlValue;
-
 use crate::base::suggest::{self, ticked};
 use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
-use crate::lang::interpolate::{Plain, Substituted, Values};
-use crate::lang::item::{Datum, Reference, Target};
-use crate::lang::mistake::{Findings, Mistake, Span, shorten};
+use crate::lang::interpolate::{BadValue, Plain, Substituted, substitute, value_in_script};
+use crate::lang::item::{Datum, Reference};
+use crate::lang::label;
+use crate::lang::mistake::{Mistake, Span, shorten};
+use crate::lang::read::{Reader, several};
+use crate::lang::syntax::Value;
 use crate::lang::table::{Line, Slot, Wants};
-use crate::lang::time;
+use crate::lang::{platform, size, time};
+use crate::tree::mode_change::ModeChange;
 
 /// A value as it stands in the file.
 pub struct Written<'a> {
@@ -17,34 +19,60 @@ pub struct Written<'a> {
     /// The property that it is the value of.
     pub key: Option<&'a str>,
     pub slot: Slot,
-    pub value: &'a KdlValue,
+    /// A list may stand here, for all of its values.
+    pub several: bool,
+    pub value: &'a Value,
     pub span: Span,
     /// The text at `span`.
     pub source: &'a str,
 }
 
+/// What a written value gives.
+pub enum Read {
+    One(Datum),
+    /// A list, spliced.
+    Several(Vec<Datum>),
+}
+
 /// `None` when it was reported, or uses a value that was.
-pub fn read_value(written: &Written<'_>, values: &Values, findings: &mut Findings) -> Option<Datum> {
+pub fn read_value(written: &Written<'_>, reader: &mut Reader<'_, '_>) -> Option<Read> {
     let read = match written.slot {
-        Slot::Script => script(written, values),
-        Slot::Name => name(written),
-        Slot::Reference(wants) => reference(written, wants),
-        slot => match plain(written, values) {
-            Ok(Some(plain)) => typed(written, slot, plain),
-            Ok(None) => return None,
+        Slot::Script => script(written, reader).map(Read::One),
+        Slot::Name => name(written).map(Read::One),
+        Slot::Reference(wants) => reference(written, wants, reader).map(Read::One),
+        slot => match plain(written, reader) {
+            Ok(Some(Substituted::Plain(plain @ Plain::List(_)))) if written.several => {
+                splice(written, slot, plain)
+            }
+            Ok(Some(Substituted::Plain(plain))) => typed(written, slot, plain, reader).map(Read::One),
+            Ok(Some(Substituted::Late(text))) if slot == Slot::Late => Ok(Read::One(Datum::Late(text))),
+            Ok(Some(Substituted::Late(_))) => Err(too_late(written)),
+            Ok(Some(Substituted::Poisoned) | None) => return None,
             Err(mistake) => Err(mistake),
         },
     };
     match read {
-        Ok(Datum::Text(text)) if matches!(written.slot, Slot::Script | Slot::Expanded) => {
-            Some(Datum::Text(if written.has_several_lines() { text + "\n" } else { text }))
+        Ok(Read::One(Datum::Text(text))) if matches!(written.slot, Slot::Script | Slot::Expanded) => {
+            Some(Read::One(Datum::Text(if written.has_several_lines() { text + "\n" } else { text })))
         }
-        Ok(datum) => Some(datum),
+        Ok(read) => Some(read),
         Err(mistake) => {
-            findings.add(*mistake);
+            reader.findings.add(*mistake);
             None
         }
     }
+}
+
+fn splice(written: &Written<'_>, slot: Slot, list: Plain) -> Checked<Read> {
+    let data = several(list).into_iter().map(|text| from_text(written, slot, &text));
+    Ok(Read::Several(data.collect::<Checked<Vec<Datum>>>()?))
+}
+
+/// `${from.env.…}` where the build could not complete it.
+fn too_late(written: &Written<'_>) -> Box<Mistake> {
+    let message = format!("{} is read before the node in `from` is known", written.taker());
+    let help = "`${from.env.NAME}` stands in `env` and `label` only";
+    at_value(written, Mistake::new(Code::ValueForm, message, help), "holds ${from.env.…}")
 }
 
 impl Written<'_> {
@@ -62,52 +90,55 @@ impl Written<'_> {
     }
 }
 
-type Read<T> = Result<T, Box<Mistake>>;
+type Checked<T> = Result<T, Box<Mistake>>;
 
-/// The value after substitution; `None` if it uses a poisoned one.
-fn plain(written: &Written<'_>, values: &Values) -> Read<Option<Plain>> {
-    Ok(Some(match written.value {
-        KdlValue::String(text) => match values.substitute(text) {
-            Ok(Substituted::Plain(plain)) => plain,
-            Ok(Substituted::Poisoned) => return Ok(None),
-            Err(bad) => {
-                let start = written.source.find(&bad.written).unwrap_or(0);
-                let length = if written.source[start..].starts_with(&bad.written) {
-                    bad.written.len()
-                } else {
-                    written.source.len()
-                };
-                let start = written.span.start + start;
-                return Err(Box::new(bad.mistake.at(start..start + length, "has no value")));
-            }
-        },
-        KdlValue::Integer(number) => match i64::try_from(*number) {
+/// The value after substitution; `None` if the literal was refused before.
+fn plain(written: &Written<'_>, reader: &Reader<'_, '_>) -> Checked<Option<Substituted>> {
+    Ok(Some(Substituted::Plain(match written.value {
+        Value::Text(text) => {
+            let substituted = substitute(text, &mut |name| reader.world.find(name, reader.env));
+            return substituted.map(Some).map_err(|bad| no_value(written, bad));
+        }
+        Value::Int(number) => match i64::try_from(*number) {
             Ok(number) => Plain::Int(number),
             Err(_) => return Err(wrong_type(written, "a number beyond 64 bits")),
         },
-        KdlValue::Bool(truth) => Plain::Bool(*truth),
-        KdlValue::Float(_) if takes_any_text(written.slot) => return Err(number_for_text(written)),
-        KdlValue::Float(_) => return Err(wrong_type(written, "a decimal number")),
-        KdlValue::Null => return Err(wrong_type(written, "#null")),
-    }))
+        Value::Bool(truth) => Plain::Bool(*truth),
+        Value::Float(_) if takes_any_text(written.slot) => return Err(number_for_text(written)),
+        Value::Float(_) => return Err(wrong_type(written, "a decimal number")),
+        Value::Null => return Err(wrong_type(written, "#null")),
+    })))
 }
 
-fn typed(written: &Written<'_>, slot: Slot, plain: Plain) -> Read<Datum> {
+fn no_value(written: &Written<'_>, bad: BadValue) -> Box<Mistake> {
+    let start = written.source.find(&bad.written).unwrap_or(0);
+    let length = if written.source[start..].starts_with(&bad.written) {
+        bad.written.len()
+    } else {
+        written.source.len()
+    };
+    let start = written.span.start + start;
+    Box::new(bad.mistake.at(start..start + length, "has no value"))
+}
+
+fn typed(written: &Written<'_>, slot: Slot, plain: Plain, reader: &Reader<'_, '_>) -> Checked<Datum> {
     // A parameter may hold a number where the slot takes text; a literal may not.
-    let substituted = matches!(written.value, KdlValue::String(_));
+    let substituted = matches!(written.value, Value::Text(_));
     match (slot, plain) {
         (Slot::Int { min, max }, Plain::Int(number)) if (min..=max).contains(&number) => {
             Ok(Datum::Int(number))
         }
         (Slot::Bool, Plain::Bool(truth)) => Ok(Datum::Bool(truth)),
-        (Slot::Mode, Plain::Int(number)) => mode(written, number),
+        (Slot::Mode | Slot::ModeChange, Plain::Int(number)) => octal(written, number),
         (Slot::Plain, Plain::Text(text)) => Ok(Datum::Text(text)),
         (Slot::Plain, Plain::Int(number)) => Ok(Datum::Int(number)),
         (Slot::Plain, Plain::Bool(truth)) => Ok(Datum::Bool(truth)),
         (Slot::Int { .. }, Plain::Int(number)) => Err(wrong_type(written, &number.to_string())),
         (Slot::Int { .. } | Slot::Bool, Plain::Text(_)) => Err(wrong_type(written, "a text")),
         (Slot::Mode, Plain::Text(_)) => Err(bad_mode(written, "a mode is a number in octal")),
+        (Slot::Folder, Plain::Text(text)) => folder(written, &text, reader),
         (slot, Plain::Text(text)) => from_text(written, slot, &text),
+        (_, Plain::List(_)) => Err(wrong_type(written, "a list")),
         (slot, plain) if substituted && takes_text(slot) => from_text(written, slot, &plain.to_text()),
         (slot, Plain::Int(_)) if takes_any_text(slot) => Err(number_for_text(written)),
         (_, Plain::Int(_)) => Err(wrong_type(written, "a number")),
@@ -125,20 +156,20 @@ fn takes_text(slot: Slot) -> bool {
             | Slot::Path
             | Slot::Part
             | Slot::Folder
+            | Slot::Late
             | Slot::Word(_)
     )
 }
 
 /// Where a number that is put between quotes makes sense.
 fn takes_any_text(slot: Slot) -> bool {
-    matches!(slot, Slot::Text | Slot::Script | Slot::Expanded | Slot::Glob)
+    matches!(slot, Slot::Text | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob)
 }
 
-fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
+fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Checked<Datum> {
     match slot {
         Slot::Path => path(written, text),
         Slot::Part => part(written, text),
-        Slot::Folder => folder(written, text),
         Slot::Word(words) => word(written, words, text),
         Slot::Glob => glob(written, text),
         Slot::Duration => match time::duration(text) {
@@ -149,6 +180,31 @@ fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
                 "\"10m\", \"1h30m\", \"500ms\"",
             )),
         },
+        Slot::Size => match size::size(text) {
+            Some(bytes) => Ok(Datum::Size(bytes)),
+            None => {
+                let message = format!("`{}` is not a size", shorten(text));
+                Err(bad_value(written, message, "\"512MiB\", \"2GiB\", \"10KB\""))
+            }
+        },
+        Slot::Platform => match platform::parse(text) {
+            Some(platform) => Ok(Datum::Platform(platform)),
+            None => {
+                let message = format!("`{}` is not a platform", shorten(text));
+                Err(bad_value(written, message, "\"linux/amd64\", \"linux/arm64\", \"linux/arm/v7\""))
+            }
+        },
+        Slot::Regex => match regex::Regex::new(text) {
+            Ok(_) => Ok(Datum::Text(text.to_owned())),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason =
+                    reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                let message = format!("this is not a regular expression: {reason}");
+                Err(bad_value(written, message, "for example #\"^v\\d+$\"#"))
+            }
+        },
+        Slot::ModeChange => mode_change(written, text),
         Slot::Time => match time::moment(text) {
             Some(seconds) => Ok(Datum::Time(seconds)),
             None => Err(bad_value(
@@ -164,7 +220,7 @@ fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
     }
 }
 
-fn path(written: &Written<'_>, text: &str) -> Read<Datum> {
+fn path(written: &Written<'_>, text: &str) -> Checked<Datum> {
     match TreePath::parse_absolute(text) {
         Ok(path) => Ok(Datum::Path { path, slash: text.ends_with('/') }),
         Err(error) => {
@@ -177,7 +233,7 @@ fn path(written: &Written<'_>, text: &str) -> Read<Datum> {
     }
 }
 
-fn part(written: &Written<'_>, text: &str) -> Read<Datum> {
+fn part(written: &Written<'_>, text: &str) -> Checked<Datum> {
     match TreePath::parse(text) {
         Ok(path) => Ok(Datum::Path { path, slash: false }),
         Err(error) => {
@@ -187,7 +243,8 @@ fn part(written: &Written<'_>, text: &str) -> Read<Datum> {
     }
 }
 
-fn folder(written: &Written<'_>, text: &str) -> Read<Datum> {
+/// From the package that the line belongs to.
+fn folder(written: &Written<'_>, text: &str, reader: &Reader<'_, '_>) -> Checked<Datum> {
     let outside = |message: String| {
         let help = "name a folder of the workspace: \"services/api\"";
         at_value(written, Mistake::new(Code::PathForm, message, help), "not below the workspace")
@@ -196,12 +253,15 @@ fn folder(written: &Written<'_>, text: &str) -> Read<Datum> {
         return Err(outside(format!("`{}` is an absolute path", shorten(text))));
     }
     match TreePath::parse(text) {
-        Ok(path) => Ok(Datum::Path { path, slash: false }),
+        Ok(path) => {
+            let package = &reader.world.scope(reader.env.scope).package;
+            Ok(Datum::Path { path: package.below(&path), slash: false })
+        }
         Err(error) => Err(outside(error.to_string())),
     }
 }
 
-fn word(written: &Written<'_>, words: &[&str], text: &str) -> Read<Datum> {
+fn word(written: &Written<'_>, words: &[&str], text: &str) -> Checked<Datum> {
     if words.contains(&text) {
         return Ok(Datum::Text(text.to_owned()));
     }
@@ -214,7 +274,7 @@ fn word(written: &Written<'_>, words: &[&str], text: &str) -> Read<Datum> {
 }
 
 /// The matcher takes any text as a glob but one that leaves its folder.
-fn glob(written: &Written<'_>, text: &str) -> Read<Datum> {
+fn glob(written: &Written<'_>, text: &str) -> Checked<Datum> {
     let problem = if text.split('/').any(|name| name == "..") {
         "leaves its folder by `..`"
     } else if text.is_empty() || text.contains(['\0', '\n']) {
@@ -228,10 +288,20 @@ fn glob(written: &Written<'_>, text: &str) -> Read<Datum> {
     Err(bad_value(written, message, "globs are like \"src/**\" and \"*.c\"; leave files out by `exclude`"))
 }
 
-fn mode(written: &Written<'_>, number: i64) -> Read<Datum> {
+fn octal(written: &Written<'_>, number: i64) -> Checked<Datum> {
     match u32::try_from(number) {
         Ok(mode) if mode <= 0o7777 && written.source.starts_with("0o") => Ok(Datum::Mode(mode)),
         _ => Err(bad_mode(written, "a mode is written in octal, 0o7777 at most")),
+    }
+}
+
+fn mode_change(written: &Written<'_>, text: &str) -> Checked<Datum> {
+    match ModeChange::parse(text) {
+        Ok(_) => Ok(Datum::ModeChange(text.to_owned())),
+        Err(_) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            Err(bad_mode(written, "an octal mode is a number: it needs no quotes"))
+        }
+        Err(error) => Err(bad_mode(written, &error.to_string())),
     }
 }
 
@@ -243,15 +313,9 @@ fn bad_mode(written: &Written<'_>, message: &str) -> Box<Mistake> {
     at_value(written, Mistake::new(Code::TypeMode, message, help), "not octal")
 }
 
-/// `[A-Za-z][A-Za-z0-9_-]*`
-pub fn is_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-}
-
-fn name(written: &Written<'_>) -> Read<Datum> {
+fn name(written: &Written<'_>) -> Checked<Datum> {
     match written.value {
-        KdlValue::String(text) if is_name(text) => Ok(Datum::Text(text.clone())),
+        Value::Text(text) if label::is_name(text) => Ok(Datum::Text(text.clone())),
         _ => {
             let message = format!("`{}` is not a name", shorten(written.source.trim_matches('"')));
             let help = "a name begins with a letter and goes on with letters, digits, `_` and `-`";
@@ -260,43 +324,37 @@ fn name(written: &Written<'_>) -> Read<Datum> {
     }
 }
 
-fn reference(written: &Written<'_>, wants: Wants) -> Read<Datum> {
-    let KdlValue::String(text) = written.value else { return Err(not_a_reference(written, written.source)) };
-    let target = match text.as_str() {
-        "scratch" => Target::Scratch,
-        "host" => Target::Host,
-        "." => Target::Local(TreePath::root()),
-        local if local.starts_with("./") => match TreePath::parse(local) {
-            Ok(path) => Target::Local(path),
-            Err(_) => return Err(not_a_reference(written, local)),
-        },
-        dotted => {
-            let (name, output) = match dotted.split_once('.') {
-                Some((name, output)) => (name, Some(output)),
-                None => (dotted, None),
-            };
-            if !is_name(name) || !output.is_none_or(is_name) {
-                return Err(not_a_reference(written, dotted));
-            }
-            Target::Node { name: name.to_owned(), output: output.map(str::to_owned) }
-        }
-    };
-    Ok(Datum::Reference(Reference { target, wants, span: written.span.clone() }))
+fn reference(written: &Written<'_>, wants: Wants, reader: &mut Reader<'_, '_>) -> Checked<Datum> {
+    let Value::Text(text) = written.value else { return Err(not_a_reference(written, written.source)) };
+    let Some(label) = label::parse(text) else { return Err(not_a_reference(written, text)) };
+    let place = reader.references;
+    reader.references += 1;
+    Ok(Datum::Reference(Reference {
+        label,
+        wants,
+        span: written.span.clone(),
+        scope: reader.env.scope,
+        coordinate: reader.coordinate.clone(),
+        is_for_build: false,
+        place,
+    }))
 }
 
 fn not_a_reference(written: &Written<'_>, text: &str) -> Box<Mistake> {
     let message =
         format!("{} takes {}, and `{}` names none", written.taker(), written.slot.takes(), shorten(text));
-    let help = "write the name of a node of this file, NAME.OUTPUT, or a path of the workspace: \"./src\"";
+    let help =
+        "write the name of a node, NAME.OUTPUT, a label \"//pkg:name\", or a path of this package: \"./src\"";
     at_value(written, Mistake::new(Code::RefForm, message, help), "not a reference")
 }
 
 /// `sh`, `file`, `onbuild`: kept as written.
-fn script(written: &Written<'_>, values: &Values) -> Read<Datum> {
-    let KdlValue::String(text) = written.value else {
+fn script(written: &Written<'_>, reader: &Reader<'_, '_>) -> Checked<Datum> {
+    let Value::Text(text) = written.value else {
         return Err(wrong_type(written, "no text"));
     };
-    if let Some(value) = values.in_script(text) {
+    let is_value = |name: &str| reader.world.is_value(name, reader.env);
+    if let Some(value) = value_in_script(text, &is_value) {
         return Err(substituted_script(written, value));
     }
     let raw = written.source.starts_with('#');
@@ -342,8 +400,8 @@ fn escaped_script(written: &Written<'_>, start: usize) -> Box<Mistake> {
 fn number_for_text(written: &Written<'_>) -> Box<Mistake> {
     let (taker, source) = (written.taker(), written.source);
     let number = match written.value {
-        KdlValue::Float(float) => float.to_string(),
-        KdlValue::Integer(integer) => integer.to_string(),
+        Value::Float(float) => float.to_string(),
+        Value::Int(integer) => integer.to_string(),
         _ => source.to_owned(),
     };
     let message = if number == source {

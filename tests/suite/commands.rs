@@ -58,7 +58,7 @@ fn graph_draws_nodes_and_edges() {
 
 #[test]
 fn check_counts_nodes() {
-    assert_eq!(small().ok(&["check"]).stdout, "memobuild.kdl: 2 nodes, no mistakes\n");
+    assert_eq!(small().ok(&["check"]).stdout, "one build file, 2 nodes, no mistakes\n");
     let space = Space::new();
     space.file("memobuild.kdl", "memobuild 1\nimage a { from b; }\nimage c { from d; }\n");
     let ran = space.run(&["check", "--format", "json"]);

@@ -5,8 +5,8 @@ use crate::graph::op::Op;
 use crate::graph::value::Type;
 use crate::lang::decl::{Declaration, Edges, Outputs, nothing_to_check};
 use crate::lang::item::{Given, Item};
-use crate::lang::names::TREE;
-use crate::lang::table::{DOC, EXCLUDE, INCLUDE, Line, Slot, may, one};
+use crate::lang::lower::TREE;
+use crate::lang::table::{EXCLUDE, Holds, INCLUDE, Line, Slot, may, one};
 use crate::tree::scan::{Modes, Scan};
 
 pub const LINE: Line = Line {
@@ -23,11 +23,13 @@ pub const LINE: Line = Line {
             "`canonical` (default): 0755 for what is executable and 0644 for the rest; `exact`: as on disk.",
         ),
     ],
-    body: &[&INCLUDE, &EXCLUDE, &DOC],
+    body: &[&INCLUDE, &EXCLUDE],
+    holds: Holds::Node,
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check: nothing_to_check, outputs, lower };
+pub const KIND: Declaration =
+    Declaration { line: &LINE, check: nothing_to_check, outputs, lower, is_for_any_platform: true };
 
 fn outputs(_: &Item) -> Outputs {
     Outputs::only(TREE, Type::Tree)

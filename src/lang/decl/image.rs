@@ -5,7 +5,6 @@ mod rows;
 use std::collections::BTreeMap;
 
 use crate::graph::image_settings::{ConfigEdit, Edit, ImageSettings};
-use crate::graph::late::LateText;
 use crate::graph::op::{Assemble, Composition, From, Op};
 use crate::graph::value::Type;
 use crate::lang::code::Code;
@@ -16,9 +15,9 @@ use crate::lang::item::{Given, Item};
 use crate::lang::mistake::{Findings, Mistake};
 use crate::oci::image::{Compression, Format, Healthcheck, Packing};
 
-pub use rows::LINE;
+pub use rows::{LINE, PLATFORMS};
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
 
 /// The greatest level of gzip, and of zstd without `--ultra`.
 const GZIP_LEVELS: std::ops::RangeInclusive<i64> = 0..=9;
@@ -29,6 +28,7 @@ fn outputs(_: &Item) -> Outputs {
 }
 
 fn check(item: &Item, findings: &mut Findings) {
+    check_platform(item, findings);
     for line in item.body.iter().flat_map(|line| std::iter::once(line).chain(&line.body)) {
         place::check(line, has_root(item), findings);
     }
@@ -45,6 +45,20 @@ fn check(item: &Item, findings: &mut Findings) {
     }
     if let Some(healthcheck) = item.only("healthcheck") {
         check_health(healthcheck, findings);
+    }
+}
+
+/// What stands on another platform's root cannot be said to be for several.
+fn check_platform(item: &Item, findings: &mut Findings) {
+    let from = item.only("from").and_then(|line| line.property("platform"));
+    if let Some(given) = from.filter(|given| given.text() == Some("build"))
+        && let Some(platforms) = item.only("platforms")
+    {
+        let message = "an image for these platforms cannot stand on a root of the build platform";
+        let help = "remove `platform=build`: an image only holds files, and executes nothing";
+        let mistake =
+            Mistake::new(Code::TypePlatform, message, help).at(given.span.clone(), "another platform");
+        findings.add(mistake.at(platforms.word.clone(), "asked for here"));
     }
 }
 
@@ -88,15 +102,21 @@ fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
 }
 
 fn settings(item: &Item) -> ImageSettings {
-    let annotations: BTreeMap<String, String> = item
-        .each("annotation")
-        .flat_map(Item::assignments)
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect();
+    let annotations = |index: bool| -> BTreeMap<String, String> {
+        let lines = item
+            .each("annotation")
+            .filter(|line| (line.property("on").and_then(Given::text) == Some("index")) == index);
+        lines
+            .flat_map(Item::assignments)
+            .filter(|(key, _)| key != "on")
+            .filter_map(|(key, value)| Some((key, value?.known().to_owned())))
+            .collect()
+    };
     ImageSettings {
         names: item.each("name").flat_map(Item::texts).collect(),
         config: config(item),
-        annotations,
+        annotations: annotations(false),
+        index_annotations: annotations(true),
         packing: Packing { format: format(item), compression: compression(item) },
         created: item.only("created").and_then(|line| line.argument(0)?.time()),
         squash: item.only("squash").is_some(),
@@ -105,8 +125,8 @@ fn settings(item: &Item) -> ImageSettings {
 
 fn config(item: &Item) -> ConfigEdit {
     ConfigEdit {
-        env: item.each("env").flat_map(Item::assignments).map(late).collect(),
-        labels: item.each("label").flat_map(Item::assignments).map(late).collect(),
+        env: item.each("env").flat_map(Item::assignments).collect(),
+        labels: item.each("label").flat_map(Item::assignments).collect(),
         entrypoint: edit(item, "entrypoint", |line| Some(line.texts())),
         cmd: edit(item, "cmd", |line| Some(line.texts())),
         workdir: edit(item, "workdir", |line| Some(line.argument(0)?.path()?.to_string())),
@@ -119,10 +139,6 @@ fn config(item: &Item) -> ConfigEdit {
         volumes: item.each("volume").flat_map(volumes).collect(),
         onbuild: item.each("onbuild").flat_map(Item::texts).collect(),
     }
-}
-
-fn late((key, value): (String, Option<String>)) -> (String, Option<LateText>) {
-    (key, value.map(LateText::from))
 }
 
 /// A line that sets, or with `#null` removes.

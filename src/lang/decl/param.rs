@@ -1,14 +1,16 @@
-//! `param`: a value that the command line may set, used as `${param.NAME}`.
+//! `param`: a value that the command line may set, used as `${param.NAME}`; in templates also a node,
+//! used by its bare name.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use crate::base::suggest::{self, ticked};
+use crate::base::suggest::ticked;
 use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
-use crate::lang::interpolate::{Plain, Values};
+use crate::lang::interpolate::Plain;
 use crate::lang::item::{Given, Item};
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
-use crate::lang::table::{DOC, Line, Often, Slot, may, one, some};
+use crate::lang::table::{DOC, Line, Often, Slot, Wants, may, one, some};
+use crate::lang::{platform, size, time};
 
 pub const LINE: Line = Line {
     word: "param",
@@ -18,16 +20,22 @@ pub const LINE: Line = Line {
     properties: &[
         may(
             "type",
-            Slot::Word(&["text", "int", "bool", "path"]),
-            "May be left out when `default` shows it; else `text`.",
+            Slot::Word(&TYPES),
+            "May be left out when `default` shows it; else `text`. The last three are nodes, in templates and fragments only.",
         ),
-        may("default", Slot::Plain, "The value when the command line gives none."),
+        may("default", Slot::Plain, "The value when nothing else gives one."),
         may("min", Slot::Int { min: i64::MIN, max: i64::MAX }, "The least integer."),
         may("max", Slot::Int { min: i64::MIN, max: i64::MAX }, "The greatest integer."),
+        may("pattern", Slot::Regex, "A regular expression that a text matches."),
+        may("env", Slot::Text, "The environment variable that gives the value, where no flag does."),
+        may("shared", Slot::Bool, "In the root file: whether all packages see it; default #false."),
     ],
-    body: &[&VALUES, &DOC],
+    body: &[&VALUES, &DEFAULT, &DOC],
     ..Line::EMPTY
 };
+
+const TYPES: [&str; 11] =
+    ["text", "int", "bool", "path", "duration", "size", "platform", "list", "tree", "rootfs", "image"];
 
 const VALUES: Line = Line {
     word: "values",
@@ -38,160 +46,235 @@ const VALUES: Line = Line {
     ..Line::EMPTY
 };
 
+const DEFAULT: Line = Line {
+    word: "default",
+    doc: "The values of a list.",
+    example: "default \"a\" \"b\"",
+    often: Often::Maybe,
+    arguments: &[some("TEXT", Slot::Text)],
+    ..Line::EMPTY
+};
+
 /// What a parameter takes.
-#[derive(Debug)]
-enum Rule {
-    Text,
-    Int { min: i64, max: i64 },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// With a regular expression that it matches.
+    Text(Option<String>),
+    Int {
+        min: i64,
+        max: i64,
+    },
     Bool,
     Path,
+    Duration,
+    Size,
+    Platform,
+    List,
     OneOf(Vec<String>),
+    /// A node that gives such a value.
+    Graph(Wants),
 }
 
-/// Gives every declared parameter its value, from `given` (`--param`) or its default.
-pub fn declare(items: &[Item], given: &[(String, String)], values: &mut Values, findings: &mut Findings) {
-    let mut declared: BTreeMap<&str, Span> = BTreeMap::new();
-    for item in items {
-        let Some(name) = item.text() else { continue };
-        let span = name_span(item);
-        if let Some(first) = declared.insert(name, span.clone()) {
-            let mistake = Mistake::new(
-                Code::NameTaken,
-                format!("there are two parameters `{name}`"),
-                "rename one of them",
-            );
-            findings.add(mistake.at(span, "and again here").at(first, "first here"));
-            continue;
-        }
-        let value = if item.whole { settle(item, name, given, findings) } else { None };
-        values.declare(name, value);
-    }
-    let known: Vec<&str> = declared.keys().copied().collect();
-    for (name, _) in given.iter().filter(|(name, _)| !declared.contains_key(name.as_str())) {
-        let help = match known.as_slice() {
-            [] => "the file declares none: remove the flag".to_owned(),
-            known => suggest::help(name, known, |name| format!("`--param {name}=…`"), "parameters"),
-        };
-        findings.add(Mistake::new(
-            Code::ParamUnknown,
-            format!("there is no parameter `{}`", shorten(name)),
-            help,
-        ));
-    }
+/// Where a value comes from that is not the file's own default: in the order in which they win.
+#[derive(Debug, Default)]
+pub struct Outer {
+    /// Each `--param`; the last one wins, a list takes them all.
+    pub flags: Vec<String>,
+    pub environment: Option<String>,
+    pub profile: Option<Plain>,
 }
 
-/// A warning for each parameter that nothing uses.
-pub fn unused(items: &[Item], values: &Values, warnings: &mut Findings) {
-    for item in items {
-        if let Some(name) = item.text()
-            && !values.is_parameter_used(name)
-        {
-            let help = format!("use ${{param.{name}}}, or remove the line");
-            let warning =
-                Mistake::warning(Code::ParamUnused, format!("nothing uses the parameter `{name}`"), help);
-            warnings.add(warning.at(name_span(item), "never used"));
-        }
-    }
-}
-
-fn name_span(item: &Item) -> Span {
-    item.argument(0).map_or(item.word.clone(), |given| given.span.clone())
-}
-
-fn settle(item: &Item, name: &str, given: &[(String, String)], findings: &mut Findings) -> Option<Plain> {
+/// The value of a parameter of a file; `None` when something was reported.
+pub fn settle(item: &Item, rule: &Rule, outer: &Outer, findings: &mut Findings) -> Option<Plain> {
     let before = findings.count();
-    let rule = rule(item);
-    let default = item.property("default");
-    if let Some(default) = default
-        && let Some(value) = default.plain()
-        && let Err(expected) = rule.check(&value)
-    {
-        let message = format!("the default of `{name}` is not {expected}");
-        let help = format!("default={}", rule.example());
-        findings.add(
-            Mistake::new(Code::ParamValue, message, help).at(default.span.clone(), format!("not {expected}")),
-        );
-    }
-    // The last flag wins, as everywhere on the command line.
-    let flag = given.iter().rev().find(|(key, _)| key == name);
-    let value = match (flag, default) {
-        (Some((_, text)), _) => from_flag(item, name, text, &rule, findings),
-        (None, Some(default)) => default.plain(),
-        (None, None) => {
-            let help = format!("memobuild … --param {name}=VALUE, or write a default here");
-            let message = format!("the parameter `{name}` has no value");
-            findings
-                .add(Mistake::new(Code::ParamRequired, message, help).at(name_span(item), "has no default"));
-            None
-        }
+    let name = item.text().unwrap_or_default();
+    let default = default(item, rule, findings);
+    let value = if let Some(last) = outer.flags.last() {
+        let all = if *rule == Rule::List { outer.flags.as_slice() } else { std::slice::from_ref(last) };
+        from_text(item, rule, all, &format!("--param {name}="), findings)
+    } else if let Some(text) = &outer.environment {
+        let variable = item.property("env").and_then(Given::text).unwrap_or_default();
+        from_text(item, rule, std::slice::from_ref(text), &format!("{variable}="), findings)
+    } else if let Some(value) = &outer.profile {
+        checked(item, rule, value.clone(), &format!("the profile's value of `{name}`"), findings)
+    } else {
+        default.or_else(|| missing(item, name, before, findings))
     };
     if findings.count() == before { value } else { None }
 }
 
-fn from_flag(item: &Item, name: &str, text: &str, rule: &Rule, findings: &mut Findings) -> Option<Plain> {
+/// The file's own default, checked.
+pub fn default(item: &Item, rule: &Rule, findings: &mut Findings) -> Option<Plain> {
+    let name = item.text().unwrap_or_default();
+    if let Some(line) = item.only("default") {
+        return Some(Plain::List(line.texts()));
+    }
+    let given = item.property("default")?;
+    let value = given.plain()?;
+    if let Err(expected) = rule.check(&value) {
+        let message = format!("the default of `{name}` is not {expected}");
+        let mistake = Mistake::new(Code::ParamValue, message, format!("default={}", rule.example()));
+        findings.add(mistake.at(given.span.clone(), format!("not {expected}")));
+        return None;
+    }
+    Some(value)
+}
+
+fn missing(item: &Item, name: &str, before: usize, findings: &mut Findings) -> Option<Plain> {
+    if findings.count() == before {
+        let flag = format!("memobuild … --param {name}=VALUE");
+        let help = match item.property("env").and_then(Given::text) {
+            Some(variable) => {
+                format!("{flag}, or set {variable} in the environment, or write a default here")
+            }
+            None => format!("{flag}, or write a default here"),
+        };
+        let message = format!("the parameter `{name}` has no value");
+        findings.add(Mistake::new(Code::ParamRequired, message, help).at(name_span(item), "has no default"));
+    }
+    None
+}
+
+/// From the command line or the environment, where everything is text.
+fn from_text(
+    item: &Item,
+    rule: &Rule,
+    texts: &[String],
+    written: &str,
+    findings: &mut Findings,
+) -> Option<Plain> {
+    let text = texts.last()?;
     let value = match rule {
-        Rule::Int { .. } => text.parse().map_or_else(|_| Plain::Text(text.to_owned()), Plain::Int),
-        Rule::Bool => text.parse().map_or_else(|_| Plain::Text(text.to_owned()), Plain::Bool),
-        _ => Plain::Text(text.to_owned()),
+        Rule::Int { .. } => text.parse().map_or_else(|_| Plain::Text(text.clone()), Plain::Int),
+        Rule::Bool => text.parse().map_or_else(|_| Plain::Text(text.clone()), Plain::Bool),
+        Rule::List => Plain::List(texts.to_vec()),
+        _ => Plain::Text(text.clone()),
     };
     match rule.check(&value) {
         Ok(()) => Some(value),
         Err(expected) => {
-            let message = format!("`--param {name}={}` is not {expected}", shorten(text));
-            let help = format!("--param {name}={}", rule.example().trim_matches(['"', '#']));
+            let message = format!("`{written}{}` is not {expected}", shorten(text));
+            let help = format!("{written}{}", rule.example().trim_matches(['"', '#']));
             findings.add(Mistake::new(Code::ParamValue, message, help).at(name_span(item), "declared here"));
             None
         }
     }
 }
 
-fn rule(item: &Item) -> Rule {
+fn checked(item: &Item, rule: &Rule, value: Plain, what: &str, findings: &mut Findings) -> Option<Plain> {
+    match rule.check(&value) {
+        Ok(()) => Some(value),
+        Err(expected) => {
+            let message = format!("{what} is not {expected}");
+            let help = format!("write {}", rule.example());
+            findings.add(Mistake::new(Code::ParamValue, message, help).at(name_span(item), "declared here"));
+            None
+        }
+    }
+}
+
+pub fn name_span(item: &Item) -> Span {
+    item.argument(0).map_or(item.word.clone(), |given| given.span.clone())
+}
+
+/// What the line of a parameter says that it takes.
+pub fn rule(item: &Item) -> Rc<Rule> {
+    Rc::new(rule_of(item))
+}
+
+fn rule_of(item: &Item) -> Rule {
     if let Some(values) = item.only("values") {
         return Rule::OneOf(values.texts());
     }
     let bound = |name: &str| item.property(name).and_then(Given::int);
     let int = Rule::Int { min: bound("min").unwrap_or(i64::MIN), max: bound("max").unwrap_or(i64::MAX) };
+    let text = Rule::Text(item.property("pattern").and_then(Given::text).map(str::to_owned));
     let default = item.property("default").and_then(Given::plain);
     match (item.property("type").and_then(Given::text), default) {
         (Some("int"), _) | (None, Some(Plain::Int(_))) => int,
         (Some("bool"), _) | (None, Some(Plain::Bool(_))) => Rule::Bool,
         (Some("path"), _) => Rule::Path,
+        (Some("duration"), _) => Rule::Duration,
+        (Some("size"), _) => Rule::Size,
+        (Some("platform"), _) => Rule::Platform,
+        (Some("list"), _) => Rule::List,
+        (Some("tree"), _) => Rule::Graph(Wants::Tree),
+        (Some("rootfs" | "image"), _) => Rule::Graph(Wants::Root),
+        (None, None) if item.only("default").is_some() => Rule::List,
         (None, None) if bound("min").or(bound("max")).is_some() => int,
-        _ => Rule::Text,
+        _ => text,
     }
 }
 
 impl Rule {
     /// What was expected, if the value is not that.
-    fn check(&self, value: &Plain) -> Result<(), String> {
+    pub fn check(&self, value: &Plain) -> Result<(), String> {
         let fits = match (self, value) {
-            (Rule::Text, Plain::Text(text)) => !text.contains('\0'),
+            (Rule::Text(pattern), Plain::Text(text)) => {
+                !text.contains('\0') && pattern.as_ref().is_none_or(|pattern| matches(pattern, text))
+            }
             (Rule::Int { min, max }, Plain::Int(number)) => (min..=max).contains(&number),
-            (Rule::Bool, Plain::Bool(_)) => true,
+            (Rule::Bool, Plain::Bool(_)) | (Rule::List, Plain::List(_)) => true,
             (Rule::Path, Plain::Text(text)) => TreePath::parse(text).is_ok(),
+            (Rule::Duration, Plain::Text(text)) => time::duration(text).is_some(),
+            (Rule::Size, Plain::Text(text)) => size::size(text).is_some(),
+            (Rule::Platform, Plain::Text(text)) => platform::parse(text).is_some(),
             (Rule::OneOf(words), Plain::Text(text)) => words.contains(text),
             _ => false,
         };
         if fits { Ok(()) } else { Err(self.expected()) }
     }
 
-    fn expected(&self) -> String {
+    pub fn expected(&self) -> String {
         match self {
-            Rule::Text => "a text".to_owned(),
+            Rule::Text(None) => "a text".to_owned(),
+            Rule::Text(Some(pattern)) => format!("a text that matches {pattern}"),
             Rule::Int { min, max } => Slot::Int { min: *min, max: *max }.takes(),
             Rule::Bool => "true or false".to_owned(),
             Rule::Path => "a path without `..`".to_owned(),
+            Rule::Duration => Slot::Duration.takes(),
+            Rule::Size => Slot::Size.takes(),
+            Rule::Platform => Slot::Platform.takes(),
+            Rule::List => "a list".to_owned(),
             Rule::OneOf(words) => words.iter().map(|word| ticked(word)).collect::<Vec<_>>().join(" or "),
+            Rule::Graph(wants) => wants.takes().to_owned(),
         }
     }
 
-    fn example(&self) -> String {
+    pub fn example(&self) -> String {
         match self {
-            Rule::Text => "\"text\"".to_owned(),
+            Rule::Text(_) => "\"text\"".to_owned(),
             Rule::Int { min, max } => 1.clamp(*min, (*max).max(*min)).to_string(),
             Rule::Bool => "#true".to_owned(),
             Rule::Path => "\"src\"".to_owned(),
+            Rule::Duration => Slot::Duration.example().to_owned(),
+            Rule::Size => Slot::Size.example().to_owned(),
+            Rule::Platform => Slot::Platform.example().to_owned(),
+            Rule::List => "\"a\" \"b\"".to_owned(),
             Rule::OneOf(words) => words.first().cloned().unwrap_or_default(),
+            Rule::Graph(wants) => Slot::Reference(*wants).example().to_owned(),
         }
     }
+
+    /// The word of the type.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Rule::Text(_) => "text",
+            Rule::Int { .. } => "int",
+            Rule::Bool => "bool",
+            Rule::Path => "path",
+            Rule::Duration => "duration",
+            Rule::Size => "size",
+            Rule::Platform => "platform",
+            Rule::List => "list",
+            Rule::OneOf(_) => "enum",
+            Rule::Graph(Wants::Tree) => "tree",
+            Rule::Graph(_) => "rootfs",
+        }
+    }
+}
+
+/// The pattern's form was checked when its slot was read.
+fn matches(pattern: &str, text: &str) -> bool {
+    regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
 }

@@ -1,13 +1,15 @@
 //! The lines that compose files: `copy`, `merge`, `file`, `dir`, `symlink`, `remove`. Shared by
 //! `tree`, `image` and its `layer`.
 
+use crate::base::tree_path::TreePath;
 use crate::graph::graph::Select;
 use crate::graph::op::{Mode, Owner, Place};
 use crate::lang::code::Code;
 use crate::lang::decl::Edges;
-use crate::lang::item::{Given, Item};
+use crate::lang::item::{Datum, Given, Item};
+use crate::lang::lower::last_name;
 use crate::lang::mistake::{Findings, Mistake, shorten};
-use crate::lang::names::last_name;
+use crate::lang::structure::{EACH, PICK};
 use crate::lang::table::{EXCLUDE, INCLUDE, Line, Slot, Wants, may, must, one, some};
 
 pub const COPY: Line = Line {
@@ -19,9 +21,19 @@ pub const COPY: Line = Line {
         must("to", Slot::Path, "Where the files land."),
         may("path", Slot::Part, "The part of REF that is taken; a root filesystem needs one."),
         may("owner", Slot::Text, "`user`, `user:group` or numbers; names are looked up in `from`."),
-        may("mode", Slot::Mode, "The mode of every file and folder, such as 0o755."),
+        may(
+            "mode",
+            Slot::ModeChange,
+            "The mode of every file and folder: 0o755, or a change as chmod reads it.",
+        ),
+        may(
+            "parents",
+            Slot::Bool,
+            "Whether `path`, and the folders that globs name, are kept below `to`; default #false.",
+        ),
+        may("follow", Slot::Bool, "Whether symbolic links become what they lead to; default #false."),
     ],
-    body: &[&INCLUDE, &EXCLUDE],
+    body: &[&INCLUDE, &EXCLUDE, &PICK, &EACH],
     ..Line::EMPTY
 };
 
@@ -35,6 +47,25 @@ pub const MERGE: Line = Line {
         Slot::Word(&["last", "error"]),
         "What one path with two contents is: the `last` wins (default), or an `error`.",
     )],
+    body: &[&PICK, &EACH],
+    ..Line::EMPTY
+};
+
+pub const EXTRACT: Line = Line {
+    word: "extract",
+    doc: "The content of an archive: tar, plain or compressed, or zip. Its owners and modes are kept.",
+    example: "extract sources to=\"/src\" strip=1",
+    arguments: &[one("REF", Slot::Reference(Wants::Tree))],
+    properties: &[
+        must("to", Slot::Path, "Where the files land."),
+        may("path", Slot::Part, "The archive, in REF."),
+        may(
+            "strip",
+            Slot::Int { min: 0, max: 100 },
+            "Leading folders that are dropped from its names; default 0.",
+        ),
+    ],
+    body: &[&PICK],
     ..Line::EMPTY
 };
 
@@ -78,7 +109,8 @@ pub const REMOVE: Line = Line {
 
 /// Whether a line of a body composes files.
 pub fn is_place(item: &Item) -> bool {
-    [COPY.word, MERGE.word, FILE.word, DIR.word, SYMLINK.word, REMOVE.word].contains(&item.line.word)
+    [COPY.word, EXTRACT.word, MERGE.word, FILE.word, DIR.word, SYMLINK.word, REMOVE.word]
+        .contains(&item.line.word)
 }
 
 /// What the slots' types let through and no tree can hold.
@@ -126,6 +158,7 @@ fn check_owner(item: &Item, has_root: bool, findings: &mut Findings) {
 pub fn lower(item: &Item, edges: &mut Edges<'_>) -> Vec<Place> {
     match item.line.word {
         "copy" => copy(item, edges).into_iter().collect(),
+        "extract" => extract(item, edges).into_iter().collect(),
         "merge" => vec![merge(item, edges)],
         "file" => file(item).into_iter().collect(),
         "dir" => dirs(item),
@@ -136,11 +169,8 @@ pub fn lower(item: &Item, edges: &mut Edges<'_>) -> Vec<Place> {
 
 fn copy(item: &Item, edges: &mut Edges<'_>) -> Option<Place> {
     let to = item.property("to")?;
-    let select = Select {
-        path: item.property("path").and_then(Given::path).cloned(),
-        include: item.globs("include"),
-        exclude: item.globs("exclude"),
-    };
+    let is_true = |name: &str| item.property(name).and_then(Given::truth).unwrap_or(false);
+    let select = if is_true("parents") { with_parents(item) } else { select(item) };
     let path = to.path()?.clone();
     let reference = item.reference()?;
     let into = to.ends_in_slash();
@@ -154,8 +184,67 @@ fn copy(item: &Item, edges: &mut Edges<'_>) -> Option<Place> {
         into,
         name: name.filter(|_| into),
         owner: item.property("owner").and_then(Given::text).map(|owner| Owner(owner.to_owned())),
-        mode: item.property("mode").and_then(Given::mode).map(Mode::Exact),
-        follow: false,
+        mode: item.property("mode").and_then(mode),
+        follow: is_true("follow"),
+    })
+}
+
+fn select(item: &Item) -> Select {
+    Select {
+        path: item.property("path").and_then(Given::path).cloned(),
+        include: item.globs("include"),
+        exclude: item.globs("exclude"),
+    }
+}
+
+/// `path` becomes a glob, so that the folders above it stay, with their owners and modes.
+fn with_parents(item: &Item) -> Select {
+    let Select { path, include, exclude } = select(item);
+    let Some(path) = path.filter(|path| !path.is_root()) else {
+        return Select { path: Some(TreePath::root()), include, exclude };
+    };
+    let below =
+        |globs: Vec<String>| -> Vec<String> { globs.iter().map(|glob| beneath(&path, glob)).collect() };
+    let include = if include.is_empty() { vec![escaped(&path)] } else { below(include) };
+    Select { path: Some(TreePath::root()), include, exclude: below(exclude) }
+}
+
+/// A glob of a folder, seen from the root.
+fn beneath(folder: &TreePath, glob: &str) -> String {
+    match glob.trim_end_matches('/').contains('/') {
+        true => format!("{}/{}", escaped(folder), glob.trim_start_matches('/')),
+        false => format!("{}/**/{glob}", escaped(folder)),
+    }
+}
+
+/// A path as a glob that only it matches.
+fn escaped(path: &TreePath) -> String {
+    let mut glob = String::new();
+    for symbol in path.to_string().chars() {
+        if matches!(symbol, '*' | '?' | '[' | ']' | '\\' | '!') {
+            glob.push('\\');
+        }
+        glob.push(symbol);
+    }
+    glob
+}
+
+fn mode(given: &Given) -> Option<Mode> {
+    match &given.datum {
+        Datum::Mode(mode) => Some(Mode::Exact(*mode)),
+        Datum::ModeChange(text) => Some(Mode::Symbolic(text.clone())),
+        _ => None,
+    }
+}
+
+fn extract(item: &Item, edges: &mut Edges<'_>) -> Option<Place> {
+    let to = item.property("to")?.path()?.clone();
+    let select = Select { path: item.property("path").and_then(Given::path).cloned(), ..Select::default() };
+    let strip = item.property("strip").and_then(Given::int).unwrap_or(0);
+    Some(Place::Extract {
+        input: edges.add(format!("extract {to}"), item.reference()?, select),
+        to,
+        strip: u32::try_from(strip).unwrap_or(0),
     })
 }
 

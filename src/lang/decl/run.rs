@@ -1,180 +1,53 @@
 //! `run`: executes commands in a sandbox on a root filesystem, and gives what it wrote.
 
+mod mounts;
+mod rows;
+
 use std::collections::BTreeMap;
 
 use crate::graph::graph::Select;
-use crate::graph::late::LateText;
 use crate::graph::op::{
-    Access, Command, From, Limits, Mount, Network, Op, Output, OutputKind, Run, free_output,
+    Assemble, Command, Composition, From, Limits, Network, Op, Output, OutputKind, Run, free_output,
 };
 use crate::graph::value::Type;
 use crate::lang::code::Code;
-use crate::lang::decl::{Declaration, Edges, Outputs};
-use crate::lang::item::{Given, Item, Target};
+use crate::lang::decl::{Declaration, Edges, Outputs, place, tree};
+use crate::lang::item::{Given, Item};
+use crate::lang::label::Label;
 use crate::lang::mistake::{Findings, Mistake, Span};
-use crate::lang::table::{DOC, INCLUDE, Line, Often, Slot, Wants, may, maybe, must, one, some};
 
-pub const LINE: Line = Line {
-    word: "run",
-    doc: "Executes commands on a root filesystem. They see that, what is mounted, and nothing else.",
-    example: "run build {\n    from base\n    mount src at=\"/src\"\n    exec \"make\" \"-C\" \"/src\"\n    output dist \"/src/dist\"\n}",
-    arguments: &[one("NAME", Slot::Name)],
-    body: &BODY_OF_RUN,
-    ..Line::EMPTY
-};
+pub use mounts::mounts;
+pub use rows::{BODY_OF_RUN, ENV, EXEC, LINE, MOUNT, SH};
 
-pub(super) const BODY_OF_RUN: [&Line; 14] = [
-    &FROM, &MOUNT, &ENV, &WORKDIR, &USER, &SHELL, &HOSTNAME, &NETWORK, &LIMITS, &EXEC, &SH, &OUTPUT, &SALT,
-    &DOC,
-];
-
-const FROM: Line = Line {
-    word: "from",
-    doc: "The root filesystem it runs on: an image, a `run`, a `tree` with `from`, `scratch`, or `host` (this machine's programs).",
-    example: "from base",
-    often: Often::Once,
-    arguments: &[one("REF", Slot::Reference(Wants::RootOrHost))],
-    properties: &[may(
-        "inherit",
-        Slot::Bool,
-        "Whether env, workdir, user and shell of REF hold; default #true.",
-    )],
-    ..Line::EMPTY
-};
-
-const MOUNT: Line = Line {
-    word: "mount",
-    doc: "Files of another node, seen by this run only.",
-    example: "mount src at=\"/src\" access=ro",
-    arguments: &[one("REF", Slot::Reference(Wants::Tree))],
-    properties: &[
-        must("at", Slot::Path, "Where they are seen."),
-        may("path", Slot::Part, "The part of REF that is mounted; a root filesystem needs one."),
-        may(
-            "access",
-            Slot::Word(&["cow", "ro"]),
-            "`cow` (default): writes are allowed and thrown away; `ro`: they fail.",
-        ),
-    ],
-    ..Line::EMPTY
-};
-
-const ENV: Line = Line {
-    word: "env",
-    doc: "Environment variables, for this run only; `#null` removes an inherited one.",
-    example: "env CGO_ENABLED=\"0\" DEBUG=#null",
-    free: Some(Slot::Text),
-    removable: true,
-    ..Line::EMPTY
-};
-
-const WORKDIR: Line = Line {
-    word: "workdir",
-    doc: "The folder that the commands start in; it is made.",
-    example: "workdir \"/src\"",
-    often: Often::Maybe,
-    arguments: &[one("PATH", Slot::Path)],
-    ..Line::EMPTY
-};
-
-const USER: Line = Line {
-    word: "user",
-    doc: "The user that the commands run as, for this run only.",
-    example: "user \"node\"",
-    often: Often::Maybe,
-    arguments: &[one("TEXT", Slot::Text)],
-    ..Line::EMPTY
-};
-
-const SHELL: Line = Line {
-    word: "shell",
-    doc: "What `sh` calls with the script as last argument; default \"/bin/sh\" \"-e\" \"-c\".",
-    example: "shell \"/bin/bash\" \"-eu\" \"-c\"",
-    often: Often::Maybe,
-    arguments: &[some("ARGV", Slot::Text)],
-    ..Line::EMPTY
-};
-
-const HOSTNAME: Line = Line {
-    word: "hostname",
-    doc: "The name of the machine that the commands see.",
-    example: "hostname \"builder\"",
-    often: Often::Maybe,
-    arguments: &[one("TEXT", Slot::Text)],
-    ..Line::EMPTY
-};
-
-const NETWORK: Line = Line {
-    word: "network",
-    doc: "`network host`: this machine's network. Without the line there is none.",
-    example: "network host",
-    often: Often::Maybe,
-    arguments: &[maybe("host", Slot::Word(&["host"]))],
-    ..Line::EMPTY
-};
-
-const LIMITS: Line = Line {
-    word: "limits",
-    doc: "Limits; no part of the key.",
-    example: "limits timeout=\"10m\"",
-    often: Often::Maybe,
-    properties: &[must("timeout", Slot::Duration, "How long all commands together may take.")],
-    ..Line::EMPTY
-};
-
-const EXEC: Line = Line {
-    word: "exec",
-    doc: "A command: program and arguments, without a shell. Several are executed in order.",
-    example: "exec \"make\" \"all\"",
-    arguments: &[some("ARGV", Slot::Text)],
-    ..Line::EMPTY
-};
-
-const SH: Line = Line {
-    word: "sh",
-    doc: "A script for the shell. Never substituted: values enter by `env`.",
-    example: "sh #\"echo \"$VERSION\" > /out/version\"#",
-    arguments: &[one("SCRIPT", Slot::Script)],
-    ..Line::EMPTY
-};
-
-const OUTPUT: Line = Line {
-    word: "output",
-    doc: "A path that is kept, as `RUN.NAME`. A folder is made beforehand.",
-    example: "output dist \"/src/dist\"",
-    arguments: &[one("NAME", Slot::Name), one("PATH", Slot::Path)],
-    properties: &[
-        may("type", Slot::Word(&["dir", "file"]), "Default `dir`."),
-        may("optional", Slot::Bool, "Whether it may be missing; default #false."),
-    ],
-    body: &[&INCLUDE],
-    ..Line::EMPTY
-};
-
-const SALT: Line = Line {
-    word: "salt",
-    doc: "Any text; another text is another key.",
-    example: "salt \"2026-11\"",
-    often: Often::Maybe,
-    arguments: &[one("TEXT", Slot::Text)],
-    ..Line::EMPTY
-};
-
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
 
 const FREE: [&str; 3] = [free_output::ROOTFS, free_output::TREE, free_output::DIFF];
 
 fn stands_on_host(item: &Item) -> bool {
     let reference = item.only("from").and_then(Item::reference);
-    reference.is_some_and(|reference| reference.target == Target::Host)
+    reference.is_some_and(|reference| reference.label == Label::Host)
 }
 
 fn check(item: &Item, findings: &mut Findings) {
     check_run(item, &FREE, findings);
+    check_locked(item, findings);
     if stands_on_host(item) && item.only("output").is_none() {
         let message = "a run on `host` gives nothing but its outputs, and this one has none";
         let help = "add: output NAME \"/out\"";
         findings.add(Mistake::new(Code::RunOutputs, message, help).at(item.word.clone(), "has no `output`"));
+    }
+}
+
+/// What is pinned is the outputs: nothing else may leave.
+fn check_locked(item: &Item, findings: &mut Findings) {
+    if let Some(line) = item.only("network")
+        && network(item) == Network::Locked
+        && item.only("output").is_none()
+    {
+        let message = "the lock file holds the outputs of a `network locked` run, and this one has none";
+        let help = "add: output NAME \"/out\"";
+        let mistake = Mistake::new(Code::RunOutputs, message, help);
+        findings.add(mistake.at(line.word.clone(), "nothing is locked"));
     }
 }
 
@@ -187,19 +60,24 @@ pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
             Mistake::new(Code::RunEmpty, message, help).at(item.word.clone(), "neither `exec` nor `sh`"),
         );
     }
-    if let Some(network) = item.only("network")
-        && network.arguments.is_empty()
-        && network.whole
-    {
-        let message = "`network` needs a word: only `network host` exists so far";
-        findings.add(
-            Mistake::new(Code::SlotMissing, message, "network host")
-                .at(network.word.clone(), "nothing follows"),
-        );
-    }
+    mounts::check(item, findings);
     check_hostname_and_timeout(item, findings);
-    check_mounts(item, findings);
+    check_places(item, findings);
     check_outputs(item, taken, findings);
+}
+
+/// Files are composed onto a root filesystem, which `host` is none.
+fn check_places(item: &Item, findings: &mut Findings) {
+    for line in item.body.iter().filter(|line| place::is_place(line)) {
+        place::check(line, tree::has_root(item), findings);
+        if stands_on_host(item) {
+            let message =
+                format!("`{}` keeps files in the root filesystem, and `host` is none", line.line.word);
+            let help = "mount them: mount REF at=\"/src\"";
+            let mistake = Mistake::new(Code::TypeSlot, message, help);
+            findings.add(mistake.at(line.word.clone(), "not on `host`"));
+        }
+    }
 }
 
 /// What the kernel would refuse, or nothing could meet.
@@ -221,25 +99,6 @@ fn check_hostname_and_timeout(item: &Item, findings: &mut Findings) {
         findings.add(
             Mistake::new(Code::TypeValue, message, "timeout=\"10m\"").at(given.span.clone(), "given here"),
         );
-    }
-}
-
-fn check_mounts(item: &Item, findings: &mut Findings) {
-    let mut seen = BTreeMap::new();
-    for mount in item.each("mount") {
-        let Some(at) = mount.property("at") else { continue };
-        let Some(path) = at.path() else { continue };
-        if path.is_root() {
-            let message = "a mount at `/` would hide the whole root filesystem";
-            let help = "mount below it: at=\"/src\"; to run on these files, name them in `from`";
-            findings.add(Mistake::new(Code::PathForm, message, help).at(at.span.clone(), "the root itself"));
-        }
-        if let Some(first) = seen.insert(path.clone(), at.span.clone()) {
-            let message = format!("two mounts stand at {path}");
-            let help = "compose them first: tree both { merge ONE OTHER; }, and mount that";
-            let mistake = Mistake::new(Code::MountTwice, message, help);
-            findings.add(mistake.at(at.span.clone(), "and this one").at(first, "this mount"));
-        }
     }
 }
 
@@ -285,6 +144,9 @@ fn outputs(item: &Item) -> Outputs {
     if stands_on_host(item) {
         return Outputs { types, main: None };
     }
+    if network(item) == Network::Locked {
+        return Outputs { types, main: None };
+    }
     types.insert(free_output::ROOTFS.to_owned(), Type::Rootfs);
     types.insert(free_output::TREE.to_owned(), Type::Tree);
     types.insert(free_output::DIFF.to_owned(), Type::Tree);
@@ -298,26 +160,78 @@ fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
 pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
     let inherit = item.only("from").and_then(|from| from.property("inherit")).and_then(Given::truth);
     Run {
-        from: edges.from(item).unwrap_or(From::Scratch),
+        from: root(item, edges),
         inherit: inherit.unwrap_or(true),
         commands: item.body.iter().filter_map(command).collect(),
-        env: item
-            .each("env")
-            .flat_map(Item::assignments)
-            .map(|(key, value)| (key, value.map(LateText::from)))
-            .collect(),
+        env: item.each("env").flat_map(Item::assignments).collect(),
         workdir: item.only("workdir").and_then(|line| line.argument(0)?.path().cloned()),
         user: item.text_of("user"),
         shell: item.only("shell").map(Item::texts),
         hostname: item.text_of("hostname"),
-        network: if item.only("network").is_some() { Network::Host } else { Network::None },
+        network: network(item),
         mounts: mounts(item, edges),
         outputs: item.each("output").filter_map(output).collect(),
         expect: None,
-        limits: Limits { timeout: timeout(item), ..Limits::default() },
+        limits: limits(item),
         salt: item.text_of("salt"),
-        ..Run::default()
+        rerun: item.only("rerun").is_some(),
+        caches: mounts::caches(item, edges),
+        secrets: item.each("secret").filter_map(mounts::secret).collect(),
+        ssh: item.each("ssh").map(|line| line.text().unwrap_or_default().to_owned()).collect(),
+        tmpfs: item.each("tmpfs").filter_map(mounts::tmpfs).collect(),
+        add_hosts: item.each("add-host").filter_map(add_host).collect(),
+        privileged: item.only("privileged").is_some(),
+        devices: item.each("device").filter_map(|line| Some(line.argument(0)?.path()?.to_string())).collect(),
+        retry: item.only("retry").and_then(|line| line.argument(0)?.int()).map_or(0, small),
+        services: Vec::new(),
     }
+}
+
+/// What the commands run on: with `copy` and the like in the body, `from` with one more layer, which a
+/// node of its own composes.
+fn root(item: &Item, edges: &mut Edges<'_>) -> From {
+    let from = edges.from(item).unwrap_or(From::Scratch);
+    let lines: Vec<&Item> = item.body.iter().filter(|line| place::is_place(line)).collect();
+    if lines.is_empty() {
+        return from;
+    }
+    let layer = lines.into_iter().flat_map(|line| place::lower(line, edges)).collect();
+    let op = Op::Assemble(Assemble { from, layers: vec![layer], result: Composition::Rootfs });
+    let outputs = Outputs::only(free_output::ROOTFS, Type::Rootfs);
+    let root = edges.inner("files", tree::LINE.word, op, outputs, item);
+    From::Input(edges.add_output("from".to_owned(), root, Select::default()))
+}
+
+fn network(item: &Item) -> Network {
+    match item.only("network") {
+        None => Network::None,
+        Some(line) => match line.text() {
+            Some("host") => Network::Host,
+            Some("locked") => Network::Locked,
+            _ => Network::Proxy,
+        },
+    }
+}
+
+fn limits(item: &Item) -> Limits {
+    let Some(line) = item.only("limits") else { return Limits::default() };
+    let int = |name: &str| line.property(name).and_then(Given::int).and_then(|number| number.try_into().ok());
+    Limits {
+        // Whole seconds, rounded up.
+        timeout: line.property("timeout").and_then(Given::duration).map(|time| time.div_ceil(1_000_000_000)),
+        cpu: int("cpu"),
+        memory: line.property("memory").and_then(Given::size),
+        pids: int("pids"),
+    }
+}
+
+fn add_host(line: &Item) -> Option<(String, String)> {
+    Some((line.text()?.to_owned(), line.argument(1)?.text()?.to_owned()))
+}
+
+/// Bounded by its row.
+fn small(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(0)
 }
 
 fn command(line: &Item) -> Option<Command> {
@@ -326,30 +240,6 @@ fn command(line: &Item) -> Option<Command> {
         "sh" => Some(Command::Sh(line.text()?.to_owned())),
         _ => None,
     }
-}
-
-/// By place: the order in which they are written means nothing.
-fn mounts(item: &Item, edges: &mut Edges<'_>) -> Vec<Mount> {
-    let mut lines: Vec<(&Item, _)> =
-        item.each("mount").filter_map(|line| Some((line, line.property("at")?.path()?))).collect();
-    lines.sort_by_key(|(_, at)| *at);
-    lines
-        .into_iter()
-        .filter_map(|(line, at)| {
-            let path = line.property("path").and_then(Given::path).cloned();
-            let select = Select { path, ..Select::default() };
-            Some(Mount {
-                input: edges.add(format!("mount {at}"), line.reference()?, select),
-                at: at.clone(),
-                access: match line.property("access").and_then(Given::text) {
-                    Some("ro") => Access::Ro,
-                    _ => Access::Cow,
-                },
-                // Told by the whole graph.
-                older_than: None,
-            })
-        })
-        .collect()
 }
 
 fn output(line: &Item) -> Option<Output> {
@@ -364,10 +254,4 @@ fn output(line: &Item) -> Option<Output> {
         include: line.globs("include"),
         locked: None,
     })
-}
-
-/// Whole seconds, rounded up.
-fn timeout(item: &Item) -> Option<u64> {
-    let nanoseconds = item.only("limits")?.property("timeout")?.duration()?;
-    Some(nanoseconds.div_ceil(1_000_000_000))
 }

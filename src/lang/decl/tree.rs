@@ -2,19 +2,22 @@
 
 use crate::graph::op::{Assemble, Composition, From, Op};
 use crate::graph::value::Type;
-use crate::lang::decl::place::{self, COPY, DIR, FILE, MERGE, REMOVE, SYMLINK};
+use crate::lang::decl::place::{self, COPY, DIR, EXTRACT, FILE, MERGE, REMOVE, SYMLINK};
 use crate::lang::decl::{Declaration, Edges, Outputs};
-use crate::lang::item::{Item, Target};
+use crate::lang::item::Item;
+use crate::lang::label::Label;
+use crate::lang::lower::TREE;
 use crate::lang::mistake::Findings;
-use crate::lang::names::TREE;
-use crate::lang::table::{DOC, Line, Often, Slot, Wants, one};
+use crate::lang::structure::PICK;
+use crate::lang::table::{Holds, Line, Often, Slot, Wants, may, one};
 
 pub const LINE: Line = Line {
     word: "tree",
     doc: "Composes files, without a process. With `from` it is that root filesystem with one more layer.",
     example: "tree site {\n    copy build.dist to=\"/www\"\n    file \"/www/robots.txt\" \"User-agent: *\"\n}",
     arguments: &[one("NAME", Slot::Name)],
-    body: &[&FROM, &COPY, &MERGE, &FILE, &DIR, &SYMLINK, &REMOVE, &DOC],
+    body: &[&FROM, &COPY, &EXTRACT, &MERGE, &FILE, &DIR, &SYMLINK, &REMOVE],
+    holds: Holds::Node,
     ..Line::EMPTY
 };
 
@@ -25,10 +28,16 @@ pub const FROM: Line = Line {
     example: "from base",
     often: Often::Maybe,
     arguments: &[one("REF", Slot::Reference(Wants::Root))],
+    properties: &[may(
+        "platform",
+        Slot::Word(&["build", "target"]),
+        "`build`: REF for this machine; default `target`.",
+    )],
+    body: &[&PICK],
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
 
 fn outputs(item: &Item) -> Outputs {
     match item.only("from") {
@@ -40,7 +49,7 @@ fn outputs(item: &Item) -> Outputs {
 /// Whether names of users can be looked up below the item.
 pub fn has_root(item: &Item) -> bool {
     let reference = item.only("from").and_then(Item::reference);
-    reference.is_some_and(|reference| reference.target != Target::Scratch)
+    reference.is_some_and(|reference| reference.label != Label::Scratch)
 }
 
 fn check(item: &Item, findings: &mut Findings) {

@@ -1,8 +1,8 @@
 //! The rows of `image` in the table.
 
-use crate::lang::decl::place::{COPY, DIR, FILE, MERGE, REMOVE, SYMLINK};
+use crate::lang::decl::place::{COPY, DIR, EXTRACT, FILE, MERGE, REMOVE, SYMLINK};
 use crate::lang::decl::tree::FROM;
-use crate::lang::table::{DOC, Line, Often, Slot, may, maybe, one, some};
+use crate::lang::table::{Holds, Line, Often, Slot, may, maybe, one, some};
 
 pub const LINE: Line = Line {
     word: "image",
@@ -12,8 +12,10 @@ pub const LINE: Line = Line {
     body: &[
         &NAME,
         &FROM,
+        &PLATFORMS,
         &LAYER,
         &COPY,
+        &EXTRACT,
         &MERGE,
         &FILE,
         &DIR,
@@ -37,8 +39,18 @@ pub const LINE: Line = Line {
         &FORMAT,
         &COMPRESS,
         &SQUASH,
-        &DOC,
     ],
+    holds: Holds::Node,
+    ..Line::EMPTY
+};
+
+/// Also of `test`.
+pub const PLATFORMS: Line = Line {
+    word: "platforms",
+    doc: "The platforms that it is made for; default: the one that is asked for.",
+    example: "platforms \"linux/amd64\" \"linux/arm64\"",
+    often: Often::Maybe,
+    arguments: &[some("OS/ARCH", Slot::Platform)],
     ..Line::EMPTY
 };
 
@@ -55,7 +67,7 @@ const LAYER: Line = Line {
     doc: "One layer. A line that composes files, outside of a `layer`, is a layer by itself.",
     example: "layer deps { copy deps.modules to=\"/app/node_modules\"; }",
     arguments: &[one("NAME", Slot::Name)],
-    body: &[&COPY, &MERGE, &FILE, &DIR, &SYMLINK, &REMOVE],
+    body: &[&COPY, &EXTRACT, &MERGE, &FILE, &DIR, &SYMLINK, &REMOVE],
     ..Line::EMPTY
 };
 
@@ -63,7 +75,7 @@ const ENV: Line = Line {
     word: "env",
     doc: "Environment variables of whatever runs on the image; `#null` removes an inherited one.",
     example: "env NODE_ENV=\"production\" DEBUG=#null",
-    free: Some(Slot::Text),
+    free: Some(Slot::Late),
     removable: true,
     ..Line::EMPTY
 };
@@ -72,7 +84,7 @@ const LABEL: Line = Line {
     word: "label",
     doc: "Labels of the configuration; `#null` removes an inherited one.",
     example: "label org.opencontainers.image.licenses=\"MIT\"",
-    free: Some(Slot::Text),
+    free: Some(Slot::Late),
     removable: true,
     ..Line::EMPTY
 };
@@ -81,6 +93,7 @@ const ANNOTATION: Line = Line {
     word: "annotation",
     doc: "Annotations of the manifest.",
     example: "annotation org.opencontainers.image.title=\"app\"",
+    properties: &[may("on", Slot::Word(&["manifest", "index"]), "What is annotated; default `manifest`.")],
     free: Some(Slot::Text),
     ..Line::EMPTY
 };

@@ -1,0 +1,289 @@
+//! The block of a line: its own lines, those of the fragments that it uses, and of the conditions that
+//! hold. A line that says `each` stands once for each value.
+
+use std::rc::Rc;
+
+use crate::base::suggest::{self, ticked};
+use crate::lang::code::Code;
+use crate::lang::item::{Item, Reference};
+use crate::lang::label;
+use crate::lang::matrix::{Coordinate, written};
+use crate::lang::mistake::{Findings, Mistake, shorten};
+use crate::lang::read::Reader;
+use crate::lang::scope::{Env, ScopeId};
+use crate::lang::structure::MATRIX;
+use crate::lang::syntax::Node;
+use crate::lang::table::{Holds, Line, Often};
+
+/// Fragments may use fragments, this deep.
+const DEEPEST: usize = 32;
+
+/// A line of a body, and the fragment that it came from.
+struct Spliced {
+    item: Item,
+    from: Option<ScopeId>,
+}
+
+impl<'r, 'a> Reader<'r, 'a> {
+    pub(super) fn body(&mut self, node: &'a Node, item: &mut Item) {
+        match item.line.holds {
+            Holds::Lines | Holds::Node => {}
+            // Read elsewhere.
+            Holds::Nodes | Holds::Around | Holds::Values | Holds::Rows => return,
+        }
+        if item.line.body.is_empty() && item.line.holds == Holds::Lines && node.block.is_some() {
+            let message = format!("`{}` takes no block", item.line.word);
+            let help = item.line.example.lines().next().unwrap_or_default();
+            let place = item.word.clone();
+            self.findings.add(Mistake::new(Code::SlotBody, message, help).at(place, "is followed by { … }"));
+            return;
+        }
+        let mut lines = Vec::new();
+        self.lines(node, item, None, 0, &mut lines);
+        item.body = self.own_line_wins(item.line, lines);
+        for line in item.line.slots() {
+            self.how_often(line, item);
+        }
+    }
+
+    /// Reads the children of `node` as lines of `item`.
+    fn lines(
+        &mut self,
+        node: &'a Node,
+        item: &mut Item,
+        from: Option<ScopeId>,
+        depth: usize,
+        lines: &mut Vec<Spliced>,
+    ) {
+        for child in node.children() {
+            match child.word.as_str() {
+                "when" | "unless" => self.condition(child, item, from, depth, lines),
+                "use" => self.fragment(child, item, depth, lines),
+                // The fragment's own, bound already.
+                "param" | "doc" if from.is_some() => {}
+                word => match item.line.slot(word) {
+                    // Its coordinates are found beforehand, in the scope that the node is declared in.
+                    Some(line) => self.line(line, child, from, lines),
+                    None => {
+                        self.unknown_slot(item.line, child);
+                        item.whole = false;
+                    }
+                },
+            }
+        }
+    }
+
+    fn line(&mut self, line: &'static Line, node: &'a Node, from: Option<ScopeId>, lines: &mut Vec<Spliced>) {
+        if line.word == MATRIX.word {
+            lines.push(Spliced { item: self.item(line, node), from });
+            return;
+        }
+        for coordinate in self.repetitions(line, node) {
+            let mut reader = Reader {
+                world: self.world,
+                env: Env { coordinate: &coordinate, ..self.env },
+                findings: &mut *self.findings,
+                references: self.references,
+                coordinate: coordinate.clone(),
+            };
+            let item = reader.item(line, node);
+            self.references = reader.references;
+            lines.push(Spliced { item, from });
+        }
+    }
+
+    fn condition(
+        &mut self,
+        node: &'a Node,
+        item: &mut Item,
+        from: Option<ScopeId>,
+        depth: usize,
+        lines: &mut Vec<Spliced>,
+    ) {
+        self.world.check_condition(node, self.env, self.findings);
+        if self.world.holds(node, self.env) == Some(true) && !self.env.is_dead {
+            self.lines(node, item, from, depth, lines);
+            return;
+        }
+        // Looked through all the same, so that a mistake shows before the condition holds.
+        let mut dropped = Vec::new();
+        let mut reader = Reader {
+            world: self.world,
+            env: Env { is_dead: true, ..self.env },
+            findings: &mut *self.findings,
+            references: self.references,
+            coordinate: self.coordinate.clone(),
+        };
+        reader.lines(node, item, from, depth, &mut dropped);
+    }
+
+    fn fragment(&mut self, node: &'a Node, item: &mut Item, depth: usize, lines: &mut Vec<Spliced>) {
+        let key = (std::ptr::from_ref(node), self.env.scope);
+        let Some(&scope) = self.world.fragments.get(&key) else {
+            // What is wrong with it was told.
+            item.whole = false;
+            return;
+        };
+        if depth == DEEPEST {
+            let message = format!("fragments use fragments more than {DEEPEST} levels deep");
+            let mistake = Mistake::new(Code::KdlDepth, message, "use fewer");
+            self.findings.add(mistake.at(node.line_span(), "here"));
+            return;
+        }
+        let Some(body) = self.world.scope(scope).body else { return };
+        let own = self.world.scope(self.env.scope).trail.len();
+        let trail: Vec<_> = {
+            let all = &self.world.scope(scope).trail;
+            all[..all.len() - own.min(all.len())].to_vec()
+        };
+        let mut found = Findings::default();
+        {
+            let mut reader = Reader {
+                world: self.world,
+                env: Env { scope, ..self.env },
+                findings: &mut found,
+                references: self.references,
+                coordinate: self.coordinate.clone(),
+            };
+            reader.lines(body, item, Some(scope), depth + 1, lines);
+            self.references = reader.references;
+        }
+        self.findings.within(&trail, |findings| findings.absorb(found, 0));
+    }
+
+    /// A body's own line wins over a fragment's; of two fragments' one is too many. Of keys such as those
+    /// of `env`, the later wins.
+    fn own_line_wins(&mut self, line: &Line, lines: Vec<Spliced>) -> Vec<Item> {
+        let is_unique = |item: &Item| item.line.often != Often::Many;
+        let own: Vec<&str> = lines
+            .iter()
+            .filter(|spliced| spliced.from.is_none() && is_unique(&spliced.item))
+            .map(|spliced| spliced.item.line.word)
+            .collect();
+        let own_keys: Vec<(&str, String)> = lines
+            .iter()
+            .filter(|spliced| spliced.from.is_none() && spliced.item.line.free.is_some())
+            .flat_map(|spliced| {
+                let word = spliced.item.line.word;
+                spliced.item.properties.iter().map(move |pair| (word, pair.key.clone()))
+            })
+            .collect();
+        debug_assert!(line.holds != Holds::Around, "bug: a body that is read elsewhere");
+        let mut kept: Vec<Item> = Vec::new();
+        for Spliced { mut item, from } in lines {
+            let word = item.line.word;
+            if from.is_some() {
+                if is_unique(&item) && own.contains(&word) {
+                    continue;
+                }
+                if item.line.free.is_some() {
+                    let before = item.properties.len();
+                    item.properties.retain(|pair| !own_keys.contains(&(word, pair.key.clone())));
+                    if item.properties.is_empty() && before > 0 {
+                        continue;
+                    }
+                }
+            }
+            kept.push(item);
+        }
+        kept
+    }
+
+    fn unknown_slot(&mut self, line: &Line, child: &Node) {
+        let written = child.word.as_str();
+        let legal: Vec<&str> = line.slots().map(|line| line.word).collect();
+        let what = format!("lines of `{}`", line.word);
+        let help = suggest::help(written, &legal, ticked, &what);
+        let message = format!("`{}` has no line `{}`", line.word, shorten(written));
+        let mistake = Mistake::new(Code::UnknownSlot, message, help);
+        self.findings.add(mistake.at(child.word_span.clone(), "not known here"));
+    }
+
+    fn how_often(&mut self, line: &Line, item: &Item) {
+        let mut found = item.each(line.word);
+        let (first, second) = (found.next(), found.next());
+        match (line.often, first, second) {
+            // What was not read may have been it.
+            (Often::Once, None, _) if !item.whole => {}
+            (Often::Once, None, _) => {
+                let message = format!("`{}` needs a line `{}`", item.line.word, line.word);
+                let help = format!("add: {}", line.example);
+                let place = item.word.clone();
+                self.findings.add(Mistake::new(Code::SlotMissing, message, help).at(place, "has none"));
+            }
+            (Often::Once | Often::Maybe, Some(first), Some(second)) => {
+                self.twice(&format!("line `{}`", line.word), first.word.clone(), second.word.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// The coordinates in which a line is read: its own, or one for each value of the axes that it says
+    /// `each` of.
+    fn repetitions(&mut self, line: &Line, node: &'a Node) -> Vec<Rc<Coordinate>> {
+        let apart = each_axes(node);
+        let first = node.arguments().next().and_then(|entry| label::parse(entry.value.text()?));
+        let (Some(label), false) = (first, apart.is_empty() || line.word == "merge") else {
+            return vec![Rc::new(self.env.coordinate.clone())];
+        };
+        self.all_values(&label, &apart, &picked(node))
+    }
+
+    /// A reference of `merge`, once for each value of the axes that the line says `each` of.
+    pub(super) fn each_reference(&mut self, node: &'a Node, reference: Reference) -> Vec<Reference> {
+        let apart = each_axes(node);
+        let picked = picked(node);
+        let coordinates = if apart.is_empty() || node.word != "merge" {
+            vec![self.coordinate.clone()]
+        } else {
+            self.all_values(&reference.label, &apart, &picked)
+        };
+        let mut references = Vec::with_capacity(coordinates.len());
+        for coordinate in coordinates {
+            let mut coordinate = (*coordinate).clone();
+            coordinate.extend(picked.clone());
+            let place = self.references;
+            self.references += 1;
+            references.push(Reference { coordinate: Rc::new(coordinate), place, ..reference.clone() });
+        }
+        references
+    }
+
+    fn all_values(&self, label: &label::Label, apart: &[&str], picked: &Coordinate) -> Vec<Rc<Coordinate>> {
+        let mut all: Vec<Rc<Coordinate>> = Vec::new();
+        let Ok(meant) = self.world.meant(label, self.env) else { return all };
+        for decl in meant.declarations() {
+            let coordinates = self.world.coordinates(decl, &mut Findings::default());
+            for theirs in &coordinates.all {
+                let agrees =
+                    theirs.iter().filter(|(axis, _)| !apart.contains(&axis.as_str())).all(|(axis, value)| {
+                        let here = picked.get(axis).or_else(|| self.env.coordinate.get(axis));
+                        here.is_none_or(|here| here == value)
+                    });
+                if agrees {
+                    let mut coordinate = self.env.coordinate.clone();
+                    let values = theirs.iter().filter(|(axis, _)| apart.contains(&axis.as_str()));
+                    coordinate.extend(values.map(|(axis, value)| (axis.clone(), value.clone())));
+                    let coordinate = Rc::new(coordinate);
+                    if !all.contains(&coordinate) {
+                        all.push(coordinate);
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+fn each_axes(node: &Node) -> Vec<&str> {
+    let lines = node.children().iter().filter(|child| child.word == "each");
+    lines.flat_map(Node::arguments).filter_map(|entry| entry.value.text()).collect()
+}
+
+fn picked(node: &Node) -> Coordinate {
+    let lines = node.children().iter().filter(|child| child.word == "pick");
+    lines
+        .flat_map(Node::properties)
+        .filter_map(|(key, entry)| Some((key.text.clone(), written(&entry.value)?)))
+        .collect()
+}

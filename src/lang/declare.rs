@@ -1,0 +1,489 @@
+//! Files → scopes: what each file declares, and an instance of each template and fragment for each `use`.
+//! Bodies of nodes are not read here; names, parameters and conditions are.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+
+use crate::base::suggest::{self, ticked};
+use crate::base::tree_path::TreePath;
+use crate::lang::code::Code;
+use crate::lang::decl::{self, DECLARATIONS, param};
+use crate::lang::files::Files;
+use crate::lang::item::Item;
+use crate::lang::label::{self, package_name};
+use crate::lang::matrix::{Axis, Coordinate};
+use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
+use crate::lang::read::Reader;
+use crate::lang::scope::{Conditional, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
+use crate::lang::syntax::Node;
+use crate::lang::table::{KINDS, Line};
+use crate::lang::{Request, structure, version};
+
+/// Nodes and instances of all files together.
+const MOST: usize = 200_000;
+
+pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Findings) -> World<'a> {
+    let world = World {
+        files,
+        request,
+        scopes: Vec::new(),
+        decls: Vec::new(),
+        axes: BTreeMap::new(),
+        fragments: HashMap::new(),
+        packages: Vec::new(),
+        coordinates: RefCell::default(),
+        used: RefCell::default(),
+    };
+    let mut declare = Declare {
+        world,
+        findings,
+        nothing: Coordinate::new(),
+        uses: VecDeque::new(),
+        params: Vec::new(),
+        declared: BTreeMap::new(),
+        conditions: Vec::new(),
+        templates: Vec::new(),
+        used: BTreeSet::new(),
+        is_full: false,
+    };
+    declare.files();
+    declare.parameters();
+    declare.instances();
+    declare.trials();
+    declare.conditions();
+    declare.names_taken();
+    declare.world
+}
+
+pub(super) struct Declare<'a, 'f> {
+    pub(super) world: World<'a>,
+    pub(super) findings: &'f mut Findings,
+    nothing: Coordinate,
+    /// Lines `use` that have no scope yet.
+    pub(super) uses: VecDeque<Use<'a>>,
+    params: Vec<(ScopeId, &'a Node)>,
+    /// Parameters of files, by name.
+    declared: BTreeMap<(ScopeId, &'a str), &'a Node>,
+    conditions: Vec<(ScopeId, &'a Node)>,
+    templates: Vec<(ScopeId, &'a Node)>,
+    /// Templates that something uses.
+    pub(super) used: BTreeSet<*const Node>,
+    is_full: bool,
+}
+
+pub(super) struct Use<'a> {
+    pub(super) node: &'a Node,
+    pub(super) scope: ScopeId,
+    /// In the body of a node.
+    pub(super) is_fragment: bool,
+}
+
+impl<'a> Declare<'a, '_> {
+    fn files(&mut self) {
+        for file in &self.world.files.files {
+            let name = package_name(&file.package);
+            let is_root = file.package.is_root();
+            let prefix = if is_root { String::new() } else { format!("{name}:") };
+            let scope = self.add_scope(Scope { package: file.package.clone(), prefix, ..Scope::default() });
+            self.world.packages.push(scope);
+        }
+        for (place, file) in self.world.files.files.iter().enumerate() {
+            let scope = self.world.packages[place];
+            let Some(document) = &file.document else { continue };
+            let Some(nodes) = version::check(file, document, self.findings) else { continue };
+            if file.is_for_settings {
+                let settings =
+                    nodes.iter().filter(|node| ["param", "axis", "workspace"].contains(&node.word.as_str()));
+                settings.for_each(|node| self.node(scope, Conditional { node, conditions: Rc::from([]) }));
+            } else {
+                self.nodes(scope, nodes, &Rc::from([]));
+            }
+        }
+    }
+
+    pub(super) fn add_scope(&mut self, scope: Scope<'a>) -> ScopeId {
+        self.world.scopes.push(scope);
+        ScopeId(self.world.scopes.len() - 1)
+    }
+
+    /// What stands at file level, or in a template.
+    pub(super) fn nodes(&mut self, scope: ScopeId, nodes: &'a [Node], conditions: &Rc<[&'a Node]>) {
+        for node in nodes {
+            if self.findings.is_full() || self.is_too_much(node) {
+                return;
+            }
+            let line = Conditional { node, conditions: conditions.clone() };
+            self.node(scope, line);
+        }
+    }
+
+    fn node(&mut self, scope: ScopeId, line: Conditional<'a>) {
+        let node = line.node;
+        let word = node.word.as_str();
+        if let Some(declaration) = DECLARATIONS.iter().find(|declaration| declaration.line.word == word) {
+            self.declaration(scope, declaration, line);
+            return;
+        }
+        match word {
+            "when" | "unless" => self.condition(scope, line),
+            "param" if line.conditions.is_empty() => self.params.push((scope, node)),
+            "axis" => self.axis(scope, node),
+            "map" => self.map(scope, node),
+            "import" => self.import(scope, line),
+            "template" => {
+                self.templates.push((scope, node));
+                self.name(scope, What::Template, line);
+            }
+            "fragment" => self.name(scope, What::Fragment, line),
+            "use" => self.uses.push_back(Use { node, scope, is_fragment: false }),
+            "group" => self.group(scope, line),
+            "default" => self.default(scope, line),
+            "export" => {
+                self.world.scopes[scope.0].exports.push(line.clone());
+                self.name(scope, What::Export, line);
+            }
+            "workspace" => self.workspace(scope, node),
+            "output" | "doc" if self.world.scope(scope).body.is_some() => {}
+            _ => self.unknown(scope, node),
+        }
+    }
+
+    /// Its body is read once for each coordinate, later.
+    fn declaration(
+        &mut self,
+        scope: ScopeId,
+        declaration: &'static decl::Declaration,
+        line: Conditional<'a>,
+    ) {
+        let node = line.node;
+        let name = node.name().unwrap_or_default();
+        let decl = Decl {
+            label: format!("{}{name}", self.world.scope(scope).prefix),
+            scope,
+            declaration,
+            line: line.clone(),
+            is_private: node.property("private").is_some_and(|entry| entry.value.is_true()),
+        };
+        self.world.decls.push(decl);
+        let id = DeclId(self.world.decls.len() - 1);
+        if node.name().is_some() {
+            self.name(scope, What::Node(id), line);
+        } else {
+            self.world.scopes[scope.0].ghosts.extend(possible_name(node));
+        }
+        self.fragment_uses(scope, node);
+    }
+
+    /// The lines `use` of a body.
+    pub(super) fn fragment_uses(&mut self, scope: ScopeId, node: &'a Node) {
+        for child in node.children() {
+            if child.word == "use" {
+                self.uses.push_back(Use { node: child, scope, is_fragment: true });
+            } else {
+                self.fragment_uses(scope, child);
+            }
+        }
+    }
+
+    pub(super) fn name(&mut self, scope: ScopeId, what: What, line: Conditional<'a>) {
+        let Some(name) = line.node.name().filter(|name| label::is_name(name)) else {
+            return self.unnamed(scope, line.node);
+        };
+        if name == "host" || name == "scratch" {
+            let message = format!("`{name}` is built in, and no other node can have the name");
+            let mistake = Mistake::new(Code::NameTaken, message, "choose another name");
+            self.findings.add(mistake.at(line.node.name_span(), "taken"));
+            return;
+        }
+        let named = Named { what, line };
+        self.world.scopes[scope.0].names.entry(name).or_default().push(named);
+    }
+
+    fn unnamed(&mut self, scope: ScopeId, node: &'a Node) {
+        self.world.scopes[scope.0].ghosts.extend(possible_name(node));
+        // Kinds that are read elsewhere tell it there.
+        let line = match node.word.as_str() {
+            "template" => &structure::TEMPLATE,
+            "fragment" => &structure::FRAGMENT,
+            _ => return,
+        };
+        self.read(scope, line, node);
+    }
+
+    fn condition(&mut self, scope: ScopeId, line: Conditional<'a>) {
+        let node = line.node;
+        self.conditions.push((scope, node));
+        let conditions: Rc<[&Node]> = line.conditions.iter().copied().chain([node]).collect();
+        self.nodes(scope, node.children(), &conditions);
+    }
+
+    /// Reads a line for its mistakes.
+    pub(super) fn read(&mut self, scope: ScopeId, line: &'static Line, node: &'a Node) -> Item {
+        let Declare { world, findings, nothing, .. } = self;
+        let platform = &world.request.platform;
+        let env = Env { scope, coordinate: nothing, platform, is_dead: world.scope(scope).is_trial };
+        Reader::new(world, env, findings).item(line, node)
+    }
+
+    fn axis(&mut self, scope: ScopeId, node: &'a Node) {
+        let item = self.read(scope, &structure::AXIS, node);
+        let Some(name) = node.name() else { return };
+        let values: Vec<&str> = node.arguments().skip(1).filter_map(|entry| entry.value.text()).collect();
+        let doc = node.children().iter().find(|child| child.word == "doc").and_then(Node::name);
+        if let Some(first) = self.world.axes.get(name) {
+            if first.values != values {
+                let message = format!("the axis `{name}` has other values elsewhere");
+                let help =
+                    "an axis has the same values in the whole workspace: give one of them another name";
+                let mistake = Mistake::new(Code::AxisValue, message, help);
+                let (here, there) = (node.line_span(), first.node.line_span());
+                self.findings.add(mistake.at(here, "here").at(there, "and here"));
+            }
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = values.iter().find(|value| !seen.insert(**value)) {
+            let message = format!("the axis `{name}` has the value `{}` twice", shorten(twice));
+            let mistake = Mistake::new(Code::AxisValue, message, "remove one of them");
+            self.findings.add(mistake.at(node.line_span(), "here"));
+        } else if item.whole {
+            self.world.axes.insert(name, Axis { node, values, doc });
+        }
+    }
+
+    fn map(&mut self, scope: ScopeId, node: &'a Node) {
+        let item = self.read(scope, &structure::MAP, node);
+        let Some(name) = item.text().and(node.name()) else { return };
+        if let Some(first) = self.world.scope(scope).maps.get(name) {
+            let spans = (first.name_span(), node.name_span());
+            self.findings.add(taken("maps", name, spans.0, spans.1));
+            return;
+        }
+        self.world.scopes[scope.0].maps.insert(name, node);
+    }
+
+    fn import(&mut self, scope: ScopeId, line: Conditional<'a>) {
+        let node = line.node;
+        let item = self.read(scope, &structure::IMPORT, node);
+        let Some(name) = node.property("as").and_then(|entry| entry.value.text()) else { return };
+        let file = match (item.whole, node.arguments().next()) {
+            (true, Some(entry)) => match self.world.imported(entry.value.text().unwrap_or_default()) {
+                Ok(file) => Some(file),
+                Err(mistake) => {
+                    self.findings.add(mistake.at(entry.span.clone(), "not there"));
+                    None
+                }
+            },
+            _ => None,
+        };
+        let named = Named { what: What::Import(file), line };
+        self.world.scopes[scope.0].names.entry(name).or_default().push(named);
+    }
+
+    fn group(&mut self, scope: ScopeId, line: Conditional<'a>) {
+        match line.node.name() {
+            Some(name) => {
+                self.world.scopes[scope.0].groups.push((name, line.clone()));
+                self.name(scope, What::Group, line);
+            }
+            None => drop(self.read(scope, &decl::group::GROUP, line.node)),
+        }
+    }
+
+    fn default(&mut self, scope: ScopeId, line: Conditional<'a>) {
+        if let Some(first) = &self.world.scope(scope).default {
+            if line.conditions.is_empty() || first.conditions.is_empty() {
+                let (first, second) = (first.node.word_span.clone(), line.node.word_span.clone());
+                let mistake = Mistake::new(
+                    Code::SlotTwice,
+                    "`default` is given twice",
+                    "name everything in one `default`",
+                );
+                self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
+                return;
+            }
+            if !self.holds(scope, &line) {
+                return;
+            }
+        }
+        self.world.scopes[scope.0].default = Some(line);
+    }
+
+    fn holds(&self, scope: ScopeId, line: &Conditional<'a>) -> bool {
+        self.world.exists(line, self.env(scope))
+    }
+
+    pub(super) fn env(&self, scope: ScopeId) -> Env<'_> {
+        let platform = &self.world.request.platform;
+        Env { scope, coordinate: &self.nothing, platform, is_dead: self.world.scope(scope).is_trial }
+    }
+
+    /// Read by itself, before everything else.
+    fn workspace(&mut self, scope: ScopeId, node: &'a Node) {
+        let is_root = self.world.scope(scope).package.is_root() && self.world.scope(scope).body.is_none();
+        if !is_root {
+            let message = "`workspace` stands in the build file at the workspace's root only";
+            let help = "move it there, or remove it";
+            let mistake = Mistake::new(Code::WorkspacePlace, message, help);
+            self.findings.add(mistake.at(node.word_span.clone(), "not here"));
+        }
+    }
+
+    fn unknown(&mut self, scope: ScopeId, node: &'a Node) {
+        self.world.scopes[scope.0].ghosts.extend(possible_name(node));
+        let written = node.word.as_str();
+        let mistake = if written == "memobuild" {
+            Mistake::new(Code::VersionMissing, "the version line stands first, and once", "remove this line")
+                .at(node.word_span.clone(), "not here")
+        } else if written == "param" {
+            let message = "a parameter cannot stand under a condition";
+            Mistake::new(Code::UnknownKind, message, "move it out of the block")
+                .at(node.word_span.clone(), "not here")
+        } else {
+            let legal: Vec<&str> =
+                KINDS.iter().map(|line| line.word).filter(|word| *word != "memobuild").collect();
+            let help = suggest::help(written, &legal, ticked, "kinds");
+            let message = format!("there is no node kind `{}`", shorten(written));
+            Mistake::new(Code::UnknownKind, message, help).at(node.word_span.clone(), "not known")
+        };
+        self.findings.add(mistake);
+    }
+
+    fn is_too_much(&mut self, node: &Node) -> bool {
+        let world = &self.world;
+        if world.decls.len() + world.scopes.len() <= MOST {
+            return false;
+        }
+        if !std::mem::replace(&mut self.is_full, true) {
+            let message = format!("the build has more than {MOST} nodes and instances of templates");
+            let help = "let templates use fewer templates";
+            self.findings
+                .add(Mistake::new(Code::GraphSize, message, help).at(node.word_span.clone(), "here"));
+        }
+        true
+    }
+
+    fn instances(&mut self) {
+        while let Some(using) = self.uses.pop_front() {
+            if self.findings.is_full() || self.is_too_much(using.node) {
+                return;
+            }
+            self.instance(&using);
+        }
+    }
+
+    /// Templates that nothing uses are looked through all the same.
+    fn trials(&mut self) {
+        let unused: Vec<(ScopeId, &Node)> = std::mem::take(&mut self.templates);
+        for (scope, node) in unused {
+            if !self.used.contains(&std::ptr::from_ref(node)) {
+                self.trial(scope, node);
+            }
+        }
+        self.instances();
+    }
+
+    fn conditions(&mut self) {
+        for (scope, node) in std::mem::take(&mut self.conditions) {
+            let Declare { world, findings, nothing, .. } = self;
+            let platform = &world.request.platform;
+            let env = Env { scope, coordinate: nothing, platform, is_dead: world.scope(scope).is_trial };
+            world.check_condition(node, env, findings);
+        }
+    }
+
+    /// Two things of one name, both of which exist.
+    fn names_taken(&mut self) {
+        for scope in (0..self.world.scopes.len()).map(ScopeId) {
+            let env = self.env(scope);
+            let mut twice: Vec<(Span, Span, String)> = Vec::new();
+            for (name, all) in &self.world.scope(scope).names {
+                let exist: Vec<&Named<'_>> =
+                    all.iter().filter(|named| self.world.exists(&named.line, env)).collect();
+                let Some((first, others)) = exist.split_first() else { continue };
+                twice.extend(others.iter().map(|other| (span(first), span(other), (*name).to_owned())));
+            }
+            for (first, second, name) in twice {
+                self.findings.add(taken("nodes", &name, first, second));
+            }
+        }
+    }
+
+    fn parameters(&mut self) {
+        let params = std::mem::take(&mut self.params);
+        for (scope, node) in &params {
+            self.parameter(*scope, node);
+        }
+        self.unknown_flags(&params);
+    }
+
+    fn parameter(&mut self, scope: ScopeId, node: &'a Node) {
+        let item = self.read(scope, &param::LINE, node);
+        let Some(name) = item.text().and(node.name()) else {
+            self.world.scopes[scope.0].ghosts.extend(possible_name(node));
+            return;
+        };
+        if let Some(first) = self.declared.get(&(scope, name)) {
+            self.findings.add(taken("parameters", name, first.name_span(), node.name_span()));
+            return;
+        }
+        self.declared.insert((scope, name), node);
+        let value = self.value(scope, &item, node, name);
+        self.world.scopes[scope.0].params.insert(name, value);
+    }
+
+    fn unknown_flags(&mut self, params: &[(ScopeId, &'a Node)]) {
+        for flag in self.world.request.params {
+            let known: Vec<&str> = params
+                .iter()
+                .filter(|(scope, _)| self.world.scope(*scope).package == flag.package)
+                .filter_map(|(_, node)| node.name())
+                .collect();
+            if known.contains(&flag.name.as_str()) {
+                continue;
+            }
+            let help = match known.as_slice() {
+                [] => "the file declares none: remove the flag".to_owned(),
+                known => suggest::help(&flag.name, known, |name| format!("`--param {name}=…`"), "parameters"),
+            };
+            let message = format!("there is no parameter `{}`", shorten(&flag.name));
+            self.findings.add(Mistake::new(Code::ParamUnknown, message, help));
+        }
+    }
+}
+
+fn span(named: &Named<'_>) -> Span {
+    let node = named.line.node;
+    match named.what {
+        What::Import(_) => node.property("as").map_or(node.word_span.clone(), |entry| entry.span.clone()),
+        What::Instance(_) => node.arguments().nth(1).map_or(node.name_span(), |entry| entry.span.clone()),
+        _ => node.name_span(),
+    }
+}
+
+fn taken(what: &str, name: &str, first: Span, second: Span) -> Mistake {
+    let mistake =
+        Mistake::new(Code::NameTaken, format!("two {what} are called `{name}`"), "rename one of them");
+    mistake.at(second, "and this one").at(first, "this one")
+}
+
+/// What a line without a name may have been meant to be called.
+fn possible_name(node: &Node) -> Option<String> {
+    let entry = node.entries.first()?;
+    match &entry.key {
+        Some(key) => Some(key.text.clone()),
+        None => entry.value.text().map(str::to_owned),
+    }
+}
+
+/// "expanded from here", and what that was expanded from.
+pub(super) fn trail(world: &World<'_>, node: &Node, scope: ScopeId) -> Vec<Label> {
+    let here = Label { span: node.line_span(), text: "expanded from here".to_owned() };
+    std::iter::once(here).chain(world.scope(scope).trail.iter().cloned()).collect()
+}
+
+/// The folder of a package, for what belongs to it.
+pub(super) fn package_of(world: &World<'_>, scope: ScopeId) -> TreePath {
+    world.scope(scope).package.clone()
+}

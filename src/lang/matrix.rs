@@ -1,0 +1,356 @@
+//! `axis` and `matrix`: a node stands once for each coordinate. Its coordinates are those that it
+//! introduces, joined with those of every node that it refers to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::lang::code::Code;
+use crate::lang::label::{self, Label};
+use crate::lang::mistake::{Findings, Mistake, shorten};
+use crate::lang::scope::{DeclId, Env, ScopeId, World};
+use crate::lang::syntax::{Node, Value};
+use crate::lang::table::{Line, Slot};
+
+/// Coordinates of one node: far more than anybody builds.
+const MOST: usize = 10_000;
+
+/// A coordinate: a value for each axis.
+pub type Coordinate = BTreeMap<String, String>;
+
+#[derive(Debug)]
+pub struct Axis<'a> {
+    pub node: &'a Node,
+    pub values: Vec<&'a str>,
+    pub doc: Option<&'a str>,
+}
+
+/// The coordinates of a node, in the order of the axes' values. Without axes: one that is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coordinates {
+    pub axes: BTreeSet<String>,
+    pub all: Vec<Coordinate>,
+}
+
+impl Coordinates {
+    pub fn none() -> Coordinates {
+        Coordinates { axes: BTreeSet::new(), all: vec![Coordinate::new()] }
+    }
+
+    /// The part of a coordinate that this node has.
+    pub fn restrict(&self, coordinate: &Coordinate) -> Coordinate {
+        coordinate.iter().filter(|(axis, _)| self.axes.contains(*axis)).map(owned).collect()
+    }
+
+    /// Natural join: equal on what both have. `None` when there would be too many.
+    fn join(&self, other: &Coordinates) -> Option<Coordinates> {
+        if other.axes.is_empty() {
+            return Some(self.clone());
+        }
+        let shared: Vec<&String> = self.axes.intersection(&other.axes).collect();
+        let part = |coordinate: &Coordinate| -> Vec<String> {
+            shared.iter().filter_map(|axis| coordinate.get(*axis).cloned()).collect()
+        };
+        let mut by_part: BTreeMap<Vec<String>, Vec<&Coordinate>> = BTreeMap::new();
+        for coordinate in &other.all {
+            by_part.entry(part(coordinate)).or_default().push(coordinate);
+        }
+        let mut all = Vec::new();
+        for coordinate in &self.all {
+            for matching in by_part.get(&part(coordinate)).into_iter().flatten() {
+                if all.len() == MOST {
+                    return None;
+                }
+                all.push(coordinate.iter().chain(*matching).map(owned).collect());
+            }
+        }
+        Some(Coordinates { axes: self.axes.union(&other.axes).cloned().collect(), all })
+    }
+
+    /// Without some of the axes; each coordinate once.
+    fn without(&self, axes: &BTreeSet<&str>) -> Coordinates {
+        let mut seen = BTreeSet::new();
+        let keep = |axis: &String| !axes.contains(axis.as_str());
+        let left = self.all.iter().map(|coordinate| -> Coordinate {
+            coordinate.iter().filter(|(axis, _)| keep(axis)).map(owned).collect()
+        });
+        let all = left.filter(|coordinate| seen.insert(coordinate.clone())).collect();
+        Coordinates { axes: self.axes.iter().filter(|axis| keep(axis)).cloned().collect(), all }
+    }
+}
+
+fn owned((axis, value): (&String, &String)) -> (String, String) {
+    (axis.clone(), value.clone())
+}
+
+/// `[python=3.12]`, or nothing.
+pub fn suffix(coordinate: &Coordinate) -> String {
+    let parts: Vec<String> = coordinate.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+    if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(",")) }
+}
+
+impl<'a> World<'a> {
+    /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having no axes.
+    pub fn coordinates(&self, id: DeclId, findings: &mut Findings) -> Rc<Coordinates> {
+        if let Some(known) = self.coordinates.borrow().get(&id) {
+            return known.clone().unwrap_or_else(|| Rc::new(Coordinates::none()));
+        }
+        self.coordinates.borrow_mut().insert(id, None);
+        let found = Rc::new(self.joined(id, findings));
+        self.coordinates.borrow_mut().insert(id, Some(found.clone()));
+        found
+    }
+
+    fn joined(&self, id: DeclId, findings: &mut Findings) -> Coordinates {
+        let decl = self.decl(id);
+        let mut lines = Vec::new();
+        self.matrix_lines(decl.line.node, decl.scope, 0, &mut lines);
+        let mut coordinates = Coordinates::none();
+        for line in &lines {
+            let own = self.product(line, findings);
+            coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
+        }
+        let own = coordinates.clone();
+        for (target, apart, line) in self.referred(id) {
+            let theirs = self.coordinates(target, findings).without(&apart);
+            coordinates = coordinates.join(&theirs).unwrap_or_else(|| too_many(line, findings));
+        }
+        self.check_lost(id, &lines, &own, &coordinates, findings);
+        coordinates
+    }
+
+    /// The lines `matrix` of a body, and of the fragments that it uses.
+    fn matrix_lines(&self, node: &'a Node, scope: ScopeId, depth: usize, lines: &mut Vec<&'a Node>) {
+        for child in node.children() {
+            match child.word.as_str() {
+                "matrix" => lines.push(child),
+                "when" | "unless" => self.matrix_lines(child, scope, depth, lines),
+                "use" if depth < 64 => {
+                    if let Some(&inner) = self.fragments.get(&(std::ptr::from_ref(child), scope))
+                        && let Some(body) = self.scope(inner).body
+                    {
+                        self.matrix_lines(body, inner, depth + 1, lines);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What one line `matrix` introduces. What is wrong with the line is told by its reader.
+    fn product(&self, line: &'a Node, findings: &mut Findings) -> Coordinates {
+        let mut coordinates = Coordinates::none();
+        for entry in line.arguments() {
+            let Some(name) = entry.value.text() else { continue };
+            let Some(axis) = self.axes.get(name) else {
+                let known: Vec<&str> = self.axes.keys().copied().collect();
+                let help = match crate::base::suggest::nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("declare it: axis {} \"one\" \"two\"", shorten(name)),
+                };
+                let message = format!("there is no axis `{}`", shorten(name));
+                findings
+                    .add(Mistake::new(Code::AxisUnknown, message, help).at(entry.span.clone(), "not known"));
+                continue;
+            };
+            let values = axis.values.iter();
+            let all =
+                values.map(|value| Coordinate::from([(name.to_owned(), (*value).to_owned())])).collect();
+            let axis = Coordinates { axes: BTreeSet::from([name.to_owned()]), all };
+            coordinates = coordinates.join(&axis).unwrap_or_else(|| too_many(line, findings));
+        }
+        self.except(line, &mut coordinates, findings);
+        coordinates
+    }
+
+    /// `exclude` and `include` of a matrix.
+    fn except(&self, line: &'a Node, coordinates: &mut Coordinates, findings: &mut Findings) {
+        for child in line.children() {
+            let pairs: Coordinate = child
+                .properties()
+                .filter_map(|(key, entry)| Some((key.text.clone(), written(&entry.value)?)))
+                .collect();
+            let strangers = pairs.keys().filter(|axis| !coordinates.axes.contains(*axis));
+            if let Some(stranger) = strangers.into_iter().next() {
+                let message = format!("this matrix has no axis `{}`", shorten(stranger));
+                let axes: Vec<&str> = coordinates.axes.iter().map(String::as_str).collect();
+                let mistake =
+                    Mistake::new(Code::AxisUnknown, message, format!("its axes: {}", axes.join(", ")));
+                findings.add(mistake.at(child.line_span(), "not an axis of it"));
+                continue;
+            }
+            match child.word.as_str() {
+                "exclude" => {
+                    let matches = |coordinate: &Coordinate| {
+                        pairs.iter().all(|(axis, value)| coordinate.get(axis) == Some(value))
+                    };
+                    let before = coordinates.all.len();
+                    coordinates.all.retain(|coordinate| !matches(coordinate));
+                    if coordinates.all.len() == before {
+                        let message = "this excludes nothing";
+                        let help = "correct its values, or remove the line";
+                        let mistake = Mistake::new(Code::AxisValue, message, help);
+                        findings.add(mistake.at(child.line_span(), "no coordinate is like this"));
+                    }
+                }
+                "include" if pairs.len() < coordinates.axes.len() => {
+                    let message = "an included coordinate has a value for each axis of the matrix";
+                    let axes: Vec<String> =
+                        coordinates.axes.iter().map(|axis| format!("{axis}=\"…\"")).collect();
+                    let mistake =
+                        Mistake::new(Code::AxisValue, message, format!("include {}", axes.join(" ")));
+                    findings.add(mistake.at(child.line_span(), "some are missing"));
+                }
+                "include" if !coordinates.all.contains(&pairs) => coordinates.all.push(pairs),
+                _ => {}
+            }
+        }
+    }
+
+    /// A node that says which coordinates it has must have them all.
+    fn check_lost(
+        &self,
+        id: DeclId,
+        lines: &[&'a Node],
+        own: &Coordinates,
+        joined: &Coordinates,
+        findings: &mut Findings,
+    ) {
+        let lost = own.all.iter().find(|coordinate| {
+            !joined
+                .all
+                .iter()
+                .any(|full| coordinate.iter().all(|(axis, value)| full.get(axis) == Some(value)))
+        });
+        let (Some(lost), Some(line)) = (lost, lines.first()) else { return };
+        let name = &self.decl(id).label;
+        let message = format!("`{name}` has {}, and something that it refers to has not", suffix(lost));
+        let help = "exclude that coordinate here, or pick another one of the node: { pick AXIS=\"VALUE\"; }";
+        findings.add(Mistake::new(Code::AxisValue, message, help).at(line.line_span(), "introduced here"));
+    }
+
+    /// The declarations that a body refers to, with the axes in which it doesn't follow them.
+    fn referred(&self, id: DeclId) -> Vec<(DeclId, BTreeSet<&'a str>, &'a Node)> {
+        let decl = self.decl(id);
+        let mut found = Vec::new();
+        self.references(decl.line.node, decl.declaration.line, decl.scope, 0, &mut found);
+        found
+    }
+
+    fn references(
+        &self,
+        node: &'a Node,
+        line: &'static Line,
+        scope: ScopeId,
+        depth: usize,
+        found: &mut Vec<(DeclId, BTreeSet<&'a str>, &'a Node)>,
+    ) {
+        for child in node.children() {
+            match child.word.as_str() {
+                "when" | "unless" => self.references(child, line, scope, depth, found),
+                "use" if depth < 64 => {
+                    if let Some(&inner) = self.fragments.get(&(std::ptr::from_ref(child), scope))
+                        && let Some(body) = self.scope(inner).body
+                    {
+                        self.references(body, line, inner, depth + 1, found);
+                    }
+                }
+                word => {
+                    let Some(slot) = line.slot(word) else { continue };
+                    let apart: BTreeSet<&str> = child.children().iter().flat_map(set_apart).collect();
+                    for label in labels(child, slot) {
+                        let targets = self.declarations(&label, scope);
+                        found.extend(targets.into_iter().map(|target| (target, apart.clone(), child)));
+                    }
+                    self.references(child, slot, scope, depth, found);
+                }
+            }
+        }
+    }
+
+    /// Which declarations a label may mean, whatever the platform.
+    fn declarations(&self, label: &Label, scope: ScopeId) -> Vec<DeclId> {
+        let nothing = Coordinate::new();
+        let env = Env { scope, coordinate: &nothing, platform: &self.request.platform, is_dead: true };
+        self.meant(label, env).map_or_else(|_| Vec::new(), |meant| meant.declarations())
+    }
+}
+
+/// Axes that the children `pick` and `each` of a reference name.
+fn set_apart(child: &Node) -> Vec<&str> {
+    match child.word.as_str() {
+        "pick" => child.properties().map(|(key, _)| key.text.as_str()).collect(),
+        "each" => child.arguments().filter_map(|entry| entry.value.text()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The references of one line, as far as they can be read.
+fn labels(node: &Node, line: &Line) -> Vec<Label> {
+    let mut labels = Vec::new();
+    let mut arguments = node.arguments();
+    for argument in line.arguments {
+        let is_reference = matches!(argument.slot, Slot::Reference(_));
+        let taken = if argument.count == crate::lang::table::Count::Some { usize::MAX } else { 1 };
+        for entry in arguments.by_ref().take(taken) {
+            labels.extend(entry.value.text().filter(|_| is_reference).and_then(label::parse));
+        }
+    }
+    for (key, entry) in node.properties() {
+        if let Some(property) = line.property(&key.text)
+            && matches!(property.slot, Slot::Reference(_))
+        {
+            labels.extend(entry.value.text().and_then(label::parse));
+        }
+    }
+    labels
+}
+
+/// A value as a coordinate has it.
+pub fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+fn too_many(line: &Node, findings: &mut Findings) -> Coordinates {
+    let message = format!("the axes of this node make more than {MOST} coordinates");
+    let help = "exclude some of them, or give the node fewer axes";
+    findings.add(Mistake::new(Code::GraphSize, message, help).at(line.line_span(), "too many"));
+    Coordinates::none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coordinates(axis: &str, values: &[&str]) -> Coordinates {
+        let all = values.iter().map(|value| Coordinate::from([(axis.into(), (*value).into())])).collect();
+        Coordinates { axes: BTreeSet::from([axis.to_owned()]), all }
+    }
+
+    fn shown(coordinates: &Coordinates) -> String {
+        coordinates.all.iter().map(suffix).collect()
+    }
+
+    #[test]
+    fn joins_on_what_both_have() {
+        let a = coordinates("a", &["1", "2"]);
+        let b = coordinates("b", &["x", "y"]);
+        let both = a.join(&b).unwrap();
+        assert_eq!(shown(&both), "[a=1,b=x][a=1,b=y][a=2,b=x][a=2,b=y]");
+        assert_eq!(shown(&both.join(&coordinates("a", &["2", "3"])).unwrap()), "[a=2,b=x][a=2,b=y]");
+        assert_eq!(shown(&both.without(&BTreeSet::from(["a"]))), "[b=x][b=y]");
+        assert_eq!(a.join(&Coordinates::none()).unwrap(), a);
+        assert_eq!(Coordinates::none().join(&a).unwrap(), a);
+    }
+
+    #[test]
+    fn a_product_is_bounded() {
+        let values: Vec<String> = (0..101).map(|value| value.to_string()).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        assert!(coordinates("a", &values).join(&coordinates("b", &values)).is_none());
+    }
+}

@@ -1,0 +1,335 @@
+//! What a command line may ask for: nodes and their outputs, in every coordinate or in one, groups, and
+//! what packages build by default.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::graph::{Graph, NodeId, OutputRef};
+use crate::graph::op::{Composition, Op};
+use crate::lang::code::Code;
+use crate::lang::decl::group::{DEFAULT, GROUP};
+use crate::lang::item::Reference;
+use crate::lang::label::package_name;
+use crate::lang::lower::Lowering;
+use crate::lang::matrix::Coordinate;
+use crate::lang::meant::Meant;
+use crate::lang::mistake::{Findings, Mistake};
+use crate::lang::read::Reader;
+use crate::lang::scope::{Conditional, DeclId, Env, ScopeId, What, World};
+use crate::lang::syntax::Node;
+use crate::lang::table::Line;
+
+/// Members of all groups together: enough for any file, and a bound for groups of groups.
+const MOST_MEMBERS: usize = 1_000_000;
+
+/// Reports what is wrong with groups and defaults.
+pub fn check(world: &World<'_>, findings: &mut Findings) {
+    let nothing = Coordinate::new();
+    for scope in (0..world.scopes.len()).map(ScopeId) {
+        let is_dead = world.scope(scope).is_trial;
+        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+        let groups = world.scope(scope).groups.iter().map(|(_, line)| (&GROUP, line));
+        for (row, line) in groups.chain(world.scope(scope).default.iter().map(|line| (&DEFAULT, line))) {
+            check_line(world, row, line, env, findings);
+        }
+    }
+    rings(world, findings);
+}
+
+fn check_line(
+    world: &World<'_>,
+    row: &'static Line,
+    line: &Conditional<'_>,
+    env: Env<'_>,
+    findings: &mut Findings,
+) {
+    let trail = world.scope(env.scope).trail.clone();
+    findings.within(&trail, |findings| {
+        let item = Reader::new(world, env, findings).item(row, line.node);
+        for reference in item.references() {
+            if let Some(mistake) = wrong(world, row, reference, env) {
+                findings.add(mistake);
+            }
+        }
+    });
+}
+
+fn wrong(world: &World<'_>, row: &Line, reference: &Reference, env: Env<'_>) -> Option<Mistake> {
+    match world.meant(&reference.label, env) {
+        Err(mistake) => {
+            let mut mistake = *mistake;
+            let others = std::mem::take(&mut mistake.labels);
+            let mut mistake = mistake.at(reference.span.clone(), "not known");
+            mistake.labels.extend(others);
+            Some(mistake)
+        }
+        Ok(Meant::Scratch | Meant::Host | Meant::Local(_)) => {
+            let source = world.files.sources.slice(&reference.span).trim_matches('"');
+            let message = format!("`{}` takes a node, `{source}` is none", row.word);
+            let help = "name a node of a build file";
+            Some(Mistake::new(Code::TypeSlot, message, help).at(reference.span.clone(), "no node"))
+        }
+        Ok(Meant::Node { decl, output: Some(output) }) => no_output(world, decl, &output, reference),
+        Ok(_) => None,
+    }
+}
+
+/// Outputs that don't depend on the coordinate are known without instances.
+fn no_output(world: &World<'_>, decl: DeclId, output: &str, reference: &Reference) -> Option<Mistake> {
+    let decl = world.decl(decl);
+    let mut declared: Vec<&str> = Vec::new();
+    let nodes = decl.line.node.children().iter().filter(|child| child.word == "output");
+    declared.extend(nodes.filter_map(Node::name));
+    let uses = decl
+        .line
+        .node
+        .children()
+        .iter()
+        .any(|child| ["use", "when", "unless"].contains(&child.word.as_str()));
+    let free = ["rootfs", "tree", "diff", "image", "passed"];
+    if uses || declared.contains(&output) || free.contains(&output) {
+        return None;
+    }
+    let help = match crate::base::suggest::nearest(output, declared.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? Outputs: {}.", declared.join(", ")),
+        None if declared.is_empty() => "name the node alone".to_owned(),
+        None => format!("outputs: {}", declared.join(", ")),
+    };
+    let message = format!("`{}` has no output `{output}`", decl.label);
+    let mistake = Mistake::new(Code::RefOutput, message, help).at(reference.span.clone(), "not known");
+    Some(mistake.at(decl.line.node.name_span(), "declared here"))
+}
+
+/// Groups that name each other.
+fn rings(world: &World<'_>, findings: &mut Findings) {
+    let mut seen: BTreeMap<(ScopeId, String), bool> = BTreeMap::new();
+    for (scope, group) in all_groups(world) {
+        let mut way = Vec::new();
+        if let Some(line) = ring(world, scope, group, &mut seen, &mut way) {
+            let message = "these groups name each other";
+            let help = "one of them must not name the other";
+            findings.add(
+                Mistake::new(Code::GraphCycle, message, help).at(line.name_span(), "leads back to itself"),
+            );
+            return;
+        }
+    }
+}
+
+/// Without recursion: groups may be chained as long as a file.
+fn ring<'w>(
+    world: &'w World<'_>,
+    scope: ScopeId,
+    group: &str,
+    done: &mut BTreeMap<(ScopeId, String), bool>,
+    way: &mut Vec<(ScopeId, String, Vec<Meant>)>,
+) -> Option<&'w Node> {
+    let start = (scope, group.to_owned());
+    if done.contains_key(&start) {
+        return None;
+    }
+    done.insert(start, false);
+    way.push((scope, group.to_owned(), members(world, scope, group)));
+    while let Some((_, _, rest)) = way.last_mut() {
+        match rest.pop() {
+            Some(Meant::Group { scope, name }) => match done.get(&(scope, name.clone())) {
+                Some(false) => return line_of(world, scope, &name).map(|line| line.node),
+                Some(true) => {}
+                None => {
+                    done.insert((scope, name.clone()), false);
+                    let inner = members(world, scope, &name);
+                    way.push((scope, name, inner));
+                }
+            },
+            Some(_) => {}
+            None => {
+                if let Some((scope, name, _)) = way.pop() {
+                    done.insert((scope, name), true);
+                }
+            }
+        }
+    }
+    None
+}
+
+fn all_groups<'w>(world: &'w World<'_>) -> Vec<(ScopeId, &'w str)> {
+    let scopes = world.scopes.iter().enumerate();
+    scopes
+        .flat_map(|(place, scope)| scope.groups.iter().map(move |(name, _)| (ScopeId(place), *name)))
+        .collect()
+}
+
+fn line_of<'w>(world: &'w World<'_>, scope: ScopeId, group: &str) -> Option<&'w Conditional<'w>> {
+    let nothing = Coordinate::new();
+    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+    let named = world.named(scope, group, env)?;
+    (named.what == What::Group).then_some(&named.line)
+}
+
+/// What a group names.
+fn members(world: &World<'_>, scope: ScopeId, group: &str) -> Vec<Meant> {
+    line_of(world, scope, group).map_or_else(Vec::new, |line| meant_by(world, scope, &GROUP, line.node))
+}
+
+fn meant_by(world: &World<'_>, scope: ScopeId, row: &'static Line, node: &Node) -> Vec<Meant> {
+    let nothing = Coordinate::new();
+    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+    let skipped = row.arguments.len() - 1;
+    let labels = node.arguments().skip(skipped);
+    let labels = labels.filter_map(|entry| crate::lang::label::parse(entry.value.text()?));
+    labels.filter_map(|label| world.meant(&label, env).ok()).collect()
+}
+
+/// Fills in the graph's targets and its default.
+pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) -> Option<()> {
+    let world = lowering.instances.world;
+    let mut targets: BTreeMap<String, Vec<OutputRef>> = BTreeMap::new();
+    for decl in (0..world.decls.len()).map(DeclId) {
+        let instances = lowering.instances.meant_by_name(decl, findings);
+        let nodes: Vec<NodeId> = instances.into_iter().filter_map(|id| lowering.id(id)).collect();
+        let label = &world.decl(decl).label;
+        for node in &nodes {
+            name_node(graph, *node, label, &mut targets);
+        }
+    }
+    let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
+    for (scope, group) in all_groups(world) {
+        let members = expansion.group(scope, group, findings)?;
+        targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
+    }
+    for (place, scope) in world.packages.iter().enumerate() {
+        let folder = &world.files.files[place].package;
+        if world.files.package(folder) != Some(place) {
+            continue;
+        }
+        let members = match &world.scope(*scope).default {
+            Some(line) => {
+                let meant = meant_by(world, *scope, &DEFAULT, line.node);
+                expansion.outputs(meant, findings)?
+            }
+            None => expansion.images(*scope, findings),
+        };
+        targets.insert(package_name(folder), members);
+    }
+    let here = package_name(&world.request.package);
+    graph.default = targets.get(&here).cloned().unwrap_or_default();
+    graph.targets = targets;
+    Some(())
+}
+
+/// `app`, `app.image`, and the same of one coordinate.
+fn name_node(graph: &Graph, id: NodeId, label: &str, targets: &mut BTreeMap<String, Vec<OutputRef>>) {
+    let node = graph.node(id);
+    let whole = whole(graph, id);
+    if node.name != label {
+        targets.insert(node.name.clone(), whole.clone());
+    }
+    targets.entry(label.to_owned()).or_default().extend(whole);
+    for output in node.outputs.keys() {
+        let reference = OutputRef { node: id, output: output.clone() };
+        let suffix = node.name.strip_prefix(label).unwrap_or_default();
+        if !suffix.is_empty() {
+            targets.insert(format!("{label}.{output}{suffix}"), vec![reference.clone()]);
+        }
+        targets.entry(format!("{label}.{output}")).or_default().push(reference);
+    }
+}
+
+/// What the bare name of a node asks for.
+fn whole(graph: &Graph, id: NodeId) -> Vec<OutputRef> {
+    let node = graph.node(id);
+    match &node.main {
+        Some(main) => vec![OutputRef { node: id, output: main.clone() }],
+        None => node.outputs.keys().map(|output| OutputRef { node: id, output: output.clone() }).collect(),
+    }
+}
+
+/// Groups → outputs. A group is expanded once.
+struct Expansion<'e> {
+    lowering: &'e Lowering<'e>,
+    graph: &'e Graph,
+    done: BTreeMap<(ScopeId, String), Vec<OutputRef>>,
+    total: usize,
+}
+
+impl Expansion<'_> {
+    fn group(&mut self, scope: ScopeId, group: &str, findings: &mut Findings) -> Option<Vec<OutputRef>> {
+        let world = self.lowering.instances.world;
+        // Inner groups first, without recursion.
+        let mut stack = vec![(scope, group.to_owned())];
+        while let Some((scope, name)) = stack.last().cloned() {
+            if self.done.contains_key(&(scope, name.clone())) {
+                stack.pop();
+                continue;
+            }
+            let meant = members(world, scope, &name);
+            let inner = flat(&meant).into_iter().filter_map(|meant| match meant {
+                Meant::Group { scope, name } => Some((*scope, name.clone())),
+                _ => None,
+            });
+            let waiting: Vec<(ScopeId, String)> = inner.filter(|key| !self.done.contains_key(key)).collect();
+            if waiting.is_empty() {
+                let outputs = self.outputs(meant, findings)?;
+                self.total += outputs.len();
+                if self.total > MOST_MEMBERS {
+                    let message = "the groups of this build have more than a million members together";
+                    let mistake = Mistake::new(Code::GraphSize, message, "let groups name fewer groups");
+                    let line = line_of(world, scope, &name)?;
+                    findings.add(mistake.at(line.node.name_span(), "one of them"));
+                    return None;
+                }
+                self.done.insert((scope, name), outputs);
+            }
+            stack.extend(waiting);
+        }
+        self.done.get(&(scope, group.to_owned())).cloned().or(Some(Vec::new()))
+    }
+
+    /// Each once, in the order in which they are named.
+    fn outputs(&mut self, meant: Vec<Meant>, findings: &mut Findings) -> Option<Vec<OutputRef>> {
+        let mut seen = BTreeSet::new();
+        let mut outputs = Vec::new();
+        for meant in flat(&meant) {
+            let found = match meant {
+                Meant::Node { decl, output } => self.node(*decl, output.as_deref(), findings),
+                Meant::Group { scope, name } => match self.done.get(&(*scope, name.clone())) {
+                    Some(known) => known.clone(),
+                    None => self.group(*scope, name, findings)?,
+                },
+                _ => Vec::new(),
+            };
+            outputs.extend(found.into_iter().filter(|output| seen.insert(output.clone())));
+        }
+        Some(outputs)
+    }
+
+    fn node(&self, decl: DeclId, output: Option<&str>, findings: &mut Findings) -> Vec<OutputRef> {
+        let instances = self.lowering.instances.meant_by_name(decl, findings);
+        let nodes = instances.into_iter().filter_map(|id| self.lowering.id(id));
+        nodes
+            .flat_map(|node| match output {
+                Some(output) => vec![OutputRef { node, output: output.to_owned() }],
+                None => whole(self.graph, node),
+            })
+            .collect()
+    }
+
+    /// What a package without a default builds.
+    fn images(&self, scope: ScopeId, findings: &mut Findings) -> Vec<OutputRef> {
+        let world = self.lowering.instances.world;
+        let decls = (0..world.decls.len()).map(DeclId).filter(|decl| world.decl(*decl).scope == scope);
+        let outputs = decls.flat_map(|decl| self.node(decl, None, findings)).collect::<Vec<_>>();
+        let is_image = |output: &OutputRef| matches!(&self.graph.node(output.node).op, Op::Assemble(assemble) if matches!(assemble.result, Composition::Image(_)));
+        outputs.into_iter().filter(is_image).collect()
+    }
+}
+
+fn flat(meant: &[Meant]) -> Vec<&Meant> {
+    let mut all = Vec::new();
+    for meant in meant {
+        match meant {
+            Meant::Several(inner) => all.extend(flat(inner)),
+            meant => all.push(meant),
+        }
+    }
+    all
+}
