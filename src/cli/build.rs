@@ -159,7 +159,7 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
         ExecError::Input { help, .. } => Some(help.clone()),
         ExecError::Environment { help, .. } => help.clone(),
         ExecError::Store(error) => store_help(error),
-        ExecError::Cancelled => None,
+        ExecError::Unmet(_) | ExecError::Cancelled => None,
     }
 }
 
@@ -188,7 +188,7 @@ fn conclude(built: &Built) -> Result<(), Failure> {
         count => format!("the build failed: {count} nodes"),
     };
     Err(match first {
-        ExecError::Failed(_) => Failure::Failed(message),
+        ExecError::Failed(_) | ExecError::Unmet(_) => Failure::Failed(message),
         ExecError::Input { .. } => Failure::Input { message, help: None },
         _ => Failure::Environment { message, help: None },
     })

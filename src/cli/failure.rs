@@ -73,7 +73,7 @@ impl Failure {
 impl From<ExecError> for Failure {
     fn from(error: ExecError) -> Failure {
         match error {
-            ExecError::Failed(failure) => Failure::Failed(failure.to_string()),
+            ExecError::Failed(_) | ExecError::Unmet(_) => Failure::Failed(error.to_string()),
             ExecError::Input { message, help } => Failure::input(message, help),
             ExecError::Environment { message, help } => Failure::Environment { message, help },
             ExecError::Store(error) => error.into(),

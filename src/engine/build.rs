@@ -374,7 +374,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Looks once more under the key's lock, so that equal actions in flight run once on this machine.
+/// Looks once more under the key's lock, so that equal actions in flight run once on this machine; but what
+/// reruns in every build does so in this one too, whoever made it meanwhile.
 fn execute(
     memo: &Memo,
     executor: &dyn Executor,
@@ -385,7 +386,9 @@ fn execute(
     listener: &mut dyn Listener,
 ) -> Result<Got, ExecError> {
     let _lock = memo.lock_key(key, cancel)?;
-    if let Some(recalled) = recall(memo, executor, key, trust)? {
+    if !action.op.reruns()
+        && let Some(recalled) = recall(memo, executor, key, trust)?
+    {
         return Ok(Got::Recalled(recalled));
     }
     let began = Instant::now();

@@ -8,6 +8,7 @@ use crate::exec::executor::{ExecError, Executor, Listener, Stream};
 use crate::exec::narrow::narrow;
 use crate::graph::action::{Action, ActionInput};
 use crate::graph::graph::{Graph, NodeId};
+use crate::graph::op::{From, Op};
 use crate::store::memo::Memo;
 
 pub enum Prepared {
@@ -43,6 +44,9 @@ pub fn prepare(
         let made = executor.execute(&action, cancel, &mut Deaf)?;
         return Ok(Prepared::Source { key, outputs: made.outputs, bytes: made.bytes });
     }
+    if action.op.reruns() {
+        return Ok(Prepared::Miss { key, action });
+    }
     match recall(memo, executor, key, trust)? {
         Some(recalled) => Ok(Prepared::Hit { key, recalled }),
         None => Ok(Prepared::Miss { key, action }),
@@ -57,7 +61,19 @@ fn action(graph: &Graph, id: NodeId, values: &Values, memo: &Memo) -> Result<Act
         let value = narrow(memo, &value, &input.select).map_err(|error| error.about(&input.slot))?;
         inputs.push(ActionInput { slot: input.slot.clone(), value });
     }
-    Ok(Action { node: node.name.clone(), op: node.op.clone(), inputs, platform: node.platform.clone() })
+    let op = completed(&node.op, &inputs);
+    Ok(Action { node: node.name.clone(), op, inputs, platform: node.platform.clone() })
+}
+
+/// With the texts that only the value in `from` could complete.
+fn completed(op: &Op, inputs: &[ActionInput]) -> Op {
+    let rootfs = match op.stands_on() {
+        From::Input(index) => inputs[index].value.rootfs(),
+        From::Nothing | From::Scratch | From::Host(_) => None,
+    };
+    let mut op = op.clone();
+    op.complete(&rootfs.map(|rootfs| rootfs.config.clone()).unwrap_or_default());
+    op
 }
 
 /// Sources write nothing.
@@ -65,4 +81,82 @@ struct Deaf;
 
 impl Listener for Deaf {
     fn output(&mut self, _stream: Stream, _bytes: &[u8]) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::graph::graph::{Input, Node, OutputRef, Select};
+    use crate::graph::image_settings::ImageSettings;
+    use crate::graph::late::{LateText, Piece};
+    use crate::graph::op::{Assemble, Composition, Run};
+    use crate::graph::value::Value;
+    use crate::oci::image::{Config, Platform, Rootfs};
+    use crate::store::fixture::memo;
+
+    fn node(op: Op, inputs: Vec<Input>) -> Node {
+        Node {
+            name: String::new(),
+            kind: "run",
+            op,
+            inputs,
+            outputs: BTreeMap::new(),
+            main: None,
+            doc: None,
+            platform: Platform::current(),
+            place: String::new(),
+            span: 0..0,
+        }
+    }
+
+    /// What `op` becomes on a base with this environment.
+    fn on(op: &Op, env: &[(&str, &str)]) -> Action {
+        let (_folder, memo) = memo();
+        let base = Assemble { from: From::Scratch, layers: Vec::new(), result: Composition::Rootfs };
+        let source = OutputRef { node: NodeId(0), output: "rootfs".to_owned() };
+        let input = Input { slot: "from".to_owned(), source, select: Select::default() };
+        let nodes = vec![node(Op::Assemble(base), Vec::new()), node(op.clone(), vec![input])];
+        let graph = Graph { nodes, ..Graph::default() };
+        let mut values = Values::new(&graph);
+        let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let rootfs = Rootfs { layers: Vec::new(), config: Config { env, ..Config::default() } };
+        let outputs = BTreeMap::from([("rootfs".to_owned(), Value::Rootfs(Box::new(rootfs)))]);
+        values.set(&graph, NodeId(0), outputs);
+        action(&graph, NodeId(1), &values, &memo).unwrap()
+    }
+
+    fn path() -> Vec<(String, Option<LateText>)> {
+        let pieces = [Piece::Text("/srv/bin:".to_owned()), Piece::FromEnv("PATH".to_owned())];
+        vec![("PATH".to_owned(), Some(LateText::new(pieces)))]
+    }
+
+    #[test]
+    fn a_text_from_the_base_is_in_the_key_and_the_rest_of_the_base_is_not() {
+        let run = Run { from: From::Input(0), env: path(), ..Run::default() };
+        let run = Op::Run(Box::new(run));
+        let known = on(&run, &[("PATH", "/bin"), ("A", "1")]);
+        assert_eq!(known.key(), on(&run, &[("PATH", "/bin"), ("A", "2")]).key());
+        assert_ne!(known.key(), on(&run, &[("PATH", "/usr/bin"), ("A", "1")]).key());
+        let Op::Run(run) = &known.op else { panic!("a run") };
+        assert_eq!(run.env, [("PATH".to_owned(), Some("/srv/bin:/bin".into()))]);
+    }
+
+    #[test]
+    fn an_image_gets_its_text_from_the_base() {
+        let mut settings = ImageSettings::default();
+        settings.config.env = path();
+        let result = Composition::Image(Box::new(settings));
+        let image = Op::Assemble(Assemble { from: From::Input(0), layers: Vec::new(), result });
+        let mut config = Config::default();
+        let Op::Assemble(Assemble { result: Composition::Image(settings), .. }) =
+            on(&image, &[("PATH", "/bin")]).op
+        else {
+            panic!("an image")
+        };
+        settings.config.apply(&mut config);
+        assert_eq!(config.env, [("PATH".to_owned(), "/srv/bin:/bin".to_owned())]);
+        assert_ne!(on(&image, &[("PATH", "/a")]).key(), on(&image, &[]).key());
+    }
 }

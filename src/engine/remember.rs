@@ -117,6 +117,9 @@ fn found(result: Result<(), StoreError>) -> Result<bool, ExecError> {
 
 /// Why an action has to execute, in one line, from the record of the node's last run.
 pub fn why(previous: Option<&Record>, action: &Action) -> String {
+    if action.op.reruns() {
+        return "it says `rerun always`".to_owned();
+    }
     let Some(previous) = previous else { return "first time here".to_owned() };
     let facts = action.facts();
     let changed = changed_facts(&previous.facts, &facts);

@@ -10,10 +10,14 @@ use crate::graph::action::ActionInput;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::op::{Assemble, Composition, From, Mode, Owner, Place};
 use crate::graph::value::Value;
+use crate::oci::extract::extract;
 use crate::oci::image::{Image, Layer, Platform, Rootfs};
+use crate::oci::unpack::Budget;
 use crate::store::memo::Memo;
-use crate::tree::edit::{self, Stamp};
+use crate::tree::edit::{self, NewMode, Stamp};
 use crate::tree::flatten::flatten;
+use crate::tree::follow::follow;
+use crate::tree::mode_change::BadModeChange;
 use crate::tree::tree::{Content, Entry, Metadata};
 
 /// The composed value. `platform` is that of an image that does not stand on one.
@@ -114,12 +118,10 @@ impl Composer<'_> {
 
     fn place(&self, landing: &mut Landing<'_>, place: &Place) -> Result<(), ExecError> {
         match place {
-            Place::Copy { input, to, into, name, owner, mode, follow: _ } => {
-                let mode = match mode {
-                    Some(Mode::Exact(mode)) => Some(*mode),
-                    _ => None,
-                };
-                let entry = self.stamped(landing, *input, owner.as_ref(), mode)?;
+            Place::Copy { input, to, into, name, owner, mode, follow } => {
+                let entry = if *follow { self.followed(*input)? } else { self.entry(*input)?.clone() };
+                let stamp = self.stamp(landing, owner.as_ref(), mode.as_ref())?;
+                let entry = edit::stamp(self.memo, &entry, &stamp)?;
                 if entry.is_directory() {
                     landing.land_directory(to, entry)
                 } else if *into {
@@ -129,7 +131,10 @@ impl Composer<'_> {
                     landing.land_file(to, entry)
                 }
             }
-            Place::Extract { input, .. } => Err(wrong_type(&self.inputs[*input], "an archive")),
+            Place::Extract { input, to, strip } => {
+                let tree = self.extract(*input, *strip)?;
+                landing.land_directory(to, Entry::directory(tree))
+            }
             Place::Merge { inputs, conflicts_fail } => {
                 let tree = self.merge(inputs, *conflicts_fail)?;
                 Ok(landing.lay(tree)?)
@@ -147,16 +152,34 @@ impl Composer<'_> {
         }
     }
 
-    /// A tree input as it is to land: with other owners and modes where the build file says so.
-    fn stamped(
+    fn extract(&self, index: usize, strip: u32) -> Result<TreeDigest, ExecError> {
+        let input = &self.inputs[index];
+        let Content::File { blob, .. } = self.entry(index)?.content else {
+            return Err(wrong_type(input, "an archive"));
+        };
+        extract(self.memo, blob, strip, Budget::DEFAULT)
+            .map_err(|error| ExecError::from(error).about(&input.slot))
+    }
+
+    fn followed(&self, index: usize) -> Result<Entry, ExecError> {
+        let followed = follow(self.memo, self.entry(index)?);
+        followed.map_err(|error| ExecError::from(error).about(&self.inputs[index].slot))
+    }
+
+    /// The owners and modes that the build file gives to what lands.
+    fn stamp(
         &self,
         landing: &Landing<'_>,
-        input: usize,
         owner: Option<&Owner>,
-        mode: Option<u32>,
-    ) -> Result<Entry, ExecError> {
+        mode: Option<&Mode>,
+    ) -> Result<Stamp, ExecError> {
         let owner = owner.map(|owner| self.owner(landing, owner)).transpose()?;
-        Ok(edit::stamp(self.memo, self.entry(input)?, Stamp { owner, mode })?)
+        let mode = match mode {
+            None => None,
+            Some(Mode::Exact(mode)) => Some(NewMode::Exact(*mode)),
+            Some(Mode::Symbolic(text)) => Some(NewMode::Changed(text.parse().map_err(no_mode)?)),
+        };
+        Ok(Stamp { owner, mode })
     }
 
     fn owner(&self, landing: &Landing<'_>, owner: &Owner) -> Result<(u32, u32), ExecError> {
@@ -185,6 +208,13 @@ impl Composer<'_> {
             Value::Tree(entry) => Ok(entry),
             _ => Err(wrong_type(&self.inputs[index], "a tree")),
         }
+    }
+}
+
+fn no_mode(error: BadModeChange) -> ExecError {
+    ExecError::Input {
+        message: error.to_string(),
+        help: "write the mode as chmod has it: `u=rwX,go=rX`, or `0o755`".to_owned(),
     }
 }
 

@@ -25,6 +25,9 @@ impl From<TreeError> for ExecError {
             TreeError::Loop(_) | TreeError::BadTarget { .. } => {
                 input("write the path that the link should lead to")
             }
+            TreeError::BadLink { .. } | TreeError::FollowedTooFar { .. } => {
+                input("leave the link out with `exclude`, or copy without `follow`")
+            }
             TreeError::Io { .. }
             | TreeError::Changed { .. }
             | TreeError::TooDeep { .. }
@@ -109,6 +112,7 @@ impl From<OciError> for ExecError {
             OciError::BadDigest(_) => "write sha256: and 64 hexadecimal digits",
             OciError::DockerZstd => "write `format oci` or `compress gzip`",
             OciError::Unpackable { .. } => "leave it out of the image",
+            OciError::Archive(_) => "give a tar, a tar that gzip, bzip2, xz or zstd packed, or a zip",
             OciError::Entry { .. }
             | OciError::Through { .. }
             | OciError::HardLink { .. }
@@ -116,9 +120,7 @@ impl From<OciError> for ExecError {
             | OciError::NoBlob { .. }
             | OciError::BadBlob { .. }
             | OciError::Malformed { .. }
-            | OciError::DiffId { .. } => {
-                "the image is damaged or hostile: fetch it again from where it is whole"
-            }
+            | OciError::DiffId { .. } => "it is damaged or hostile: fetch it again from where it is whole",
         };
         ExecError::Input { message, help: help.to_owned() }
     }

@@ -57,6 +57,9 @@ pub enum ExecError {
     /// The user's own command or test failed.
     #[error("{0}")]
     Failed(Failure),
+    /// Rules of the user's own `check` that do not hold: each with what was found.
+    #[error("{}", .0.join("; "))]
+    Unmet(Vec<String>),
     /// What the user wrote does not fit what the inputs hold; second, one action to take.
     #[error("{message}")]
     Input { message: String, help: String },

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
+use crate::exec::beyond;
+use crate::exec::check::check;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::host;
 use crate::exec::probe::{self, Isolation, Rung};
-use crate::exec::run::run;
+use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
 use crate::graph::action::Action;
 use crate::graph::op::{ImageSource, Op, Pull};
@@ -66,20 +68,25 @@ impl LocalExecutor {
         }
     }
 
-    fn layout<'p>(&self, pull: &'p Pull) -> Result<(PathBuf, Option<&'p str>), ExecError> {
+    fn pull(&self, pull: &Pull, platform: &Platform) -> Result<Made, ExecError> {
         match &pull.source {
-            ImageSource::Layout { path, reference } => Ok((self.workspace.join(path), reference.as_deref())),
-            ImageSource::Registry(name) => Err(beyond(&format!("pulling `{name}` from a registry"))),
+            ImageSource::Layout { path, reference } => {
+                let (layout, digest) = (self.workspace.join(path), pull.digest.as_deref());
+                let image = pull::pull(&self.memo, &layout, reference.as_deref(), digest, platform)?;
+                Ok(made("image", Value::Image(Box::new(image))))
+            }
+            ImageSource::Registry(name) => Err(beyond::pulling(name)),
         }
     }
 }
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op) -> Result<(), ExecError> {
-        if let Op::Pull(pull) = op {
-            let (layout, reference) = self.layout(pull)?;
-            let digest = pull::resolve(&layout, reference, pull.digest.as_deref(), &Platform::current())?;
-            pull.digest = Some(digest.to_string());
+        if let Op::Pull(Pull { source: ImageSource::Layout { path, reference }, digest }) = op {
+            let layout = self.workspace.join(path);
+            let found =
+                pull::resolve(&layout, reference.as_deref(), digest.as_deref(), &Platform::current())?;
+            *digest = Some(found.to_string());
         }
         Ok(())
     }
@@ -105,32 +112,23 @@ impl Executor for LocalExecutor {
         match &action.op {
             Op::Scan(request) => self.scan(request),
             Op::Host(_) => Ok(made("host", Value::Host(host::fingerprint()?))),
-            Op::Pull(op) => {
-                let (layout, reference) = self.layout(op)?;
-                let digest = op.digest.as_deref();
-                let image = pull::pull(&self.memo, &layout, reference, digest, &action.platform)?;
-                Ok(made("image", Value::Image(Box::new(image))))
-            }
+            Op::Pull(op) => self.pull(op, &action.platform),
             Op::Assemble(op) => {
                 let value = assemble(&self.memo, op, &action.inputs, &action.platform)?;
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
+                beyond::refuse_run(op, &action.node, &action.platform, &Platform::current())?;
                 let isolation = self.isolation()?;
                 let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
-            Op::Fetch(_) => Err(beyond("fetching `http` and `git` sources")),
-            Op::Check(_) => Err(beyond("`check`")),
+            Op::Fetch(op) => Err(beyond::fetching(op)),
+            Op::Check(op) => {
+                check(&self.memo, op, &action.inputs)?;
+                Ok(made(PASSED, Value::Text(PASSED.to_owned())))
+            }
         }
-    }
-}
-
-/// What the language knows and this executor cannot do.
-fn beyond(what: &str) -> ExecError {
-    ExecError::Environment {
-        message: format!("{what} is not supported yet by this version of memobuild"),
-        help: None,
     }
 }
 

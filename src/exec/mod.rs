@@ -13,6 +13,8 @@ pub mod zygote;
 mod helper;
 pub mod probe;
 mod prepare;
+pub mod beyond;
+pub mod check;
 pub mod host;
 pub mod run;
 pub mod sweep;

@@ -11,7 +11,7 @@ use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
-use crate::graph::op::{Command, From, Mount, Run};
+use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::store::memo::Memo;
@@ -58,6 +58,7 @@ pub(crate) fn prepare(
         identity: identity.clone(),
         root,
         mounts,
+        tmpfs: sorted(&run.tmpfs)?,
         snapshots: snapshots.made,
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
         environment: environment(run, &rootfs),
@@ -65,6 +66,7 @@ pub(crate) fn prepare(
         user: inherited.user,
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
         network: run.network,
+        add_hosts: run.add_hosts.clone(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         timeout: run.limits.timeout,
@@ -232,6 +234,13 @@ fn slot_of_mount(mount: &Mount, mounts: &[Mount], layers: usize) -> usize {
     }
     let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
     slot_of_layer(layers + 1 + above.count())
+}
+
+fn sorted(tmpfs: &[Tmpfs]) -> Result<Vec<Tmpfs>, ExecError> {
+    tmpfs.iter().try_for_each(|tmpfs| check_place(&tmpfs.at))?;
+    let mut sorted = tmpfs.to_vec();
+    sorted.sort_by(|one, other| one.at.cmp(&other.at));
+    Ok(sorted)
 }
 
 /// The sandbox's own places.

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::base::digest::{BlobDigest, TreeDigest};
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{Assemble, Command, Composition, From, Limits, Run};
+    use crate::graph::op::{Assemble, Command, Composition, From, ImageSource, Limits, Pull, Run};
     use crate::oci::image::{Config, Layer, Rootfs};
     use crate::tree::tree::Entry;
 
@@ -140,6 +140,19 @@ mod tests {
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), count);
+    }
+
+    /// Before its digest is known, an image is what it is called.
+    #[test]
+    fn unpinned_images_have_keys_of_their_own() {
+        let key = |name: &str, digest: Option<&str>| {
+            let pull =
+                Pull { source: ImageSource::Registry(name.to_owned()), digest: digest.map(str::to_owned) };
+            Action { op: Op::Pull(pull), inputs: Vec::new(), node: String::new(), platform: platform() }.key()
+        };
+        assert_ne!(key("one", None), key("two", None));
+        assert_eq!(key("one", Some("sha256:1")), key("two", Some("sha256:1")));
+        assert_ne!(key("one", Some("sha256:1")), key("one", Some("sha256:2")));
     }
 
     #[test]

@@ -40,6 +40,13 @@ fn fact(sink: &mut dyn FactSink, name: &str, value: &(impl Serialize + ?Sized)) 
     sink.fact(name, &json);
 }
 
+/// One fact for each; none at all for an empty list.
+fn each(sink: &mut dyn FactSink, name: &str, values: &[impl Serialize]) {
+    for value in values {
+        fact(sink, name, value);
+    }
+}
+
 fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
     let Scan { root, include, exclude, gitignore, ignore_files, modes, single } = scan;
     fact(sink, "root", root);
@@ -58,27 +65,27 @@ fn host_facts(host: &Host, sink: &mut dyn FactSink) {
     fact(sink, "include", include);
 }
 
-/// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks.
+/// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks; only
+/// where it cannot, different images must have different keys.
 fn pull_facts(pull: &Pull, sink: &mut dyn FactSink) {
-    let Pull { source: _, digest } = pull;
+    let Pull { source, digest } = pull;
     fact(sink, "digest", digest);
+    if digest.is_none() {
+        fact(sink, "source", source);
+    }
 }
 
 fn assemble_facts(assemble: &Assemble, sink: &mut dyn FactSink) {
     let Assemble { from, layers, result } = assemble;
     fact(sink, "from", from);
-    for layer in layers {
-        fact(sink, "layer", layer);
-    }
+    each(sink, "layer", layers);
     fact(sink, "result", result);
 }
 
 fn check_facts(check: &Check, sink: &mut dyn FactSink) {
     let Check { of, rules } = check;
     fact(sink, "of", of);
-    for rule in rules {
-        fact(sink, "rule", rule);
-    }
+    each(sink, "rule", rules);
 }
 
 fn run_facts(run: &Run, sink: &mut dyn FactSink) {
@@ -110,47 +117,27 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
     } = run;
     fact(sink, "from", from);
     fact(sink, "inherit", inherit);
-    for command in commands {
-        fact(sink, "command", command);
-    }
+    each(sink, "command", commands);
     fact(sink, "env", env);
     fact(sink, "workdir", workdir);
     fact(sink, "user", user);
     fact(sink, "shell", shell);
     fact(sink, "hostname", hostname);
     fact(sink, "network", network);
-    for mount in mounts {
-        fact(sink, "mount", mount);
-    }
-    for output in outputs {
-        fact(sink, "output", output);
-    }
+    each(sink, "mount", mounts);
+    each(sink, "output", outputs);
     fact(sink, "expect", expect);
     fact(sink, "salt", salt);
-    for cache in caches {
-        fact(sink, "cache", cache);
-    }
-    for secret in secrets {
-        fact(sink, "secret", secret);
-    }
-    for name in ssh {
-        fact(sink, "ssh", name);
-    }
-    for tmpfs in tmpfs {
-        fact(sink, "tmpfs", tmpfs);
-    }
-    for host in add_hosts {
-        fact(sink, "add-host", host);
-    }
+    each(sink, "cache", caches);
+    each(sink, "secret", secrets);
+    each(sink, "ssh", ssh);
+    each(sink, "tmpfs", tmpfs);
+    each(sink, "add-host", add_hosts);
     if *privileged {
         fact(sink, "privileged", privileged);
     }
-    for device in devices {
-        fact(sink, "device", device);
-    }
-    for service in services {
-        fact(sink, "service", service);
-    }
+    each(sink, "device", devices);
+    each(sink, "service", services);
 }
 
 /// A run sees the files of its root, and of the configuration what it obeys; labels, entrypoint and

@@ -2,6 +2,7 @@
 
 pub mod graph;
 pub mod late;
+pub mod complete;
 pub mod image_settings;
 pub mod op;
 pub mod facts;

@@ -457,6 +457,11 @@ impl Op {
     pub const fn is_source(&self) -> bool {
         matches!(self, Op::Scan(_) | Op::Host(_))
     }
+
+    /// It executes in every build: what the memo knows of it is never taken for its result.
+    pub fn reruns(&self) -> bool {
+        matches!(self, Op::Run(run) if run.rerun)
+    }
 }
 
 /// For serde: what is not said is not written.

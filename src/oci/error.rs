@@ -20,15 +20,17 @@ pub enum OciError {
     /// A tree holds what no layer can say.
     #[error("a layer cannot hold `{path}`: {reason}")]
     Unpackable { path: String, reason: &'static str },
-    #[error("layer entry `{path}`: {reason}")]
+    #[error("the archive cannot be read: {0}")]
+    Archive(String),
+    #[error("archive entry `{path}`: {reason}")]
     Entry { path: String, reason: &'static str },
-    #[error("layer entry `{path}` would be written through `{through}`, which is no directory")]
+    #[error("archive entry `{path}` would be written through `{through}`, which is no directory")]
     Through { path: String, through: String },
     #[error(
-        "layer entry `{path}` is a hard link to `{target}`, which is not a file of this layer or below it"
+        "archive entry `{path}` is a hard link to `{target}`, which is not a file of this archive or of a layer below it"
     )]
     HardLink { path: String, target: String },
-    #[error("the layer has more than {most} {what}")]
+    #[error("the archive has more than {most} {what}")]
     Budget { what: &'static str, most: u64 },
     #[error("{} exists and is not an image layout: it is left alone", .0.display())]
     NotOurs(PathBuf),

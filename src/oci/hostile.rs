@@ -102,60 +102,60 @@ fn accepted(tar: &Tar, expected: &[(&str, &str)]) {
 #[test]
 fn escapes_are_refused() {
     let tar = Tar::default;
-    let parent = |path: &str| format!("layer entry `{path}`: its path leaves the layer by `..`");
+    let parent = |path: &str| format!("archive entry `{path}`: its path leaves the archive by `..`");
     refused(&tar().file("../a", ""), &parent("../a"));
     refused(&tar().file("a/../../b", ""), &parent("a/../../b"));
     refused(&tar().file("a/..", ""), &parent("a/.."));
     refused(&tar().file("../.wh.a", ""), &parent("../a"));
     refused(&tar().file("a", "").link("b", "../a"), &parent("../a"));
-    let through = "layer entry `/a/b` would be written through `/a`, which is no directory";
+    let through = "archive entry `/a/b` would be written through `/a`, which is no directory";
     refused(&tar().symlink("a", "/etc").file("a/b", ""), through.replace("/a/b", "/a").as_str());
     refused(
         &tar().file("a", "").folder("a/b/c"),
-        "layer entry `/a/b` would be written through `/a`, which is no directory",
+        "archive entry `/a/b` would be written through `/a`, which is no directory",
     );
     let linked = |target| {
         format!(
-            "layer entry `/b` is a hard link to `{target}`, which is not a file of this layer or below it"
+            "archive entry `/b` is a hard link to `{target}`, which is not a file of this archive or of a layer below it"
         )
     };
     refused(&tar().link("b", "/etc/passwd"), &linked("/etc/passwd"));
     refused(&tar().link("b", "b"), &linked("/b"));
     refused(&tar().folder("a").link("b", "a"), &linked("/a"));
     refused(&tar().symlink("s", "a").file("a/f", "").link("b", "s/f"), &linked("/s/f"));
-    refused(&tar().file(".wh.", ""), "layer entry `.wh.`: it removes nothing that has a name");
-    refused(&tar().file(".wh...", ""), "layer entry `/..`: its path leaves the layer by `..`");
+    refused(&tar().file(".wh.", ""), "archive entry `.wh.`: it removes nothing that has a name");
+    refused(&tar().file(".wh...", ""), "archive entry `/..`: its path leaves the archive by `..`");
 }
 
 #[test]
 fn lies_about_sizes_are_noticed() {
     let tar = Tar::default;
-    refused(&tar().raw(b'x', 1 << 40, b""), "the layer has more than 1048576 bytes of PAX records");
-    refused(&tar().raw(b'L', 1 << 40, b""), "the layer has more than 4096 bytes in a path");
-    refused(&tar().raw(b'x', 7, b"9 a=bc\n"), "layer entry ``: a PAX record is malformed");
+    refused(&tar().raw(b'x', 1 << 40, b""), "the archive has more than 1048576 bytes of PAX records");
+    refused(&tar().raw(b'L', 1 << 40, b""), "the archive has more than 4096 bytes in a path");
+    refused(&tar().raw(b'x', 7, b"9 a=bc\n"), "archive entry ``: a PAX record is malformed");
     refused(&tar().raw(b'0', 1 << 30, b""), "unpacking a file: the archive ends in an entry");
     refused(&tar().raw(b'x', 1000, b""), "reading a layer: the archive ends in an entry");
     refused(
         &tar().raw(b'S', 0, b""),
-        "layer entry `raw`: it is sparse, which layers should not be (image-spec, layer.md)",
+        "archive entry `raw`: it is sparse, which layers should not be (image-spec, layer.md)",
     );
-    refused(&tar().raw(b'Z', 0, b""), "layer entry `raw`: its type is unknown");
+    refused(&tar().raw(b'Z', 0, b""), "archive entry `raw`: its type is unknown");
     refused(&Tar(vec![1; 512]), &OciError::entry(&[1; 100], "its header has a wrong checksum").to_string());
-    refused(&Tar(vec![1; 100]), "layer entry ``: the archive ends in a header");
+    refused(&Tar(vec![1; 100]), "archive entry ``: the archive ends in a header");
 }
 
 #[test]
 fn bombs_run_into_a_budget() {
     let many = (0..101).fold(Tar::default(), |tar, n| tar.file(&n.to_string(), ""));
-    refused(&many, "the layer has more than 100 entries");
-    refused(&Tar::default().file("a", &"x".repeat(2 << 20)), "the layer has more than 1048576 bytes");
-    refused(&Tar(vec![0; 2 << 20]), "the layer has more than 1048576 bytes");
+    refused(&many, "the archive has more than 100 entries");
+    refused(&Tar::default().file("a", &"x".repeat(2 << 20)), "the archive has more than 1048576 bytes");
+    refused(&Tar(vec![0; 2 << 20]), "the archive has more than 1048576 bytes");
     let long = (0..60).fold(Tar::default(), |tar, n| tar.folder(&format!("{n}/{}", "y/".repeat(600))));
-    refused(&long, "the layer has more than 512 names in one path");
+    refused(&long, "the archive has more than 512 names in one path");
     let implied = (0..4).fold(Tar::default(), |tar, n| tar.folder(&format!("{n}/{}", "y/".repeat(40))));
-    refused(&implied, "the layer has more than 100 folders");
+    refused(&implied, "the archive has more than 100 folders");
     let named = (0..60).fold(Tar::default(), |tar, n| tar.symlink(&n.to_string(), &"z".repeat(3000)));
-    refused(&named, "the layer has more than 65536 bytes of names and xattrs");
+    refused(&named, "the archive has more than 65536 bytes of names and xattrs");
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod compress;
 pub mod layer;
 mod change;
 pub mod unpack;
+mod unzip;
+pub mod extract;
 mod layout_reader;
 mod choose;
 pub mod pull;

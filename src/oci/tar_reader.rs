@@ -1,4 +1,4 @@
-//! Reads a layer's tar as a stream: one entry after another, PAX records and GNU long names applied.
+//! Reads a layer's or another archive's tar as a stream: one entry after another, PAX records and GNU long names applied.
 //! Never seeks, never believes a length: memory grows with bytes that are really there. The `tar`
 //! crate's own reader is not used since it divides PAX records at newlines, which binary xattrs hold.
 
@@ -50,8 +50,6 @@ pub(crate) struct TarEntry {
     pub uid: u32,
     pub gid: u32,
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Bytes of content that `Read` gives next.
-    pub size: u64,
 }
 
 /// `Read` gives the content of the current entry.
@@ -142,7 +140,7 @@ impl<R: Read> TarReader<R> {
         let values: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.names += (names + values) as u64;
         within("bytes of names and xattrs", self.names, self.budget.names)?;
-        Ok(TarEntry { path, link, kind, mode: (mode & 0o7777) as u32, uid, gid, xattrs, size })
+        Ok(TarEntry { path, link, kind, mode: (mode & 0o7777) as u32, uid, gid, xattrs })
     }
 
     /// `None` at the end: two blocks of zeros, or nothing more.

@@ -53,7 +53,18 @@ fn add(
         }
         return change.whiteout(&path);
     }
-    let path = parse(&entry.path)?;
+    put(memo, change, entry, 0, content)
+}
+
+/// An entry that is no marker, without the first `strip` names of its path; a shorter path vanishes.
+pub(super) fn put(
+    memo: &Memo,
+    change: &mut Change<'_>,
+    entry: TarEntry,
+    strip: u32,
+    content: &mut dyn Read,
+) -> Result<(), OciError> {
+    let Some(path) = stripped(parse(&entry.path)?, strip) else { return Ok(()) };
     let metadata = Metadata {
         mode: entry.mode,
         uid: entry.uid,
@@ -62,8 +73,12 @@ fn add(
     };
     let content = match entry.kind {
         Kind::Directory => return change.directory(&path, metadata),
-        Kind::HardLink => return change.hard_link(&path, &parse(&entry.link)?),
-        Kind::File => read_file(memo, content, entry.size)?,
+        Kind::HardLink => {
+            let target = parse(&entry.link)?;
+            let gone = || OciError::HardLink { path: path.to_string(), target: target.to_string() };
+            return change.hard_link(&path, &stripped(target.clone(), strip).ok_or_else(gone)?);
+        }
+        Kind::File => read_file(memo, content)?,
         Kind::Symlink => symlink(&entry.path, entry.link)?,
         Kind::Fifo => Content::Fifo,
         Kind::Device { block, major, minor } => Content::Device { block, major, minor },
@@ -74,18 +89,27 @@ fn add(
 /// Bytes: smaller files go to the store in one piece.
 const IN_MEMORY: u64 = 1 << 20;
 
-fn read_file(memo: &Memo, content: &mut TarReader<&mut dyn Read>, size: u64) -> Result<Content, OciError> {
+/// The size is what is there, whatever the archive says.
+fn read_file(memo: &Memo, content: &mut dyn Read) -> Result<Content, OciError> {
     let broken = || OciError::stream("unpacking a file");
-    let blob = if size <= IN_MEMORY {
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes).map_err(broken())?;
-        memo.write_blob(&bytes)?
-    } else {
-        let mut writer = memo.blob_writer()?;
-        std::io::copy(content, &mut writer).map_err(broken())?;
-        writer.finish()?.blob
-    };
-    Ok(Content::File { blob, size, link: None })
+    let mut start = Vec::new();
+    content.take(IN_MEMORY + 1).read_to_end(&mut start).map_err(broken())?;
+    if start.len() as u64 <= IN_MEMORY {
+        let (blob, size) = (memo.write_blob(&start)?, start.len() as u64);
+        return Ok(Content::File { blob, size, link: None });
+    }
+    let mut writer = memo.blob_writer()?;
+    std::io::copy(&mut start.as_slice().chain(content), &mut writer).map_err(broken())?;
+    let written = writer.finish()?;
+    Ok(Content::File { blob: written.blob, size: written.size, link: None })
+}
+
+fn stripped(path: TreePath, strip: u32) -> Option<TreePath> {
+    if strip == 0 {
+        return Some(path);
+    }
+    let rest = path.names().skip(strip as usize).fold(TreePath::root(), |above, name| above.join(name));
+    (!rest.is_root()).then_some(rest)
 }
 
 /// Linux takes 4095 bytes (PATH_MAX, with the NUL).
@@ -110,7 +134,7 @@ fn parse(path: &[u8]) -> Result<TreePath, OciError> {
     TreePath::parse(path).map_err(|error| OciError::Entry {
         path: shown(path),
         reason: match error {
-            BadPath::Parent(_) => "its path leaves the layer by `..`",
+            BadPath::Parent(_) => "its path leaves the archive by `..`",
             BadPath::LongName(_) => "a name in its path has more than 255 bytes",
             BadPath::Nul(_) => "its path has a NUL byte",
             BadPath::Relative(_) => "its path is not absolute",

@@ -6,6 +6,7 @@ use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::flatten;
+use crate::tree::mode_change::ModeChange;
 use crate::tree::overlay::Stack;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
@@ -94,29 +95,45 @@ fn clash_below(
 }
 
 /// What all entries of a tree get instead of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stamp {
     /// User and group id.
     pub owner: Option<(u32, u32)>,
     /// For all but symbolic links, which have none of their own.
-    pub mode: Option<u32>,
+    pub mode: Option<NewMode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewMode {
+    Exact(u32),
+    /// Made from each entry's own.
+    Changed(ModeChange),
+}
+
+impl NewMode {
+    fn of(&self, entry: &Entry) -> u32 {
+        match self {
+            NewMode::Exact(mode) => *mode,
+            NewMode::Changed(change) => change.apply(entry.metadata.mode, entry.is_directory()),
+        }
+    }
 }
 
 /// `entry` and all below it with the stamp's owner and mode.
-pub fn stamp(memo: &Memo, entry: &Entry, stamp: Stamp) -> Result<Entry, StoreError> {
-    if stamp == Stamp::default() {
+pub fn stamp(memo: &Memo, entry: &Entry, stamp: &Stamp) -> Result<Entry, StoreError> {
+    if *stamp == Stamp::default() {
         return Ok(entry.clone());
     }
     stamp_all(memo, entry, stamp)
 }
 
-fn stamp_all(memo: &Memo, entry: &Entry, stamp: Stamp) -> Result<Entry, StoreError> {
+fn stamp_all(memo: &Memo, entry: &Entry, stamp: &Stamp) -> Result<Entry, StoreError> {
     let mut entry = entry.clone();
     if let Some((uid, gid)) = stamp.owner {
         (entry.metadata.uid, entry.metadata.gid) = (uid, gid);
     }
-    if let (Some(mode), false) = (stamp.mode, matches!(entry.content, Content::Symlink { .. })) {
-        entry.metadata.mode = mode;
+    if let (Some(mode), false) = (&stamp.mode, matches!(entry.content, Content::Symlink { .. })) {
+        entry.metadata.mode = mode.of(&entry);
     }
     if let Content::Directory { tree, .. } = &mut entry.content {
         let mut directory = encode::load(memo, *tree)?;

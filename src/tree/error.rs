@@ -30,8 +30,23 @@ pub enum TreeError {
     Loop(TreePath),
     #[error("the symbolic link `{path}` leads to `{target}`, which cannot be a path: {reason}")]
     BadTarget { path: TreePath, target: String, reason: String },
+    #[error("the symbolic link `{path}` leads to `{target}`, {why}")]
+    BadLink { path: TreePath, target: String, why: BadLink },
+    #[error("with its symbolic links followed, `{path}` holds more than {most} {what}")]
+    FollowedTooFar { path: TreePath, most: u64, what: &'static str },
     #[error("cancelled")]
     Cancelled,
+}
+
+/// Why a link cannot be replaced by what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadLink {
+    #[error("which is not there")]
+    Dangling,
+    #[error("outside of what is copied")]
+    Outside,
+    #[error("a folder that it lies in")]
+    Above,
 }
 
 impl TreeError {

@@ -11,6 +11,7 @@ pub mod overlay;
 pub mod flatten;
 pub mod diff;
 pub mod edit;
+pub mod follow;
 pub mod select;
 pub mod size;
 pub mod scan;

@@ -13,7 +13,7 @@ use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
 /// Symbolic links followed on one way before it counts as a loop, as Linux does (path_resolution(7)).
-const MOST_LINKS: usize = 40;
+pub(in crate::tree) const MOST_LINKS: usize = 40;
 
 /// A root made of layers.
 pub struct Layers<'m> {

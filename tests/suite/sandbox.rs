@@ -7,4 +7,5 @@ mod commands;
 mod files;
 mod walls;
 mod ends;
+mod surroundings;
 mod user;

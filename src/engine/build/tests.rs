@@ -220,3 +220,28 @@ fn what_a_weaker_sandbox_made_is_made_again() {
     assert_eq!(story.outcomes(), [Recalled, Executed]);
     assert_eq!(story.outcomes(), [Recalled, Recalled], "the better one is remembered instead");
 }
+
+#[test]
+fn what_reruns_executes_in_every_build_and_its_readers_are_cut_off() {
+    use Outcome::{Cutoff, Executed, Recalled};
+    let mut story = Story::new(&[("source", &[]), ("clock", &[0]), ("reader", &[1])]);
+    let Op::Run(run) = &mut story.graph.nodes[1].op else { panic!("a run") };
+    run.rerun = true;
+    assert_eq!(story.outcomes(), [Recalled, Executed, Executed]);
+    let built = story.build().unwrap();
+    assert_eq!(
+        built.report.nodes.iter().map(|node| node.outcome).collect::<Vec<_>>(),
+        [Recalled, Executed, Cutoff]
+    );
+    assert_eq!(built.report.nodes[1].why.as_deref(), Some("it says `rerun always`"));
+    story.set("clock", "later");
+    assert_eq!(story.outcomes(), [Recalled, Executed, Executed]);
+
+    let needed: Vec<NodeId> = story.graph.ids().collect();
+    let (folder, executor, cancel) = (story.folder.path(), &story.script, Cancel::default());
+    let planned =
+        crate::engine::plan::plan(&story.graph, &needed, folder, &story.memo, &executor, &cancel).unwrap();
+    assert_eq!(planned[1].forecast, crate::engine::plan::Forecast::WillRun);
+    assert_eq!(planned[1].why.as_deref(), Some("it says `rerun always`"));
+    assert_eq!(planned[2].forecast, crate::engine::plan::Forecast::Unknown);
+}

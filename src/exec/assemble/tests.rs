@@ -1,9 +1,13 @@
 //! Tables of landings: what a `copy` gives, and what it refuses.
 
 use super::*;
+use crate::base::cancel::Cancel;
 use crate::graph::image_settings::{ConfigEdit, Edit};
-use crate::oci::image::Packing;
+use crate::oci::image::{Compression, Packing};
+use crate::oci::layer::pack;
 use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
+use crate::tree::encode;
+use crate::tree::tree::Directory;
 
 fn input(value: Value) -> ActionInput {
     ActionInput { slot: "copy".to_owned(), value }
@@ -132,17 +136,103 @@ fn operations_on_a_tree() {
 #[test]
 fn a_mode_is_for_files_and_directories() {
     let (_folder, memo) = memo();
-    let inputs = [tree_input(&memo, "a=1 d/l->a")];
-    let place = Place::Copy {
-        input: 0,
-        to: path("x"),
-        into: false,
-        name: None,
-        owner: None,
-        mode: Some(Mode::Exact(0o500)),
-        follow: false,
+    let inputs = [tree_input(&memo, "a=1 d/:700 d/l->a d/x=2:701")];
+    let symbolic = |text: &str| Mode::Symbolic(text.to_owned());
+    for (mode, expected) in [
+        (Mode::Exact(0o500), "x/:500 x/a=1:500 x/d/:500 x/d/l->a x/d/x=2:500"),
+        (symbolic("u=rwX,go=rX"), "x/a=1 x/d/l->a x/d/x=2:755"),
+        (symbolic("go-rwx"), "x/:700 x/a=1:600 x/d/:700 x/d/l->a x/d/x=2:700"),
+        (symbolic("rwx"), "`rwx` is no change of a mode: `r` means nothing there"),
+    ] {
+        let Place::Copy { input, to, into, name, owner, follow, .. } = copy(0, "x") else { unreachable!() };
+        let place = Place::Copy { input, to, into, name, owner, mode: Some(mode), follow };
+        assert_eq!(tree_of(&memo, vec![place], &inputs), expected);
+    }
+}
+
+#[test]
+fn links_are_followed_where_it_is_asked() {
+    let (_folder, memo) = memo();
+    let followed = |input| {
+        let Place::Copy { to, into, name, owner, mode, .. } = copy(input, "x") else { unreachable!() };
+        vec![Place::Copy { input, to, into, name, owner, mode, follow: true }]
     };
-    assert_eq!(tree_of(&memo, vec![place], &inputs), "x/:500 x/a=1:500 x/d/:500 x/d/l->a");
+    let inputs = [tree_input(&memo, "a=1 d/l->/a"), tree_input(&memo, "l->../a")];
+    assert_eq!(tree_of(&memo, vec![copy(0, "x")], &inputs), "x/a=1 x/d/l->/a");
+    assert_eq!(tree_of(&memo, followed(0), &inputs), "x/a=1 x/d/l=1");
+    let told = "`copy`: the symbolic link `/l` leads to `../a`, outside of what is copied";
+    assert_eq!(tree_of(&memo, followed(1), &inputs), told);
+}
+
+#[test]
+fn an_archive_lands_as_a_directory_does() {
+    let (_folder, memo) = memo();
+    let layer = tree(&memo, "p-1/bin/:700 p-1/bin/tool=1:4755:5:6 p-1/l->/etc");
+    let packed = pack(&memo, layer, Compression::Gzip { level: 1 }, &Cancel::default()).unwrap();
+    let archive = Value::Tree(Entry::file(packed.blob, packed.size, 0o644));
+    let root = tree(&memo, "opt/:711:1:1 opt/bin/old=0");
+    let inputs = [rootfs_input(&[root]), input(archive), file_input(&memo, "text"), tree_input(&memo, "a=1")];
+    let extract = |input, to: &str, strip| vec![Place::Extract { input, to: path(to), strip }];
+    for (places, expected) in [
+        (extract(1, "opt", 1), "opt/:711:1:1 opt/bin/:700 opt/bin/tool=1:4755:5:6 opt/l->/etc"),
+        (extract(1, "", 2), "tool=1:4755:5:6"),
+        (extract(1, "opt", 9), "opt/:711:1:1"),
+        (extract(2, "opt", 0), "`copy`: archive entry ``: the archive ends in a header"),
+        (extract(3, "opt", 0), "copy is tree, but an archive is wanted there"),
+    ] {
+        let told = format!("{places:?}");
+        assert_eq!(layer_of(&memo, places, &inputs), expected, "{told}");
+    }
+}
+
+/// The tree of the one layer, and whether packing it found it packed.
+fn packed_on(memo: &Memo, base: TreeDigest, places: &[Place], inputs: &[ActionInput]) -> (TreeDigest, bool) {
+    let inputs: Vec<_> = [rootfs_input(&[base])].into_iter().chain(inputs.iter().cloned()).collect();
+    let made = build(memo, From::Input(0), Composition::Rootfs, vec![places.to_vec()], &inputs).unwrap();
+    let layer = trees(made.rootfs().unwrap())[1];
+    let records = || count_below(&memo.folder().join("records"));
+    let before = records();
+    pack(memo, layer, Compression::None, &Cancel::default()).unwrap();
+    (layer, records() == before)
+}
+
+fn count_below(folder: &std::path::Path) -> usize {
+    let below = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    below.map(|path| if path.is_dir() { count_below(&path) } else { 1 }).sum()
+}
+
+/// A layer depends on its base only for what it looked up there (language.md, section 3, `image`).
+#[test]
+fn a_layer_is_the_same_and_stays_packed_on_bases_that_look_alike_to_it() {
+    let (_folder, memo) = memo();
+    let file = |text: &str| Entry::file(memo.write_blob(text.as_bytes()).unwrap(), text.len() as u64, 0o644);
+    let base = |passwd: &str, rest: &str| {
+        let etc = Directory { entries: [(b"passwd".to_vec(), file(passwd))].into() };
+        let mut root = encode::load(&memo, tree(&memo, rest)).unwrap();
+        root.entries.insert(b"etc".to_vec(), Entry::directory(encode::save(&memo, &etc).unwrap()));
+        encode::save(&memo, &root).unwrap()
+    };
+    let (known, other) = ("app:x:7:8::/:\n", "app:x:9:8::/:\n");
+    let inputs = [tree_input(&memo, "n=1 m/o=2"), file_input(&memo, "f")];
+    let at_link = [copy(2, "lib/f")];
+    let by_name = [owned(1, "srv/app", "app")];
+    let removing = [copy(2, "f"), remove("srv/*.log")];
+    let one = base(known, "srv/a.log=1 usr/lib/x=1 lib->usr/lib");
+    for (places, changed, is_same) in [
+        (&at_link[..], base(other, "srv/b=1 usr/lib/x=2 usr/lib/y=3 lib->usr/lib"), true),
+        (&at_link, base(known, "srv/a.log=1 usr/lib64/x=1 lib->usr/lib64"), false),
+        (&at_link, base(known, "srv/a.log=1 usr/lib/:700 lib->usr/lib"), false),
+        (&by_name, base(&format!("{known}more:x:1:1::/:\n"), "srv/b=2 lib->x"), true),
+        (&by_name, base(other, "srv/a.log=1 usr/lib/x=1 lib->usr/lib"), false),
+        (&by_name, base(known, "srv/:700 srv/a.log=1 usr/lib/x=1 lib->usr/lib"), false),
+        (&removing, base(other, "srv/a.log=2 srv/b=1 new=1"), true),
+        (&removing, base(known, "srv/a.log=1 srv/b.log=1 usr/lib/x=1 lib->usr/lib"), false),
+    ] {
+        let (before, _) = packed_on(&memo, one, places, &inputs);
+        let (after, was_packed) = packed_on(&memo, changed, places, &inputs);
+        let told = format!("{places:?} on {}", show(&memo, changed));
+        assert_eq!((before == after, was_packed), (is_same, is_same), "{told}");
+    }
 }
 
 #[test]

@@ -66,9 +66,21 @@ impl Overlay<'_> {
 
 /// A fresh filesystem that lives in memory; `mode` is its root folder's, in octal.
 pub(super) fn memory(mode: &str, attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
+    sized_memory(mode, None, attributes)
+}
+
+/// `size` is in bytes; without one, the kernel gives half of the machine's memory.
+pub(super) fn sized_memory(
+    mode: &str,
+    size: Option<u64>,
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Trouble> {
     let fs = open_filesystem("tmpfs")?;
     let configure = || {
         fsconfig_set_string(fs.as_fd(), "mode", mode)?;
+        if let Some(size) = size {
+            fsconfig_set_string(fs.as_fd(), "size", size.to_string())?;
+        }
         fsconfig_create(fs.as_fd())
     };
     configure().map_err(|error| explained(fs.as_fd(), "mount a tmpfs", error))?;

@@ -18,18 +18,21 @@ use crate::graph::op::Network;
 const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
 
 /// Files of the machine that a run on the machine's network sees.
-const RESOLVING: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
+const HOSTS: &str = "etc/hosts";
+const SERVERS: &str = "etc/resolv.conf";
 /// Shown only where the root has none of its own.
 const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
     let own = made_files(&spec.work);
     match spec.network {
-        Network::None => show(root, stubs, &own, "etc/hosts", LOCAL_HOSTS.as_bytes()),
+        Network::None => {
+            let hosts = added_hosts(spec) + LOCAL_HOSTS;
+            show(root, stubs, &own, HOSTS, hosts.as_bytes())
+        }
         Network::Host | Network::Proxy | Network::Locked => {
-            for path in RESOLVING {
-                show_machines(root, stubs, &own, path)?;
-            }
+            show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
+            show_machines(root, stubs, &own, SERVERS, "")?;
             // The host root has the machine's certificates already, read-only.
             let is_missing = |path| {
                 matches!(spec.root, Root::Layers { .. })
@@ -37,7 +40,7 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
             };
             for path in WHERE_MISSING {
                 if is_missing(path) {
-                    show_machines(root, stubs, &own, path)?;
+                    show_machines(root, stubs, &own, path, "")?;
                 }
             }
             Ok(())
@@ -45,11 +48,26 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
     }
 }
 
-/// A copy, since what the machine's file is may change or lead anywhere. What the machine has not is left out.
-fn show_machines(root: BorrowedFd<'_>, stubs: &mut Stubs, own: &Path, path: &str) -> Result<(), Trouble> {
+/// The first line with a name counts.
+fn added_hosts(spec: &Spec) -> String {
+    spec.add_hosts.iter().map(|(name, address)| format!("{address}\t{name}\n")).collect()
+}
+
+/// A copy, since what the machine's file is may change or lead anywhere; `before` stands above it. What the
+/// machine has not is left out.
+fn show_machines(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    own: &Path,
+    path: &str,
+    before: &str,
+) -> Result<(), Trouble> {
     match fs::read(Path::new("/").join(path)) {
-        Ok(content) => show(root, stubs, own, path, &content),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(content) => show(root, stubs, own, path, &[before.as_bytes(), &content].concat()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && before.is_empty() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            show(root, stubs, own, path, before.as_bytes())
+        }
         Err(error) => Err(Trouble::at(format!("read /{path}"))(error)),
     }
 }

@@ -6,13 +6,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
+use rustix::mount::MountAttrFlags;
+
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
 use crate::exec::sandbox::{devices, host_root, network};
-use crate::graph::op::{Access, OutputKind};
+use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
 pub(super) struct Assembled {
@@ -75,7 +77,11 @@ fn mount_all(
     folders: &[PathBuf],
 ) -> Result<(), Trouble> {
     let mut to_be_sealed = Vec::new();
+    let mut tmpfs = spec.tmpfs.iter().peekable();
     for (number, mounted) in spec.mounts.iter().enumerate() {
+        while let Some(above) = tmpfs.next_if(|tmpfs| tmpfs.at < mounted.at) {
+            mount_memory(root, stubs, above)?;
+        }
         let folder = &folders[mounted.source.snapshot];
         let source = match mounted.source.part {
             Part::All => folder.clone(),
@@ -97,13 +103,23 @@ fn mount_all(
             to_be_sealed.push(mount);
         }
     }
+    tmpfs.try_for_each(|tmpfs| mount_memory(root, stubs, tmpfs))?;
     to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))
+}
+
+/// Whoever the run's user is may write there.
+fn mount_memory(root: BorrowedFd<'_>, stubs: &mut Stubs, tmpfs: &Tmpfs) -> Result<(), Trouble> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mount = mounts::sized_memory("1777", tmpfs.size, attributes)?;
+    let under = stubs.folder(root, &tmpfs.at)?;
+    mounts::attach(mount.as_fd(), under.as_fd())
+        .map_err(Trouble::at(format!("mount a tmpfs at `{}`", tmpfs.at)))
 }
 
 /// Then something has to be made in the mount first, so that the rest can hang there.
 fn has_more_below(mounted: &Mounted, spec: &Spec) -> bool {
     let below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
-    spec.mounts.iter().any(|other| below(&other.at))
+    spec.mounts.iter().any(|other| below(&other.at)) || spec.tmpfs.iter().any(|other| below(&other.at))
 }
 
 fn read_only(source: &Path) -> Result<OwnedFd, Trouble> {

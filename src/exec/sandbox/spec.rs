@@ -12,7 +12,7 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
-use crate::graph::op::{Access, Network, Output};
+use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
@@ -41,6 +41,8 @@ pub(crate) struct Spec {
     pub root: Root,
     /// Sorted by `at`, so that what lies below comes later.
     pub mounts: Vec<Mounted>,
+    /// Folders in memory, sorted like the mounts, among which they lie.
+    pub tmpfs: Vec<Tmpfs>,
     /// Argument lists, run in order until one fails.
     pub commands: Vec<Vec<String>>,
     /// `HOME` is added by the sandbox, which knows the user, where it is not given.
@@ -50,6 +52,8 @@ pub(crate) struct Spec {
     pub user: Option<String>,
     pub hostname: String,
     pub network: Network,
+    /// Names and addresses that `/etc/hosts` tells before all others.
+    pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,
     /// The exit code that counts as success.
     pub exit: i32,

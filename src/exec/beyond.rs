@@ -1,0 +1,174 @@
+//! What the language knows and this version cannot do yet: refused in one sentence, when the action would
+//! execute. A plan or a recall needs nothing of it.
+
+use crate::exec::executor::ExecError;
+use crate::graph::op::{Fetch, Limits, Network, Run};
+use crate::oci::image::Platform;
+
+/// An error for the first thing that keeps `here`, this machine, from executing the run as it is written.
+/// `node` and `platform` are the action's.
+pub fn refuse_run(run: &Run, node: &str, platform: &Platform, here: &Platform) -> Result<(), ExecError> {
+    if let Some(feature) = missing_feature(run) {
+        return Err(beyond(&feature));
+    }
+    if (&platform.os, &platform.architecture) == (&here.os, &here.architecture) {
+        return Ok(());
+    }
+    Err(ExecError::Environment {
+        message: format!("`{node}` runs on {platform}, and this machine executes {here} only"),
+        help: Some(format!("build it on a machine that is {platform}")),
+    })
+}
+
+pub fn pulling(name: &str) -> ExecError {
+    beyond(&format!("pulling `{name}` from a registry"))
+}
+
+pub fn fetching(fetch: &Fetch) -> ExecError {
+    let (Fetch::Http { url, .. } | Fetch::Git { url, .. }) = fetch;
+    beyond(&format!("fetching `{url}`"))
+}
+
+fn missing_feature(run: &Run) -> Option<String> {
+    let Limits { timeout: _, cpu, memory, pids } = &run.limits;
+    let named = [
+        ("cache", run.caches.first().map(|cache| &cache.name)),
+        ("secret", run.secrets.first().map(|secret| &secret.name)),
+        ("ssh", run.ssh.first()),
+        ("service", run.services.first().map(|service| &service.name)),
+        ("device", run.devices.first()),
+    ];
+    let plain = [
+        ("`privileged`", run.privileged),
+        ("a network behind the build's own proxy", run.network == Network::Proxy),
+        ("`limits cpu=`", cpu.is_some()),
+        ("`limits memory=`", memory.is_some()),
+        ("`limits pids=`", pids.is_some()),
+        ("`retry`", run.retry > 0),
+    ];
+    let named = named.iter().find_map(|(kind, name)| {
+        let name = (*name)?;
+        Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
+    });
+    named.or_else(|| Some(plain.iter().find(|(_, is_used)| *is_used)?.0.to_owned()))
+}
+
+fn beyond(what: &str) -> ExecError {
+    ExecError::Environment {
+        message: format!("{what} is not supported yet by this version of memobuild"),
+        help: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::tree_path::TreePath;
+    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+
+    fn platform(text: &str) -> Platform {
+        let (os, architecture) = text.split_once('/').unwrap();
+        Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Run), on: &str) -> String {
+        let mut run = Run::default();
+        change(&mut run);
+        match refuse_run(&run, "deploy", &platform(on), &platform("linux/amd64")) {
+            Ok(()) => String::new(),
+            Err(ExecError::Environment { message, .. }) => message,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn cache(run: &mut Run) {
+        run.caches.push(CacheMount {
+            name: "npm".to_owned(),
+            at: TreePath::root(),
+            sharing: Sharing::default(),
+            package: None,
+            per: None,
+            owner: None,
+            mode: None,
+            seed: None,
+        });
+    }
+
+    fn secret(run: &mut Run) {
+        run.secrets.push(SecretMount {
+            name: "token".to_owned(),
+            target: SecretTarget::Env("TOKEN".to_owned()),
+            optional: true,
+            owner: None,
+            mode: 0o400,
+        });
+    }
+
+    fn service(run: &mut Run) {
+        run.services.push(Service {
+            name: "db".to_owned(),
+            from: 0,
+            port: 5432,
+            env: Vec::new(),
+            cmd: None,
+            mounts: Vec::new(),
+            ready: None,
+        });
+    }
+
+    #[test]
+    fn one_sentence_for_each_feature() {
+        type Row = (fn(&mut Run), &'static str);
+        let rows: [Row; 13] = [
+            (|_| {}, ""),
+            (cache, "`cache npm`"),
+            (secret, "`secret token`"),
+            (|run| run.ssh.push(String::new()), "`ssh`"),
+            (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
+            (service, "`service db`"),
+            (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
+            (|run| run.privileged = true, "`privileged`"),
+            (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
+            (|run| run.limits.cpu = Some(1), "`limits cpu=`"),
+            (|run| run.limits.memory = Some(1), "`limits memory=`"),
+            (|run| run.limits.pids = Some(1), "`limits pids=`"),
+            (|run| run.retry = 1, "`retry`"),
+        ];
+        for (change, feature) in rows {
+            let expected = match feature {
+                "" => String::new(),
+                feature => format!("{feature} is not supported yet by this version of memobuild"),
+            };
+            assert_eq!(refusal(change, "linux/amd64"), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_supported_is_not_refused() {
+        for network in [Network::None, Network::Host, Network::Locked] {
+            assert_eq!(refusal(|run| run.network = network, "linux/amd64"), "");
+        }
+        assert_eq!(refusal(|run| run.limits.timeout = Some(1), "linux/amd64"), "");
+    }
+
+    #[test]
+    fn a_foreign_platform() {
+        let expected = "`deploy` runs on linux/arm64, and this machine executes linux/amd64 only";
+        assert_eq!(refusal(|_| {}, "linux/arm64"), expected);
+        let expected = "`deploy` runs on windows/amd64, and this machine executes linux/amd64 only";
+        assert_eq!(refusal(|_| {}, "windows/amd64"), expected);
+    }
+
+    #[test]
+    fn sources_are_named() {
+        let fetch = Fetch::Git {
+            url: "https://example.org/x.git".to_owned(),
+            commit: None,
+            reference: None,
+            submodules: false,
+            path: None,
+        };
+        assert!(fetching(&fetch).to_string().starts_with("fetching `https://example.org/x.git` is not"));
+        assert!(pulling("docker.io/library/node:22").to_string().starts_with("pulling `docker.io/library/"));
+    }
+}

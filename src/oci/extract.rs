@@ -1,0 +1,129 @@
+//! An archive as a tree in the store: tar, plain or packed by gzip, bzip2, xz or zstd, or zip. What it is
+//! its first bytes say. An archive is no layer: a name that begins with `.wh.` is a file like any other.
+//! What came out is remembered by the archive's content, since a node with many lines asks again and again.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read};
+use std::time::Instant;
+
+use crate::base::digest::{ActionKey, BlobDigest, TreeDigest};
+use crate::base::facts::{FactSink, HashSink, ListSink};
+use crate::oci::change::Change;
+use crate::oci::error::OciError;
+use crate::oci::tar_reader::TarReader;
+use crate::oci::unpack::{Budget, put};
+use crate::oci::unzip::unzip;
+use crate::store::memo::Memo;
+use crate::store::object::{Object, StoreError};
+use crate::store::record::Record;
+use crate::tree::encode::load;
+use crate::tree::tree::Content;
+
+/// The content of the archive, with its own modes and owners, without the first `strip` names of each path.
+pub fn extract(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> Result<TreeDigest, OciError> {
+    let mut hash = HashSink::new("memobuild 2026-11-28 archive v1");
+    write_facts(archive, strip, &mut hash);
+    let key = ActionKey(hash.finish());
+    if let Some(tree) = recall(memo, key)? {
+        return Ok(tree);
+    }
+    let start = Instant::now();
+    let tree = extract_now(memo, archive, strip, budget).map_err(|error| cause(memo, archive, error))?;
+    let mut facts = ListSink::default();
+    write_facts(archive, strip, &mut facts);
+    let record = Record {
+        outputs: BTreeMap::from([(OUTPUT.to_owned(), serde_json::json!(tree))]),
+        objects: vec![Object::Tree(tree)],
+        facts: facts.0,
+        log: None,
+        seconds: start.elapsed().as_secs_f64(),
+        rung: None,
+        shareable: true,
+        node: OUTPUT.to_owned(),
+    };
+    memo.remember(key, &record)?;
+    Ok(tree)
+}
+
+const OUTPUT: &str = "archive";
+
+fn write_facts(archive: BlobDigest, strip: u32, sink: &mut dyn FactSink) {
+    sink.fact("archive", archive.as_bytes());
+    sink.fact("strip", strip.to_string().as_bytes());
+}
+
+fn recall(memo: &Memo, key: ActionKey) -> Result<Option<TreeDigest>, OciError> {
+    let Some(record) = memo.recall(key)? else { return Ok(None) };
+    let tree: Option<TreeDigest> =
+        record.outputs.get(OUTPUT).and_then(|value| serde_json::from_value(value.clone()).ok());
+    match tree {
+        Some(tree) if is_there(memo, tree)? => Ok(Some(tree)),
+        _ => Ok(None),
+    }
+}
+
+/// All that is in the tree: an object found damaged was put aside, and comes back only from the archive.
+fn is_there(memo: &Memo, tree: TreeDigest) -> Result<bool, StoreError> {
+    let mut trees = vec![tree];
+    while let Some(tree) = trees.pop() {
+        let directory = match load(memo, tree) {
+            Ok(directory) => directory,
+            Err(StoreError::Missing(_) | StoreError::Damaged(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for entry in directory.entries.into_values() {
+            match entry.content {
+                Content::Directory { tree, .. } => trees.push(tree),
+                Content::File { blob, .. } if !memo.has(Object::Blob(blob)) => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn extract_now(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> Result<TreeDigest, OciError> {
+    let broken = || OciError::stream(READING);
+    let mut packed = BufReader::with_capacity(256 << 10, memo.open_blob(archive)?);
+    let start = packed.fill_buf().map_err(broken())?;
+    let mut tar: Box<dyn Read> = match start {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(packed).map_err(broken())?),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_MOST))
+        }
+        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return unzip(memo, packed, strip, budget),
+        _ => Box::new(packed),
+    };
+    let mut reader = TarReader::new(&mut tar, budget);
+    let mut change = Change::on(memo, &[], budget.entries);
+    while let Some(entry) = reader.next_entry()? {
+        put(memo, &mut change, entry, strip, &mut reader)?;
+    }
+    // Whatever packed it checks itself at its end.
+    reader.finish()?;
+    change.save()
+}
+
+pub(super) const READING: &str = "reading an archive";
+
+/// KiB: more than `xz -9` asks for.
+const XZ_MEMORY_MOST: u32 = 256 << 10;
+
+/// Damage explains whatever error it led to. What a decompressor says of whole bytes is about the archive.
+fn cause(memo: &Memo, archive: BlobDigest, error: OciError) -> OciError {
+    let bytes = memo.open_blob(archive).map_err(OciError::from);
+    let read = bytes.and_then(|mut bytes| {
+        std::io::copy(&mut bytes, &mut std::io::sink()).map_err(OciError::stream(READING))
+    });
+    match read.err().unwrap_or(error) {
+        OciError::Stream { source, .. } if source.raw_os_error().is_none() => {
+            OciError::Archive(source.to_string())
+        }
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;
