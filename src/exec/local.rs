@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex};
 use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
-use crate::exec::host;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::run;
 use crate::exec::sweep::sweep;
+use crate::exec::{host, locked};
 use crate::graph::action::Action;
 use crate::graph::op::{ImageSource, Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
+use crate::store::record::Lost;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -26,6 +27,8 @@ pub struct LocalExecutor {
     scanner: Scanner,
     /// Found when the first command runs, so that a build that runs none probes nothing.
     isolation: Mutex<Option<Arc<Isolation>>>,
+    /// Nothing that was made, or would be made, on a weaker rung is used.
+    weakest: Option<Rung>,
 }
 
 impl LocalExecutor {
@@ -45,6 +48,28 @@ impl LocalExecutor {
             workspace: workspace.to_owned(),
             scanner,
             isolation: Mutex::default(),
+            weakest: None,
+        })
+    }
+
+    /// With results only of commands that were isolated at least so well.
+    pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
+        LocalExecutor { weakest, ..self }
+    }
+
+    /// The rung must be strong enough, before a command runs on it.
+    fn check_rung(&self, isolation: &Isolation) -> Result<(), ExecError> {
+        let (Some(weakest), Some(granted)) = (self.weakest, &isolation.granted) else { return Ok(()) };
+        if granted.rung <= weakest {
+            return Ok(());
+        }
+        Err(ExecError::Environment {
+            message: format!(
+                "commands are to be isolated on rung {} or better, and this machine gives rung {}",
+                weakest.name(),
+                granted.rung.name()
+            ),
+            help: Some("`memobuild doctor` tells how to get there".to_owned()),
         })
     }
 
@@ -85,6 +110,9 @@ impl Executor for LocalExecutor {
     }
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
+        if self.weakest.is_some_and(|weakest| Rung::named(rung).is_none_or(|rung| rung > weakest)) {
+            return Ok(false);
+        }
         if Rung::A.accepts(rung) {
             return Ok(true);
         }
@@ -104,7 +132,10 @@ impl Executor for LocalExecutor {
     ) -> Result<Made, ExecError> {
         match &action.op {
             Op::Scan(request) => self.scan(request),
-            Op::Host(_) => Ok(made("host", Value::Host(host::fingerprint()?))),
+            Op::Host(op) => {
+                let hidden = [self.workspace.clone(), self.memo.folder().to_owned()];
+                Ok(made("host", Value::Host(host::look(&op.include, &hidden)?)))
+            }
             Op::Pull(op) => {
                 let (layout, reference) = self.layout(op)?;
                 let digest = op.digest.as_deref();
@@ -116,8 +147,11 @@ impl Executor for LocalExecutor {
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
+                locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
+                self.check_rung(&isolation)?;
                 let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
+                locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
             Op::Fetch(_) => Err(beyond("fetching `http` and `git` sources")),
@@ -152,5 +186,6 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        lost: Lost::default(),
     }
 }

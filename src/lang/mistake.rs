@@ -102,6 +102,11 @@ impl Mistake {
         Mistake { source: Some(source.clone()), ..mistake.at(label, "asked for here") }
     }
 
+    /// What only the build could see, and has a code of its own: told under the word that declares the node.
+    pub fn of_node(self, source: &SharedSource, node: &Node, label: &str) -> Mistake {
+        Mistake { source: Some(source.clone()), ..self.at(node.span.clone(), label) }
+    }
+
     /// Labels are shown in the order of the file; the first one added is the mistake's place.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Mistake {
         self.labels.push(Label { span, text: text.into() });

@@ -8,3 +8,6 @@ mod files;
 mod walls;
 mod ends;
 mod user;
+mod names;
+mod kept;
+mod include;

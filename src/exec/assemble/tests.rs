@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::graph::image_settings::{ConfigEdit, Edit};
+use crate::graph::value::Machine;
 use crate::oci::image::Packing;
 use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
 
@@ -255,7 +256,7 @@ fn an_image_has_its_settings() {
 #[test]
 fn what_cannot_be_composed() {
     let (_folder, memo) = memo();
-    let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host("h".to_owned()))];
+    let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host(Machine::default()))];
     let nameless = Place::Copy {
         input: 1,
         to: path("x"),
