@@ -48,8 +48,8 @@ pub(super) struct BuildArgs {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Where the result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR
-    #[arg(short, long, value_name = "TRANSPORT")]
+    /// Where a result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR; TARGET= says which
+    #[arg(short, long, value_name = "[TARGET=]TRANSPORT")]
     pub(super) output: Vec<String>,
 
     /// Set a param

@@ -29,11 +29,12 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
     let loaded = check::load(&workspace, &asked.params)?;
     let graph = &loaded.graph;
-    let targets = select::targets(graph, &asked.targets)?;
-    let needed = select::needed(graph, &targets);
     let outputs: Vec<Output> =
         asked.output.iter().map(|text| output::parse(text)).collect::<Result<_, _>>()?;
-    let chosen: Vec<&OutputRef> =
+    let named = asked.targets.iter().chain(outputs.iter().filter_map(|output| output.target.as_ref()));
+    let targets = select::targets(graph, &named.cloned().collect::<Vec<_>>())?;
+    let needed = select::needed(graph, &targets);
+    let chosen: Vec<OutputRef> =
         outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
     let memo = place::open(args)?;
     let history = History::load(&memo, &workspace);

@@ -61,7 +61,7 @@ pub(super) fn kept(node: &Node, failure: &Failure) -> Option<String> {
 pub(super) fn write_kept(
     built: &Built,
     outputs: &[Output],
-    chosen: &[&OutputRef],
+    chosen: &[OutputRef],
     write: impl Fn(&Output, &Value) -> Result<String, ExecError>,
 ) -> Vec<String> {
     let kept = |source: &OutputRef| {
@@ -69,7 +69,7 @@ pub(super) fn write_kept(
         let ExecError::Failed(failure) = error else { return None };
         failure.kept.get(&source.output)
     };
-    let line = |(output, source): (&Output, &&OutputRef)| {
+    let line = |(output, source): (&Output, &OutputRef)| {
         Some(write(output, kept(source)?).unwrap_or_else(|error| error.to_string()))
     };
     outputs.iter().zip(chosen).filter_map(line).collect()

@@ -69,29 +69,30 @@ fn look(folder: &Path, hidden: &[PathBuf]) -> Result<Looked, ExecError> {
         }
         entries => entries.map_err(unreadable(folder))?,
     };
-    let mut entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(unreadable(folder))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if hidden.contains(&path) {
-            continue;
-        }
+    let named = entries.map(|entry| entry.map(|entry| (entry.file_name(), entry)));
+    let mut entries: Vec<_> = named.collect::<Result<_, _>>().map_err(unreadable(folder))?;
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, entry) in entries {
         let metadata = match entry.metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            metadata => metadata.map_err(unreadable(&path))?,
+            metadata => metadata.map_err(unreadable(folder))?,
         };
-        looked.add(entry.file_name().as_bytes());
+        let path = || folder.join(&name);
+        if metadata.is_dir() && hidden.contains(&path()) {
+            continue;
+        }
+        looked.add(name.as_bytes());
         looked.facts.extend(metadata.mode().to_le_bytes());
         // A folder's size and time tell of what is in it, which is looked at by itself.
         if metadata.is_dir() {
-            looked.folders.push(path);
+            looked.folders.push(path());
             continue;
         }
         looked.facts.extend(metadata.size().to_le_bytes());
         looked.facts.extend(metadata.mtime().to_le_bytes());
         looked.facts.extend(metadata.mtime_nsec().to_le_bytes());
         if metadata.is_symlink() {
-            looked.add(fs::read_link(&path).unwrap_or_default().as_os_str().as_bytes());
+            looked.add(fs::read_link(path()).unwrap_or_default().as_os_str().as_bytes());
         }
     }
     Ok(looked)

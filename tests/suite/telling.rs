@@ -98,6 +98,10 @@ fn a_failed_test_leaves_its_outputs() {
         assert_eq!(unit["kept"]["cover"].as_str(), hash.split(' ').next());
         assert_eq!(unit["kept"]["junit"].as_str().map(str::len), Some(64));
     }
+    let ran = space.run(&["build", "-o", "unit.junit=files:junit", "-o", "unit.cover=files:other"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(space.path().join("junit")).unwrap(), "<x/>\n");
+    assert_eq!(fs::read_to_string(space.path().join("other/c")).unwrap(), "covered\n");
     // What stands on a failed test is not made of what it left.
     let ran = space.run(&["build", "after", "-o", "files:after"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
