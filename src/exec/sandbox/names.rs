@@ -111,6 +111,9 @@ fn name(labels: &[&[u8]]) -> Option<String> {
 mod tests {
     use std::net::UdpSocket;
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn question(labels: &[&str]) -> Vec<u8> {
@@ -149,6 +152,22 @@ mod tests {
         }
         assert_eq!(Question::read(&question(&["a\u{1b}[2J", "b"])).unwrap().name, None);
         assert_eq!(Question::read(&question(&[])).unwrap().name, None);
+    }
+
+    proptest! {
+        /// Whatever is sent, an answer is a question that came, and its name can be shown.
+        #[test]
+        fn no_bytes_do_harm(mut bytes in vec(any::<u8>(), 0..80), like_a_question in any::<bool>()) {
+            if like_a_question && bytes.len() > 12 {
+                bytes[2] &= 0x07;
+                bytes[4..6].copy_from_slice(&[0, 1]);
+                bytes[12..].iter_mut().for_each(|byte| *byte %= 5);
+            }
+            if let Some(Question { name, answer }) = Question::read(&bytes) {
+                prop_assert_eq!(&answer[12..], &bytes[12..answer.len()]);
+                prop_assert!(name.is_none_or(|name| name.chars().all(|c| c.is_ascii_graphic())));
+            }
+        }
     }
 
     #[test]
