@@ -23,7 +23,6 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made, Stream};
 use crate::exec::locked;
 use crate::graph::action::Action;
 use crate::graph::graph::{Graph, NodeId};
-use crate::graph::value::Value;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::store::record::{Lost, Record};
@@ -41,12 +40,11 @@ pub struct Order<'o> {
 }
 
 pub struct Built {
-    /// With what failed tests left.
     pub values: Values,
     pub report: Report,
     /// In the order they happened.
     pub failures: Vec<(NodeId, ExecError)>,
-    /// Runs that wrote where nothing is kept, and on whose root others stand.
+    /// Runs that wrote where nothing is kept, and on whose root others stand; in the order of the graph.
     pub lost: Vec<(NodeId, Lost)>,
 }
 
@@ -313,19 +311,14 @@ impl<'a> Attempt<'a> {
             return Err(error);
         }
         let (log, kept) = match &error {
-            ExecError::Failed(failure) => (failure.log, failure.kept.clone()),
-            _ => (None, Outputs::new()),
+            ExecError::Failed(failure) => (failure.log, digests(&failure.kept)),
+            _ => (None, BTreeMap::new()),
         };
         let old = self.history.nodes.get(&self.order.graph.node(node).name);
         let key_of_success = old.and_then(|last| last.key);
         self.note(node, Last { key: key_of_success, log, failed: true });
         let why = Some(why.map_or_else(|| error.to_string(), |why| format!("{error} (ran since: {why})")));
-        let digests = |(name, value): (&String, &Value)| Some((name.clone(), locked::digest(value)?));
-        let kept_digests = kept.iter().filter_map(digests).collect();
-        let report = NodeReport { why, kept: kept_digests, ..self.report(node, Outcome::Failed, key, spent) };
-        if !kept.is_empty() {
-            self.values.set(self.order.graph, node, kept);
-        }
+        let report = NodeReport { why, kept, ..self.report(node, Outcome::Failed, key, spent) };
         self.failures.push((node, error));
         self.settle(node, report, Verdict::Failed);
         if !self.order.keep_going {
@@ -387,6 +380,7 @@ impl<'a> Attempt<'a> {
             let report = self.reports[id.0].take().unwrap_or_else(|| self.skip(id));
             nodes.push(report);
         }
+        self.lost.sort_by_key(|(node, _)| *node);
         let report = Report::new(nodes, self.began.elapsed().as_secs_f64());
         Ok(Built { values: self.values, report, failures: self.failures, lost: self.lost })
     }
@@ -421,6 +415,11 @@ fn execute(
     let made = executor.execute(action, cancel, listener)?;
     let record = remember(memo, key, action, &made, began.elapsed().as_secs_f64())?;
     Ok(Got::Made(made, record))
+}
+
+/// As the lock file would hold them.
+fn digests(outputs: &Outputs) -> BTreeMap<String, String> {
+    outputs.iter().filter_map(|(name, value)| Some((name.clone(), locked::digest(value)?))).collect()
 }
 
 fn panicked(node: &str) -> ExecError {
