@@ -5,6 +5,7 @@ pub mod digest;
 pub mod durable;
 pub mod remove;
 pub mod facts;
+pub mod pattern;
 pub mod suggest;
 pub mod tree_path;
 #[cfg(test)]

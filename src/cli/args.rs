@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::exec::probe::Rung;
+
 /// Container builds that recompute only what changed.
 #[derive(Parser, Debug)]
 #[command(name = "memobuild", version, max_term_width = 100)]
@@ -54,8 +56,8 @@ pub(super) struct BuildArgs {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Where the result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR
-    #[arg(short, long, value_name = "TRANSPORT")]
+    /// Where a result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR; TARGET= says which
+    #[arg(short, long, value_name = "[TARGET=]TRANSPORT")]
     pub(super) output: Vec<String>,
 
     /// Set a param
@@ -69,6 +71,10 @@ pub(super) struct BuildArgs {
     /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     pub(super) keep_going: bool,
+
+    /// Use no result of a command that was isolated less well: `memobuild doctor` tells the rungs
+    #[arg(long, value_name = "RUNG", value_parser = rung)]
+    pub(super) min_isolation: Option<Rung>,
 
     /// Write what was done, node by node, as JSON
     #[arg(long, value_name = "FILE")]
@@ -250,4 +256,8 @@ pub(super) struct HashArgs {
 pub(super) struct DoctorArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+}
+
+fn rung(text: &str) -> Result<Rung, String> {
+    Rung::named(text).ok_or_else(|| "rungs are A, B and C; A is the strongest".to_owned())
 }

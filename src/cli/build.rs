@@ -6,13 +6,13 @@ use std::time::Instant;
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{interrupt, load, place, print, progress};
+use crate::cli::{interrupt, load, place, print, progress, tell};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
 use crate::engine::report::{Report, Totals};
 use crate::engine::values::Values;
-use crate::exec::executor::{Cause, ExecError, Executor, Failure as Failed};
+use crate::exec::executor::{Cause, ExecError, Executor};
 use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
 use crate::graph::graph::{Node, OutputRef};
@@ -30,11 +30,12 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let loaded = load::load(&workspace, &asked.params, &asked.targets)?;
     let workspace = workspace.root;
     let graph = &loaded.graph;
-    let targets = select::targets(graph, &asked.targets)?;
-    let needed = select::needed(graph, &targets);
     let outputs: Vec<Output> =
         asked.output.iter().map(|text| output::parse(text)).collect::<Result<_, _>>()?;
-    let chosen: Vec<&OutputRef> =
+    let named = asked.targets.iter().chain(outputs.iter().filter_map(|output| output.target.as_ref()));
+    let targets = select::targets(graph, &named.cloned().collect::<Vec<_>>())?;
+    let needed = select::needed(graph, &targets);
+    let chosen: Vec<OutputRef> =
         outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
     let memo = place::open(args)?;
     let history = History::load(&memo, &workspace);
@@ -45,7 +46,8 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().map(|output| output.path.clone()));
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
-        Ok(Box::new(LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?))
+        let executor = LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?;
+        Ok(Box::new(executor.isolated_by(asked.min_isolation)))
     };
     let jobs = asked.jobs.map_or_else(default_jobs, usize::from);
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
@@ -63,10 +65,18 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut export);
     drop(progress);
     let built = built?;
+    if !built.failures.is_empty() {
+        written = tell::write_kept(&built, &outputs, &chosen, |output, value| {
+            output.write(&memo, value, created, &cancel)
+        });
+    }
     written.iter().for_each(|line| print::note(line));
     remember_exports(&memo, &workspace, &outputs)?;
     if let Some(path) = &asked.report {
         write_report(path, &built.report)?;
+    }
+    for (id, lost) in &built.lost {
+        print::mistake(&tell::lost_writes(&loaded, loaded.graph.node(*id), lost));
     }
     tell_failures(&memo, &loaded, &built);
     print::note(&last_line(&built.report.totals, began.elapsed().as_secs_f64()));
@@ -129,13 +139,29 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             print::mistake(&Mistake::in_node(&loaded.sources, node, until, message, help));
             continue;
         }
+        if let ExecError::Mistake { code, message, label, help } = error {
+            let mistake = Mistake::new(*code, message, help);
+            print::mistake(&mistake.of_node(&loaded.sources, node, label));
+            continue;
+        }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
         let lines = match error {
-            ExecError::Failed(Failed { log: Some(log), .. }) => tail(memo, *log, TAIL).unwrap_or_default(),
+            ExecError::Failed(failure) => {
+                failure.log.and_then(|log| tail(memo, log, TAIL).ok()).unwrap_or_default()
+            }
             _ => Vec::new(),
         };
         for line in &lines {
             print::note(&format!("  │ {line}"));
+        }
+        if let ExecError::Failed(failure) = error {
+            if let Some(line) = tell::kept(node, failure) {
+                print::note(&format!("  {line}"));
+            }
+            if let Some(mistake) = tell::offline(loaded, node, failure, None) {
+                print::mistake(&mistake);
+                continue;
+            }
         }
         if let Some(help) = help(error, &node.name, !lines.is_empty()) {
             print::note(&format!("  help: {help}"));
@@ -152,11 +178,11 @@ fn end_of(node: &Node, loaded: &Loaded) -> usize {
 
 fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
     match error {
-        ExecError::Failed(Failed { cause: Cause::NotFound, .. }) => {
+        ExecError::Failed(failure) if failure.cause == Cause::NotFound => {
             Some("correct its name, or put the program into the root that the node stands on".to_owned())
         }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
-        ExecError::Input { help, .. } => Some(help.clone()),
+        ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),
         ExecError::Environment { help, .. } => help.clone(),
         ExecError::Store(error) => store_help(error),
         ExecError::Unmet(_) | ExecError::Cancelled => None,
@@ -189,7 +215,7 @@ fn conclude(built: &Built) -> Result<(), Failure> {
     };
     Err(match first {
         ExecError::Failed(_) | ExecError::Unmet(_) => Failure::Failed(message),
-        ExecError::Input { .. } => Failure::Input { message, help: None },
+        ExecError::Input { .. } | ExecError::Mistake { .. } => Failure::Input { message, help: None },
         _ => Failure::Environment { message, help: None },
     })
 }

@@ -74,7 +74,9 @@ impl From<ExecError> for Failure {
     fn from(error: ExecError) -> Failure {
         match error {
             ExecError::Failed(_) | ExecError::Unmet(_) => Failure::Failed(error.to_string()),
-            ExecError::Input { message, help } => Failure::input(message, help),
+            ExecError::Input { message, help } | ExecError::Mistake { message, help, .. } => {
+                Failure::input(message, help)
+            }
             ExecError::Environment { message, help } => Failure::Environment { message, help },
             ExecError::Store(error) => error.into(),
             ExecError::Cancelled => Failure::Cancelled,

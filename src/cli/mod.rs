@@ -3,6 +3,7 @@
 mod args;
 mod failure;
 mod print;
+mod tell;
 mod place;
 mod output;
 mod progress;

@@ -12,6 +12,7 @@ use crate::cli::place;
 use crate::engine::history::History;
 use crate::exec::executor::ExecError;
 use crate::graph::graph::{Graph, OutputRef};
+use crate::graph::select;
 use crate::graph::value::{Type, Value};
 use crate::oci::archive::ArchiveSink;
 use crate::oci::export::export;
@@ -26,6 +27,8 @@ use crate::tree::flatten::flatten;
 use crate::tree::tree::Entry;
 
 pub(super) struct Output {
+    /// `TARGET=` before the transport: what goes there.
+    pub(super) target: Option<String>,
     transport: Transport,
     /// Absolute.
     pub(super) path: PathBuf,
@@ -40,11 +43,14 @@ enum Transport {
     Files,
 }
 
+const WORDS: [&str; 3] = ["oci:", "oci-archive:", "files:"];
+
 const TRANSPORTS: &str = "transports are oci:DIR[:TAG], oci-archive:FILE[:TAG] and files:DIR";
 
 pub(super) fn parse(text: &str) -> Result<Output, Failure> {
     let unknown = || Failure::input(format!("`-o {text}` names no transport"), TRANSPORTS);
-    let (transport, rest) = text.split_once(':').ok_or_else(unknown)?;
+    let (target, transport) = split_target(text);
+    let (transport, rest) = transport.split_once(':').ok_or_else(unknown)?;
     let transport = match transport {
         "oci" => Transport::Layout,
         "oci-archive" => Transport::Archive,
@@ -64,7 +70,23 @@ pub(super) fn parse(text: &str) -> Result<Output, Failure> {
     if path.is_empty() {
         return Err(Failure::input(format!("`-o {text}` names no path"), TRANSPORTS));
     }
-    Ok(Output { transport, path: place::absolute(Path::new(path))?, tag, written: text.to_owned() })
+    Ok(Output {
+        target: target.map(str::to_owned),
+        transport,
+        path: place::absolute(Path::new(path))?,
+        tag,
+        written: text.to_owned(),
+    })
+}
+
+/// A target may hold `=` and `:` itself, and so may a path: it is the transport's word that divides them.
+fn split_target(text: &str) -> (Option<&str>, &str) {
+    let begins = |text: &str| WORDS.iter().any(|word| text.starts_with(word));
+    let mut places = text.match_indices('=').map(|(place, _)| place);
+    match places.find(|place| begins(&text[place + 1..])) {
+        Some(place) if !begins(text) => (Some(&text[..place]), &text[place + 1..]),
+        _ => (None, text),
+    }
 }
 
 /// image-spec, annotations.md, `org.opencontainers.image.ref.name`.
@@ -76,13 +98,12 @@ fn is_tag(text: &str) -> bool {
 }
 
 impl Output {
-    /// The only output among the targets that can go there.
-    pub(super) fn choose<'t>(
-        &self,
-        graph: &Graph,
-        targets: &'t [OutputRef],
-    ) -> Result<&'t OutputRef, Failure> {
-        let of = |wanted: &[Type]| -> Vec<&'t OutputRef> {
+    /// The only output among the targets that can go there; where it names a target itself, among those.
+    pub(super) fn choose(&self, graph: &Graph, targets: &[OutputRef]) -> Result<OutputRef, Failure> {
+        let own = self.target.as_slice();
+        let own = if own.is_empty() { Vec::new() } else { select::targets(graph, own)? };
+        let targets = if own.is_empty() { targets } else { &own };
+        let of = |wanted: &[Type]| -> Vec<&OutputRef> {
             targets
                 .iter()
                 .filter(|target| wanted.contains(&graph.node(target.node).outputs[&target.output]))
@@ -93,7 +114,7 @@ impl Output {
             fitting = of(&[Type::Tree, Type::Rootfs]);
         }
         match fitting.as_slice() {
-            [one] => Ok(one),
+            [one] => Ok((*one).clone()),
             _ => Err(self.no_single(graph, targets, fitting.len())),
         }
     }
@@ -283,8 +304,23 @@ mod tests {
         check("oci:/a:b/c:1", "/a", Some("b/c:1"));
         check("oci-archive:/a.tar:x", "/a.tar", Some("x"));
         check("files:/a:b", "/a:b", None);
+        check("app=oci:/a:1", "/a", Some("1"));
+        check("files:/a=files:/b", "/a=files:/b", None);
         for text in ["oci", "oci:", "docker:/a", "", "oci:/a:", "oci:/a:b c", "oci-archive:/a:-b"] {
             assert!(matches!(parse(text), Err(Failure::Input { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_stands_before_the_transport() {
+        for (text, target) in [
+            ("files:/a", None),
+            ("files:/a=oci:/b", None),
+            ("unit.cover=files:/a", Some("unit.cover")),
+            ("//services/api:app[python=3.12]=oci:/a", Some("//services/api:app[python=3.12]")),
+        ] {
+            let Ok(output) = parse(text) else { panic!("{text} is a transport") };
+            assert_eq!(output.target.as_deref(), target, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! node only blocks on its command and sends what it hears. Damage found in the store ends the
 //! attempt, and the next one believes nothing it has not verified.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -13,17 +13,19 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::ActionKey;
 use crate::engine::event::{Event, Watcher};
 use crate::engine::history::{History, Last};
+use crate::engine::lost::stood_on;
 use crate::engine::prepare::{Prepared, prepare};
 use crate::engine::remember::{Recalled, Trust, recall, remember, why};
 use crate::engine::report::{NodeReport, Outcome, Report};
 use crate::engine::schedule::{Schedule, State, Verdict};
-use crate::engine::values::Values;
+use crate::engine::values::{Outputs, Values};
 use crate::exec::executor::{ExecError, Executor, Listener, Made, Stream};
+use crate::exec::locked;
 use crate::graph::action::Action;
 use crate::graph::graph::{Graph, NodeId};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
-use crate::store::record::Record;
+use crate::store::record::{Lost, Record};
 
 /// What is asked of a build.
 pub struct Order<'o> {
@@ -42,6 +44,8 @@ pub struct Built {
     pub report: Report,
     /// In the order they happened.
     pub failures: Vec<(NodeId, ExecError)>,
+    /// Runs that wrote where nothing is kept, and on whose root others stand; in the order of the graph.
+    pub lost: Vec<(NodeId, Lost)>,
 }
 
 /// Makes the executor of one attempt. It reads the workspace afresh where `Trust` is `Nothing`.
@@ -119,6 +123,8 @@ fn attempt(
         running: 0,
         changed: HashSet::new(),
         failures: Vec::new(),
+        stood_on: stood_on(order.graph, order.needed),
+        lost: Vec::new(),
         began: Instant::now(),
     };
     std::thread::scope(|scope| attempt.drive(scope))?;
@@ -143,6 +149,9 @@ struct Attempt<'a> {
     /// Nodes that executed, or stand on one that did.
     changed: HashSet<NodeId>,
     failures: Vec<(NodeId, ExecError)>,
+    /// Nodes whose root another one stands on.
+    stood_on: HashSet<NodeId>,
+    lost: Vec<(NodeId, Lost)>,
     began: Instant,
 }
 
@@ -254,6 +263,7 @@ impl<'a> Attempt<'a> {
                     rung: made.rung.clone(),
                     why: Some(why),
                     bytes: made.bytes,
+                    lost: self.note_lost(node, record.lost),
                     ..self.report(node, Outcome::Executed, Some(key), spent)
                 };
                 self.changed.insert(node);
@@ -279,6 +289,7 @@ impl<'a> Attempt<'a> {
             tier: Some(tier.to_owned()),
             rung: record.rung,
             saved_seconds: record.seconds,
+            lost: self.note_lost(node, record.lost),
             ..self.report(node, outcome, Some(key), spent)
         };
         self.note(node, Last { key: Some(key), log: record.log, failed: false });
@@ -299,15 +310,15 @@ impl<'a> Attempt<'a> {
         if is_cancelled || is_mended_by_another_attempt(&error) {
             return Err(error);
         }
-        let log = match &error {
-            ExecError::Failed(failure) => failure.log,
-            _ => None,
+        let (log, kept) = match &error {
+            ExecError::Failed(failure) => (failure.log, digests(&failure.kept)),
+            _ => (None, BTreeMap::new()),
         };
         let old = self.history.nodes.get(&self.order.graph.node(node).name);
         let key_of_success = old.and_then(|last| last.key);
         self.note(node, Last { key: key_of_success, log, failed: true });
         let why = Some(why.map_or_else(|| error.to_string(), |why| format!("{error} (ran since: {why})")));
-        let report = NodeReport { why, ..self.report(node, Outcome::Failed, key, spent) };
+        let report = NodeReport { why, kept, ..self.report(node, Outcome::Failed, key, spent) };
         self.failures.push((node, error));
         self.settle(node, report, Verdict::Failed);
         if !self.order.keep_going {
@@ -321,6 +332,15 @@ impl<'a> Attempt<'a> {
         self.watcher.hear(Event::Settled { node, outcome: report.outcome, seconds: report.seconds });
         self.reports[node.0] = Some(report);
         self.schedule.settle(node, verdict);
+    }
+
+    /// What is to be told of it, now that nobody has it.
+    fn note_lost(&mut self, node: NodeId, lost: Lost) -> Lost {
+        if lost.is_empty() || !self.stood_on.contains(&node) {
+            return Lost::default();
+        }
+        self.lost.push((node, lost.clone()));
+        lost
     }
 
     fn note(&mut self, node: NodeId, last: Last) {
@@ -342,6 +362,8 @@ impl<'a> Attempt<'a> {
             seconds: spent.as_secs_f64(),
             saved_seconds: 0.0,
             bytes: 0,
+            kept: BTreeMap::new(),
+            lost: Lost::default(),
         }
     }
 
@@ -358,8 +380,9 @@ impl<'a> Attempt<'a> {
             let report = self.reports[id.0].take().unwrap_or_else(|| self.skip(id));
             nodes.push(report);
         }
+        self.lost.sort_by_key(|(node, _)| *node);
         let report = Report::new(nodes, self.began.elapsed().as_secs_f64());
-        Ok(Built { values: self.values, report, failures: self.failures })
+        Ok(Built { values: self.values, report, failures: self.failures, lost: self.lost })
     }
 
     /// Told at the end, when no node can come to it any more.
@@ -395,6 +418,11 @@ fn execute(
     let made = executor.execute(action, cancel, listener)?;
     let record = remember(memo, key, action, &made, began.elapsed().as_secs_f64())?;
     Ok(Got::Made(made, record))
+}
+
+/// As the lock file would hold them.
+fn digests(outputs: &Outputs) -> BTreeMap<String, String> {
+    outputs.iter().filter_map(|(name, value)| Some((name.clone(), locked::digest(value)?))).collect()
 }
 
 fn panicked(node: &str) -> ExecError {

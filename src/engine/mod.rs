@@ -7,5 +7,7 @@ pub mod history;
 pub mod values;
 pub mod remember;
 pub mod prepare;
+pub mod lost;
+pub mod lock;
 pub mod build;
 pub mod plan;

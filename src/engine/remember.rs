@@ -73,6 +73,7 @@ pub fn remember(
         rung: made.rung.clone(),
         shareable: made.shareable,
         node: action.node.clone(),
+        lost: made.lost.clone(),
     };
     memo.remember(key, &record)?;
     Ok(record)

@@ -1,7 +1,11 @@
 //! What a build did, node by node. `--report` writes it as JSON: a stable interface, versioned by
 //! `version`; fields are only added within one version.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+
+use crate::store::record::Lost;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -33,6 +37,12 @@ pub struct NodeReport {
     pub saved_seconds: f64,
     /// File content that a scan read or a command wrote in this build.
     pub bytes: u64,
+    /// Outputs that a failed test left: hexadecimal digests by name; absent where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, String>,
+    /// What it wrote below its mounts and nobody has, if another node stands on its root; else absent.
+    #[serde(skip_serializing_if = "Lost::is_empty")]
+    pub lost: Lost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

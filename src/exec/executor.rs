@@ -7,7 +7,9 @@ use crate::base::digest::BlobDigest;
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
+use crate::lang::code::Code;
 use crate::store::object::StoreError;
+use crate::store::record::Lost;
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -50,19 +52,24 @@ pub struct Made {
     pub shareable: bool,
     /// Bytes of file content that a scan read or a command wrote.
     pub bytes: u64,
+    /// What a run wrote below its copy-on-write mounts.
+    pub lost: Lost,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// The user's own command or test failed.
     #[error("{0}")]
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// Rules of the user's own `check` that do not hold: each with what was found.
     #[error("{}", .0.join("; "))]
     Unmet(Vec<String>),
     /// What the user wrote does not fit what the inputs hold; second, one action to take.
     #[error("{message}")]
     Input { message: String, help: String },
+    /// The same, for what has a code of its own; `label` is told under the node.
+    #[error("{message}")]
+    Mistake { code: Code, message: String, label: &'static str, help: String },
     /// Disk, kernel, permissions; with what to do about it, where that is known.
     #[error("{message}")]
     Environment { message: String, help: Option<String> },
@@ -91,6 +98,10 @@ pub struct Failure {
     pub cause: Cause,
     /// All it wrote.
     pub log: Option<BlobDigest>,
+    /// Names of machines that it asked for, the first few: it has no network.
+    pub tried: Vec<String>,
+    /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
+    pub kept: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,12 +115,29 @@ pub enum Cause {
     Expectation(String),
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A script stands by its first line.
+impl Failure {
+    /// Nothing is known but how the command ended.
+    pub fn new(command: impl Into<String>, cause: Cause) -> Failure {
+        Failure { command: command.into(), cause, log: None, tried: Vec::new(), kept: BTreeMap::new() }
+    }
+
+    /// The command, where it is a script by its first line.
+    pub fn shown(&self) -> String {
         let mut lines = self.command.lines();
         let first = lines.next().unwrap_or_default();
-        let command = if lines.next().is_some() { format!("{first} …") } else { first.to_owned() };
+        if lines.next().is_some() { format!("{first} …") } else { first.to_owned() }
+    }
+}
+
+impl From<Failure> for ExecError {
+    fn from(failure: Failure) -> ExecError {
+        ExecError::Failed(Box::new(failure))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let command = self.shown();
         match &self.cause {
             Cause::Exit(code) => write!(f, "`{command}` ended with exit code {code}"),
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),

@@ -4,10 +4,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::facts::{FactSink, HashSink};
 use crate::exec::executor::ExecError;
+use crate::exec::include;
+use crate::graph::op::HostFolder;
+use crate::graph::value::Machine;
 
 /// Where runs look for programs (`PATH`), without the links that lead to the same folders.
 const PROGRAMS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -26,10 +29,17 @@ const PACKAGES: [&str; 7] = [
 
 /// 64 hexadecimal digits that are others when this machine's programs may be others.
 pub fn fingerprint() -> Result<String, ExecError> {
+    Ok(look(&[], &[])?.fingerprint)
+}
+
+/// This machine with the folders that a build file includes. `hidden`: workspace and store.
+pub fn look(include: &[HostFolder], hidden: &[PathBuf]) -> Result<Machine, ExecError> {
     let mut sink = HashSink::new("memobuild 2026-11-28 host v1");
     user_fact(&mut sink, rustix::process::geteuid().is_root());
     write_facts(&mut sink, &PROGRAMS.map(Path::new), &PACKAGES.map(Path::new))?;
-    Ok(sink.finish().to_hex())
+    let folders = include::folders(include, hidden)?;
+    include::write_facts(&mut sink, &folders, hidden)?;
+    Ok(Machine { fingerprint: sink.finish().to_hex(), folders, hidden: hidden.to_vec() })
 }
 
 /// In a user namespace the machine's files are nobody's, and some can't be read: who is not root sees another root.

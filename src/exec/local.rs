@@ -9,16 +9,17 @@ use crate::exec::assemble::assemble;
 use crate::exec::beyond;
 use crate::exec::check::check;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
-use crate::exec::host;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
+use crate::exec::{host, locked};
 use crate::graph::action::Action;
 use crate::graph::op::{ImageSource, Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::store::memo::Memo;
+use crate::store::record::Lost;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -28,6 +29,8 @@ pub struct LocalExecutor {
     scanner: Scanner,
     /// Found when the first command runs, so that a build that runs none probes nothing.
     isolation: Mutex<Option<Arc<Isolation>>>,
+    /// Nothing that was made, or would be made, on a weaker rung is used.
+    weakest: Option<Rung>,
 }
 
 impl LocalExecutor {
@@ -47,6 +50,28 @@ impl LocalExecutor {
             workspace: workspace.to_owned(),
             scanner,
             isolation: Mutex::default(),
+            weakest: None,
+        })
+    }
+
+    /// With results only of commands that were isolated at least so well.
+    pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
+        LocalExecutor { weakest, ..self }
+    }
+
+    /// The rung must be strong enough, before a command runs on it.
+    fn check_rung(&self, isolation: &Isolation) -> Result<(), ExecError> {
+        let (Some(weakest), Some(granted)) = (self.weakest, &isolation.granted) else { return Ok(()) };
+        if granted.rung <= weakest {
+            return Ok(());
+        }
+        Err(ExecError::Environment {
+            message: format!(
+                "commands are to be isolated on rung {} or better, and this machine gives rung {}",
+                weakest.name(),
+                granted.rung.name()
+            ),
+            help: Some("`memobuild doctor` tells how to get there".to_owned()),
         })
     }
 
@@ -92,6 +117,9 @@ impl Executor for LocalExecutor {
     }
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
+        if self.weakest.is_some_and(|weakest| Rung::named(rung).is_none_or(|rung| rung > weakest)) {
+            return Ok(false);
+        }
         if Rung::A.accepts(rung) {
             return Ok(true);
         }
@@ -111,7 +139,10 @@ impl Executor for LocalExecutor {
     ) -> Result<Made, ExecError> {
         match &action.op {
             Op::Scan(request) => self.scan(request),
-            Op::Host(_) => Ok(made("host", Value::Host(host::fingerprint()?))),
+            Op::Host(op) => {
+                let hidden = [self.workspace.clone(), self.memo.folder().to_owned()];
+                Ok(made("host", Value::Host(host::look(&op.include, &hidden)?)))
+            }
             Op::Pull(op) => self.pull(op, &action.platform),
             Op::Assemble(op) => {
                 let value = assemble(&self.memo, op, &action.inputs, &action.platform)?;
@@ -119,8 +150,11 @@ impl Executor for LocalExecutor {
             }
             Op::Run(op) => {
                 beyond::refuse_run(op, &action.node, &action.platform, &Platform::current())?;
+                locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
+                self.check_rung(&isolation)?;
                 let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
+                locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
             Op::Fetch(op) => Err(beyond::fetching(op)),
@@ -150,5 +184,6 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        lost: Lost::default(),
     }
 }

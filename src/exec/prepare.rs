@@ -1,6 +1,7 @@
 //! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
 //! command's surroundings. Everything that a run sees, and that is no file, is decided here.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
@@ -47,7 +48,7 @@ pub(crate) fn prepare(
     let mut snapshots = Snapshots { memo, form: snapshot_form(identity), cancel, made: Vec::new() };
     let trees: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
     let root = match run.from {
-        From::Host(_) => Root::Host,
+        From::Host(index) => host_root(&inputs[index])?,
         _ => Root::Layers { stack: snapshots.of_layers(&trees)?, trees: trees.clone() },
     };
     let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
@@ -69,12 +70,20 @@ pub(crate) fn prepare(
         add_hosts: run.add_hosts.clone(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
+        expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
+        is_test: run.expect.is_some(),
         timeout: run.limits.timeout,
     })
 }
 
 fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {
     input.value.rootfs().ok_or_else(|| wrong_type(input, "a root filesystem"))
+}
+
+fn host_root(input: &ActionInput) -> Result<Root, ExecError> {
+    let Value::Host(machine) = &input.value else { return Err(wrong_type(input, "this machine's programs")) };
+    let hidden = machine.hidden.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+    Ok(Root::Host { folders: machine.folders.clone(), hidden })
 }
 
 fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {

@@ -87,6 +87,10 @@ impl Rung {
         }
     }
 
+    pub fn named(name: &str) -> Option<Rung> {
+        [Rung::A, Rung::B, Rung::C].into_iter().find(|rung| rung.name() == name)
+    }
+
     /// Whether a result made on the rung `made_on` is what this rung gives too. With one id all files seem to be
     /// root's, and devices and file capabilities are missing: who looks at them sees another root. A result from
     /// above is always right.
@@ -231,7 +235,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         work: work.path().to_owned(),
         identity: identity.clone(),
         snapshots: Vec::new(),
-        root: Root::Host,
+        root: Root::Host { folders: Vec::new(), hidden: Vec::new() },
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         commands: Vec::new(),
@@ -243,6 +247,8 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,
+        expected_files: Vec::new(),
+        is_test: false,
         timeout: Some(10),
     };
     let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;

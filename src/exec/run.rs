@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
+use crate::base::pattern::Pattern;
+use crate::base::tree_path::TreePath;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
@@ -38,7 +40,7 @@ pub fn run(
     let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
-    let done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
+    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
@@ -46,10 +48,19 @@ pub fn run(
         memo.lay_aside(work);
     }
     let (log, stdout) = heard.finish()?;
-    check(&commands, &done, run, &stdout, log)?;
+    if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
+        let Done { command, tried, outputs, .. } = done;
+        let kept = kept(memo, run, outputs);
+        return Err(Failure { log, tried, kept, ..Failure::new(as_typed(&commands[command]), cause) }.into());
+    }
+    if let Some(trouble) = done.lacking {
+        return Err(trouble.into());
+    }
+    let lost = std::mem::take(&mut done.lost);
     Ok(Made {
         outputs: values(memo, run, done)?,
         log,
+        lost,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
         shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
@@ -57,18 +68,25 @@ pub fn run(
     })
 }
 
+/// Of what a test writes beyond the text that is expected, so much is told.
+const MORE_THAN_EXPECTED: usize = 4096;
+/// An expression is looked for in so much of what a test writes.
+const MOST_SEARCHED: usize = 16 << 20;
+
 /// What the command has written so far.
 struct Heard {
     log: LogWriter<crate::store::memo::BlobWriter>,
-    /// Kept only as far as a difference to what is expected can be told.
+    /// Kept only as far as is needed to see and tell what is expected of it.
     stdout: Vec<u8>,
     keep: usize,
 }
 
 impl Heard {
     fn new(memo: &Memo, expect: Option<&Expect>) -> Result<Heard, ExecError> {
-        let expected = expect.and_then(|expect| expect.stdout.as_ref());
-        let keep = expected.map_or(0, |text| text.len() + 4096);
+        let text = expect.and_then(|expect| expect.stdout.as_ref());
+        let pattern = expect.and_then(|expect| expect.stdout_match.as_ref());
+        let of_text = text.map_or(0, |text| text.len() + MORE_THAN_EXPECTED);
+        let keep = of_text.max(if pattern.is_some() { MOST_SEARCHED } else { 0 });
         Ok(Heard { log: LogWriter::new(memo)?, stdout: Vec::new(), keep })
     }
 
@@ -88,18 +106,17 @@ impl Heard {
     }
 }
 
-/// What is expected of a test is expected of its last command; those before it must succeed.
-fn check(
+/// Why it failed, if it did. What is expected of a test is expected of its last command; those before it
+/// must succeed.
+fn verdict(
     commands: &[Vec<String>],
     done: &Done,
     run: &Run,
     stdout: &[u8],
-    log: Option<BlobDigest>,
-) -> Result<(), ExecError> {
-    let command = &commands[done.command];
+) -> Result<Option<Cause>, ExecError> {
     let is_last = done.command + 1 == commands.len();
     let expect = run.expect.clone().filter(|_| is_last).unwrap_or_default();
-    let cause = match done.ended {
+    Ok(match done.ended {
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
@@ -109,27 +126,40 @@ fn check(
             let expected = expect.exit;
             Some(Cause::Expectation(format!("ended with exit code {code}, {expected} is expected")))
         }
-        Ended::Exit(_) => expect.stdout.and_then(|expected| stdout_differs(&expected, stdout)),
-    };
-    match cause {
-        Some(cause) => Err(ExecError::Failed(Failure { command: as_typed(command), cause, log })),
-        None => Ok(()),
-    }
+        Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout)?.map(Cause::Expectation),
+    })
 }
 
-fn stdout_differs(expected: &str, found: &[u8]) -> Option<Cause> {
+/// What does not hold of a test that ended with the right code, in words.
+fn unmet(expect: &Expect, absent: Option<&TreePath>, stdout: &[u8]) -> Result<Option<String>, ExecError> {
+    if let Some(words) = expect.stdout.as_ref().and_then(|expected| stdout_differs(expected, stdout)) {
+        return Ok(Some(words));
+    }
+    if let Some(pattern) = &expect.stdout_match {
+        let found = Pattern::parse(pattern)
+            .map_err(|error| ExecError::Input {
+                message: error.to_string(),
+                help: "correct it, or expect a text with `stdout=`".to_owned(),
+            })?
+            .is_found_in(stdout);
+        if !found {
+            return Ok(Some(format!("wrote nothing to stdout that matches `{pattern}`")));
+        }
+    }
+    Ok(absent.map(|path| format!("left no `{path}`, which is expected")))
+}
+
+fn stdout_differs(expected: &str, found: &[u8]) -> Option<String> {
     let differs = expected.as_bytes() != found;
-    let found = String::from_utf8_lossy(found);
-    differs.then(|| Cause::Expectation(format!("wrote {found:?} to stdout, {expected:?} is expected")))
+    let found = String::from_utf8_lossy(&found[..found.len().min(expected.len() + MORE_THAN_EXPECTED)]);
+    differs.then(|| format!("wrote {found:?} to stdout, {expected:?} is expected"))
 }
 
 fn values(memo: &Memo, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
     let mut values = BTreeMap::new();
     for (name, entry) in done.outputs {
-        let output = run.outputs.iter().find(|output| output.name == name);
-        let include = output.map(|output| output.include.clone()).unwrap_or_default();
-        let select = Select { path: None, include, exclude: Vec::new() };
-        values.insert(name, narrow(memo, &Value::Tree(entry), &select)?);
+        let value = selected(memo, run, &name, entry)?;
+        values.insert(name, value);
     }
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
@@ -141,6 +171,23 @@ fn values(memo: &Memo, run: &Run, done: Done) -> Result<BTreeMap<String, Value>,
     Ok(values)
 }
 
+/// What a failed test left of its outputs; one of which nothing is selected is not there.
+fn kept(memo: &Memo, run: &Run, outputs: BTreeMap<String, Entry>) -> BTreeMap<String, Value> {
+    let value = |(name, entry): (String, Entry)| {
+        let value = selected(memo, run, &name, entry).ok()?;
+        Some((name, value))
+    };
+    outputs.into_iter().filter_map(value).collect()
+}
+
+/// The part of an output that it is declared to hold.
+fn selected(memo: &Memo, run: &Run, name: &str, entry: Entry) -> Result<Value, ExecError> {
+    let output = run.outputs.iter().find(|output| output.name == name);
+    let include = output.map(|output| output.include.clone()).unwrap_or_default();
+    let select = Select { path: None, include, exclude: Vec::new() };
+    narrow(memo, &Value::Tree(entry), &select)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +196,29 @@ mod tests {
     fn a_difference_shows_both_sides() {
         assert_eq!(stdout_differs("a\n", b"a\n"), None);
         let words = "wrote \"b\" to stdout, \"a\\n\" is expected".to_owned();
-        assert_eq!(stdout_differs("a\n", b"b"), Some(Cause::Expectation(words)));
+        assert_eq!(stdout_differs("a\n", b"b"), Some(words));
+        let long = vec![b'x'; 1 << 20];
+        assert!(stdout_differs("a", &long).unwrap().len() < 2 * MORE_THAN_EXPECTED);
+    }
+
+    #[test]
+    fn all_that_is_expected_must_hold() {
+        let expect = |pattern: Option<&str>, text: Option<&str>| Expect {
+            stdout: text.map(str::to_owned),
+            stdout_match: pattern.map(str::to_owned),
+            ..Expect::default()
+        };
+        let path = TreePath::parse("/out/report").unwrap();
+        let table = [
+            (expect(Some("^b$"), None), None, Some("wrote nothing to stdout that matches `^b$`")),
+            (expect(Some("(?m)^b$"), None), None, None),
+            (expect(Some("a"), Some("a\nb\n")), None, None),
+            (expect(Some("z"), Some("a\nb\n")), None, Some("wrote nothing to stdout that matches `z`")),
+            (expect(None, None), Some(&path), Some("left no `/out/report`, which is expected")),
+        ];
+        for (expect, absent, words) in table {
+            assert_eq!(unmet(&expect, absent, b"a\nb\n").unwrap().as_deref(), words, "{expect:?}");
+        }
+        assert!(matches!(unmet(&expect(Some("("), None), None, b""), Err(ExecError::Input { .. })));
     }
 }

@@ -86,6 +86,13 @@ impl Mistake {
         mistake
     }
 
+    /// What only the build could see, and has a code of its own: told under the word that declares the node.
+    pub fn of_node(self, sources: &Sources, node: &Node, label: &str) -> Mistake {
+        let mut mistake = self.at(node.span.clone(), label);
+        mistake.place_in(sources);
+        mistake
+    }
+
     /// The first label added is the mistake's place.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Mistake {
         self.labels.push(Label::new(span, text));

@@ -15,7 +15,7 @@ use crate::oci::unpack::{Budget, put};
 use crate::oci::unzip::unzip;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
-use crate::store::record::Record;
+use crate::store::record::{Lost, Record};
 use crate::tree::encode::load;
 use crate::tree::tree::Content;
 
@@ -40,6 +40,7 @@ pub fn extract(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> 
         rung: None,
         shareable: true,
         node: OUTPUT.to_owned(),
+        lost: Lost::default(),
     };
     memo.remember(key, &record)?;
     Ok(tree)

@@ -23,7 +23,7 @@ use crate::oci::members::{FileContent, Member, Members};
 use crate::oci::tar_header::{END, padding};
 use crate::store::memo::{BlobWriter, Memo};
 use crate::store::object::Object;
-use crate::store::record::Record;
+use crate::store::record::{Lost, Record};
 
 /// The layer's blob, from the memo or packed now. Its media type is the specification's.
 /// Waits for work on rayon's threads, so it must not be called from one of them.
@@ -48,6 +48,7 @@ pub fn pack(
     let mut facts = ListSink::default();
     write_facts(tree, compression, &mut facts);
     let record = Record {
+        lost: Lost::default(),
         outputs: BTreeMap::from([(OUTPUT.to_owned(), serde_json::json!(layer))]),
         objects: vec![Object::Blob(layer.blob)],
         facts: facts.0,

@@ -26,6 +26,33 @@ pub struct Record {
     pub shareable: bool,
     /// The node it was made for, to be shown.
     pub node: String,
+    /// What the run wrote and nobody has. Records of before know nothing of it.
+    #[serde(default, skip_serializing_if = "Lost::is_empty")]
+    pub lost: Lost,
+}
+
+/// Files that a run wrote where nothing is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lost {
+    /// Paths of the first ones in the sandbox.
+    pub paths: Vec<String>,
+    /// Of all.
+    pub count: u64,
+}
+
+impl Lost {
+    const MOST_PATHS: usize = 5;
+
+    pub fn add(&mut self, path: String) {
+        self.count += 1;
+        if self.paths.len() < Lost::MOST_PATHS {
+            self.paths.push(path);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 const VERSION: &str = "memobuild record 1";
@@ -63,6 +90,7 @@ pub(crate) mod tests {
             rung: Some("A".into()),
             shareable: true,
             node: node.into(),
+            lost: Lost::default(),
         }
     }
 
@@ -74,6 +102,16 @@ pub(crate) mod tests {
     fn reads_back() {
         let record = sample("compile é\n", &[Object::Blob(BlobDigest::of(b"x"))]);
         assert_eq!(parse(key(1), &format(key(1), &record)), Some(record));
+    }
+
+    #[test]
+    fn a_record_that_knows_of_nothing_lost_is_read() {
+        let record = sample("compile", &[]);
+        assert!(!String::from_utf8(format(key(1), &record)).unwrap().contains("lost"));
+        let mut with = record.clone();
+        (0..7).for_each(|number| with.lost.add(format!("/src/{number}")));
+        assert_eq!((with.lost.paths.len(), with.lost.count), (5, 7));
+        assert_eq!(parse(key(1), &format(key(1), &with)), Some(with));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod damage;
 mod times;
 mod interface;
 mod outcomes;
+mod telling;
 mod sharing;
 mod equality;
 mod shapes;

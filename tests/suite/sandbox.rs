@@ -9,3 +9,6 @@ mod walls;
 mod ends;
 mod surroundings;
 mod user;
+mod names;
+mod kept;
+mod include;

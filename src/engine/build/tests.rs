@@ -53,13 +53,19 @@ impl Executor for &Script {
         }
         assert_ne!(node, "panics", "bug: as a test wants it");
         if self.failing.contains(&node) {
-            let failure = Failure { command: node.to_owned(), cause: Cause::Exit(7), log: None };
-            return Err(ExecError::Failed(failure));
+            return Err(Failure::new(node, Cause::Exit(7)).into());
         }
         let content = self.contents.lock().unwrap().get(node).copied().unwrap_or("");
         let text = Value::Text(content.to_owned());
         let outputs = BTreeMap::from([("out".to_owned(), text)]);
-        Ok(Made { outputs, log: None, rung: self.rung.map(str::to_owned), shareable: true, bytes: 0 })
+        Ok(Made {
+            outputs,
+            log: None,
+            rung: self.rung.map(str::to_owned),
+            shareable: true,
+            bytes: 0,
+            lost: Lost::default(),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::cancel::Cancel;
 use crate::graph::image_settings::{ConfigEdit, Edit};
+use crate::graph::value::Machine;
 use crate::oci::image::{Compression, Packing};
 use crate::oci::layer::pack;
 use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
@@ -345,7 +346,7 @@ fn an_image_has_its_settings() {
 #[test]
 fn what_cannot_be_composed() {
     let (_folder, memo) = memo();
-    let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host("h".to_owned()))];
+    let inputs = [rootfs_input(&[]), file_input(&memo, "f"), input(Value::Host(Machine::default()))];
     let nameless = Place::Copy {
         input: 1,
         to: path("x"),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::digest::TreeDigest;
+use crate::graph::value::Machine;
 use crate::oci::image::{Layer, Rootfs};
 use crate::tree::dsl::{memo, show, tree};
 use crate::tree::encode;
@@ -114,7 +115,7 @@ fn the_directory_itself_keeps_its_metadata() {
 fn what_has_no_parts() {
     let (_folder, memo) = memo();
     let file = Entry::file(memo.write_blob(b"x").unwrap(), 1, 0o644);
-    for value in [Value::Tree(file.clone()), Value::Host("h".to_owned()), Value::Text("t".to_owned())] {
+    for value in [Value::Tree(file.clone()), Value::Host(Machine::default()), Value::Text("t".to_owned())] {
         let narrowed = narrow(&memo, &value, &select("a", "", ""));
         assert!(matches!(narrowed, Err(ExecError::Input { .. })), "{value:?}");
     }

@@ -1,10 +1,12 @@
 //! The root of a `host` run: this machine's programs and libraries, read-only, and the few files of
 //! `/etc` that they need to start. No home, no workspace, no store, no keys.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::symlinkat;
 use rustix::mount::MountAttrFlags;
@@ -31,13 +33,27 @@ const SETTINGS: [&str; 10] = [
     "etc/pki/ca-trust/extracted",
 ];
 
-/// `store` is hidden where it happens to lie below one of the shown folders.
-pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, store: &Path) -> Result<(), Trouble> {
+/// The store is hidden where it happens to lie below one of the shown folders, and so are the paths of `hidden`.
+pub(super) fn mount(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    store: &Path,
+    folders: &[String],
+    hidden: &[Vec<u8>],
+) -> Result<(), Trouble> {
     for path in PROGRAMS.iter().chain(&SETTINGS) {
         show(root, stubs, path)?;
     }
     stubs.folder(root, &known("root"))?;
-    hide(root, stubs, store)
+    for folder in folders {
+        show_folder(root, stubs, folder)?;
+    }
+    // A link among them is shown as that link.
+    let programs = PROGRAMS.iter().map(|path| Path::new("/").join(path)).filter(|path| !path.is_symlink());
+    let shown = programs.chain(folders.iter().map(PathBuf::from));
+    let shown: Vec<Shown> = shown.filter_map(Shown::new).collect();
+    let hidden = hidden.iter().map(|path| Path::new(OsStr::from_bytes(path)));
+    hidden.chain([store]).try_for_each(|path| hide(root, stubs, &shown, path))
 }
 
 fn show(root: BorrowedFd<'_>, stubs: &mut Stubs, path: &str) -> Result<(), Trouble> {
@@ -63,13 +79,40 @@ fn show(root: BorrowedFd<'_>, stubs: &mut Stubs, path: &str) -> Result<(), Troub
     mounts::attach(view.as_fd(), under.as_fd()).map_err(|error| cannot()(error.into()))
 }
 
-fn hide(root: BorrowedFd<'_>, stubs: &mut Stubs, store: &Path) -> Result<(), Trouble> {
-    let Ok(store) = fs::canonicalize(store) else { return Ok(()) };
-    if !PROGRAMS.iter().any(|path| store.starts_with(Path::new("/").join(path))) {
-        return Ok(());
-    }
-    let Ok(path) = TreePath::parse(store.as_os_str().as_encoded_bytes()) else { return Ok(()) };
-    let nothing = mounts::memory("555", MountAttrFlags::MOUNT_ATTR_RDONLY)?;
+/// One that a build file names, at the path by which it names it.
+fn show_folder(root: BorrowedFd<'_>, stubs: &mut Stubs, folder: &str) -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<io::Error>(format!("show the machine's {folder}"));
+    let path = TreePath::parse(folder).map_err(|error| cannot()(io::Error::other(error)))?;
+    let source = fs::canonicalize(folder).map_err(cannot())?;
+    let view = mounts::view(&source).map_err(|error| cannot()(error.into()))?;
+    mounts::make_read_only(view.as_fd())?;
     let under = stubs.folder(root, &path)?;
-    mounts::attach(nothing.as_fd(), under.as_fd()).map_err(Trouble::at("hide the store"))
+    mounts::attach(view.as_fd(), under.as_fd()).map_err(|error| cannot()(error.into()))
+}
+
+/// A folder of the machine, by the name that it has in the sandbox and without links.
+struct Shown {
+    at: PathBuf,
+    source: PathBuf,
+}
+
+impl Shown {
+    fn new(at: PathBuf) -> Option<Shown> {
+        let source = fs::canonicalize(&at).ok()?;
+        Some(Shown { at, source })
+    }
+}
+
+/// Covers a folder of the machine wherever it lies below one that is shown.
+fn hide(root: BorrowedFd<'_>, stubs: &mut Stubs, shown: &[Shown], hidden: &Path) -> Result<(), Trouble> {
+    let Ok(hidden) = fs::canonicalize(hidden) else { return Ok(()) };
+    for Shown { at, source } in shown {
+        let Ok(below) = hidden.strip_prefix(source) else { continue };
+        let Ok(path) = TreePath::parse(at.join(below).as_os_str().as_bytes()) else { continue };
+        let nothing = mounts::memory("555", MountAttrFlags::MOUNT_ATTR_RDONLY)?;
+        let under = stubs.folder(root, &path)?;
+        mounts::attach(nothing.as_fd(), under.as_fd())
+            .map_err(Trouble::at(format!("hide {}", hidden.display())))?;
+    }
+    Ok(())
 }

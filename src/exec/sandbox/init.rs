@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted};
+use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
 use crate::exec::sandbox::{landlock, limits, processes, seccomp, sys};
 use crate::graph::op::Network;
@@ -46,15 +47,24 @@ pub(super) struct Plan {
 /// What it says in the end; once.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    Ended { command: usize, ended: Ended },
+    Ended(End),
     Trouble(Trouble),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct End {
+    /// The last command that was run.
+    pub command: usize,
+    pub ended: Ended,
+    /// Names of machines that were asked for, where there is no network.
+    pub tried: Vec<String>,
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
 pub(super) fn live(helper: OwnedFd) -> ! {
     let mut helper = UnixStream::from(helper);
     let report = match run(&mut helper) {
-        Ok((command, ended)) => Report::Ended { command, ended },
+        Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
     // If nobody listens any more there is nobody to tell either.
@@ -65,22 +75,23 @@ pub(super) fn live(helper: OwnedFd) -> ! {
 /// As a shell would report it.
 fn code(report: &Report) -> i32 {
     match report {
-        Report::Ended { ended: Ended::Exit(code), .. } => *code,
-        Report::Ended { ended: Ended::Signal(signal), .. } => 128 + signal,
-        Report::Ended { .. } => 127,
+        Report::Ended(End { ended: Ended::Exit(code), .. }) => *code,
+        Report::Ended(End { ended: Ended::Signal(signal), .. }) => 128 + signal,
+        Report::Ended(_) => 127,
         Report::Trouble(_) => 125,
     }
 }
 
-fn run(helper: &mut UnixStream) -> Result<(usize, Ended), Trouble> {
+fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
-    enter(&plan)?;
-    close_all_but(helper, &signals)?;
+    let names = enter(&plan)?;
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names.as_ref().map(Names::as_fd)];
+    close_all_but(kept.into_iter().flatten())?;
     restrict(&plan)?;
-    let mut watch = Watch { helper, signals: &signals, told_to_end: false };
+    let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
     for (number, arguments) in plan.commands.iter().enumerate() {
         last = (number, run_command(&plan, arguments, &mut watch)?);
@@ -88,17 +99,20 @@ fn run(helper: &mut UnixStream) -> Result<(usize, Ended), Trouble> {
             break;
         }
     }
-    Ok(last)
+    let (command, ended) = last;
+    Ok(End { command, ended, tried: watch.names.map(Names::into_asked).unwrap_or_default() })
 }
 
 /// What it listens to while a command runs.
 struct Watch<'a> {
     helper: &'a mut UnixStream,
     signals: &'a OwnedFd,
+    /// Where there is no network.
+    names: Option<Names>,
     told_to_end: bool,
 }
 
-fn enter(plan: &Plan) -> Result<(), Trouble> {
+fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
     // A copy of the helper's mounts: the helper's own view stays, for what is captured later.
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("copy its mounts"))?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -106,8 +120,11 @@ fn enter(plan: &Plan) -> Result<(), Trouble> {
         .map_err(Trouble::at("open its root"))?;
     let null = openat(&root, "dev/null", flags, Mode::empty()).map_err(Trouble::at("open /dev/null"))?;
     processes::mount(root.as_fd(), null.as_fd())?;
+    let mut names = None;
     if plan.network == Network::None {
-        sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+        let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+        // Where the machine keeps us from that, commands fail as well, and less is told of it.
+        names = Names::listen(socket, &plan.hostname).ok();
     }
     rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
     fchdir(&root).map_err(Trouble::at("enter its root"))?;
@@ -117,18 +134,20 @@ fn enter(plan: &Plan) -> Result<(), Trouble> {
     chdir("/").map_err(Trouble::at("enter its root"))?;
     let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(Trouble::at("open /dev/null"))?;
-    rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))
+    rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))?;
+    Ok(names)
 }
 
 /// Forgets what came from the helper by way of being its copy.
-fn close_all_but(helper: &mut UnixStream, signals: &OwnedFd) -> Result<(), Trouble> {
-    let cannot = || Trouble::at::<std::io::Error>("close inherited descriptors");
-    let mut keep = [helper.as_raw_fd() as u32, signals.as_raw_fd() as u32];
-    keep.sort_unstable();
-    let [first, second] = keep;
-    sys::close_between(3, first).map_err(cannot())?;
-    sys::close_between(first + 1, second).map_err(cannot())?;
-    sys::close_between(second + 1, u32::MAX).map_err(cannot())
+fn close_all_but<'d>(kept: impl Iterator<Item = BorrowedFd<'d>>) -> Result<(), Trouble> {
+    let mut kept: Vec<u32> = kept.map(|descriptor| descriptor.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for end in kept.into_iter().chain([u32::MAX]) {
+        sys::close_between(first, end).map_err(Trouble::at("close inherited descriptors"))?;
+        first = end.saturating_add(1);
+    }
+    Ok(())
 }
 
 fn restrict(plan: &Plan) -> Result<(), Trouble> {
@@ -186,12 +205,17 @@ impl Watch<'_> {
     /// Returns when a process has ended, or the helper has said something: whether that was to end.
     fn listen(&mut self) -> Result<bool, std::io::Error> {
         let mut events =
-            [PollFd::new(self.signals, PollFlags::IN), PollFd::new(&*self.helper, PollFlags::IN)];
+            vec![PollFd::new(self.signals, PollFlags::IN), PollFd::new(&*self.helper, PollFlags::IN)];
+        events.extend(self.names.as_ref().map(|names| PollFd::new(names, PollFlags::IN)));
         match poll(&mut events, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let spoken = !events[1].revents().is_empty();
+        let is_ready: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
+        if let (Some(names), [_, _, true]) = (&mut self.names, is_ready.as_slice()) {
+            names.answer();
+        }
+        let spoken = is_ready[1];
         let mut pending = [0; 128];
         while rustix::io::read(self.signals, &mut pending[..]).is_ok() {}
         if !spoken {

@@ -14,7 +14,9 @@ mod init;
 mod landlock;
 mod limits;
 mod mounts;
+mod names;
 mod network;
+mod lost;
 mod place;
 mod processes;
 mod results;
@@ -42,7 +44,7 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::Plan;
+use crate::exec::sandbox::init::{End, Plan};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
@@ -107,15 +109,19 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     check_ids(&account, spec)?;
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
-    let (command, ended) = supervise::supervise(&mut init, main, spec.timeout)?;
-    let mut done = Done { ended, command, outputs: Default::default(), change: None, tidy: false };
+    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout)?;
+    let mut done = Done { tried, ..Done::new(ended, command) };
+    let results = results::Results::new(spec, start.elapsed());
+    let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
-        let root::Assembled { top, stubs } = root;
-        let results = results::Results::new(spec, start.elapsed());
-        done.outputs = results.outputs(top.as_fd())?;
+        (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
+        done.absent = results.absent(top.as_fd());
+        done.lost = lost::lost(spec, &folders);
         drop(top);
         workplace::unmount(&spec.work)?;
         done.change = results.change(&stubs)?;
+    } else if spec.is_test && ended != Ended::Cancelled {
+        (done.outputs, _) = results.outputs(top.as_fd())?;
     }
     Ok(done)
 }
@@ -215,6 +221,9 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
-        ignore_ownership: matches!((&spec.identity, &spec.root), (Identity::Single { .. }, Root::Host)),
+        ignore_ownership: matches!(
+            (&spec.identity, &spec.root),
+            (Identity::Single { .. }, Root::Host { .. })
+        ),
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -17,9 +18,12 @@ use crate::graph::op::Network;
 
 const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
 
+const SERVERS: &str = "etc/resolv.conf";
+/// More of it is not looked at.
+const LONGEST_SERVERS: u64 = 64 << 10;
+
 /// Files of the machine that a run on the machine's network sees.
 const HOSTS: &str = "etc/hosts";
-const SERVERS: &str = "etc/resolv.conf";
 /// Shown only where the root has none of its own.
 const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
@@ -28,7 +32,11 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
     match spec.network {
         Network::None => {
             let hosts = added_hosts(spec) + LOCAL_HOSTS;
-            show(root, stubs, &own, HOSTS, hosts.as_bytes())
+            show(root, stubs, &own, HOSTS, hosts.as_bytes())?;
+            match servers(root) {
+                Some(file) => hide_servers(&own, file.as_fd()),
+                None => Ok(()),
+            }
         }
         Network::Host | Network::Proxy | Network::Locked => {
             show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
@@ -46,6 +54,24 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
             Ok(())
         }
     }
+}
+
+/// The root's own file that names servers, if it does: nobody could reach them.
+fn servers(root: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = fs::File::from(place::open_following(root, &known(SERVERS), flags).ok()?);
+    let mut bytes = Vec::new();
+    (&file).take(LONGEST_SERVERS).read_to_end(&mut bytes).ok()?;
+    bytes.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"nameserver")).then(|| file.into())
+}
+
+/// Resolvers that are told of no server ask this machine, whose first process answers at once (`names.rs`).
+fn hide_servers(own: &Path, file: BorrowedFd<'_>) -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<io::Error>(format!("hide the root's /{SERVERS}"));
+    let empty = own.join("no-servers");
+    fs::write(&empty, "").map_err(cannot())?;
+    let view = mounts::view(&empty).map_err(|error| cannot()(error.into()))?;
+    mounts::attach(view.as_fd(), file).map_err(|error| cannot()(error.into()))
 }
 
 /// The first line with a name counts.

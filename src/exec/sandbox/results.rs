@@ -13,7 +13,7 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::place::{Stubs, file_type, open_inside};
+use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
@@ -53,16 +53,28 @@ impl Results<'_> {
     }
 
     /// The declared outputs, seen as the command saw them; `top` is the root's top.
-    pub(super) fn outputs(&self, top: BorrowedFd<'_>) -> Result<BTreeMap<String, Entry>, Trouble> {
-        let mut entries = BTreeMap::new();
+    /// Second, what is wrong with the first one that should be there and is not, or is something else.
+    pub(super) fn outputs(
+        &self,
+        top: BorrowedFd<'_>,
+    ) -> Result<(BTreeMap<String, Entry>, Option<Trouble>), Trouble> {
+        let (mut entries, mut lacking) = (BTreeMap::new(), None);
         for output in &self.spec.outputs {
-            match self.output(top, output)? {
-                Some(entry) => drop(entries.insert(output.name.clone(), entry)),
-                None if output.optional => {}
-                None => return Err(self.missing(output)),
+            match self.output(top, output) {
+                Ok(Some(entry)) => drop(entries.insert(output.name.clone(), entry)),
+                Ok(None) if output.optional => {}
+                Ok(None) => drop(lacking.get_or_insert_with(|| self.missing(output))),
+                Err(trouble @ Trouble::Input { .. }) => drop(lacking.get_or_insert(trouble)),
+                Err(trouble) => return Err(trouble),
             }
         }
-        Ok(entries)
+        Ok((entries, lacking))
+    }
+
+    /// The first of the files that a test expects and that is not there. The root's own links are followed.
+    pub(super) fn absent(&self, top: BorrowedFd<'_>) -> Option<TreePath> {
+        let mut expected = self.spec.expected_files.iter();
+        expected.find(|path| open_following(top, path, OFlags::PATH).is_err()).cloned()
     }
 
     fn output(&self, top: BorrowedFd<'_>, output: &Output) -> Result<Option<Entry>, Trouble> {
@@ -121,7 +133,7 @@ impl Results<'_> {
         CaptureOptions {
             ids: match (&self.spec.identity, &self.spec.root) {
                 // Who called the build is no part of what the machine's programs made.
-                (Identity::Single { .. }, _) | (_, Root::Host) => Ids::AllRoot,
+                (Identity::Single { .. }, _) | (_, Root::Host { .. }) => Ids::AllRoot,
                 _ => Ids::Exact,
             },
             flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },

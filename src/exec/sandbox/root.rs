@@ -28,8 +28,8 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
     let top = mount_layers(spec, folders)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
-    if let Root::Host = spec.root {
-        host_root::mount(root, &mut stubs, &spec.store)?;
+    if let Root::Host { folders, hidden } = &spec.root {
+        host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
@@ -89,9 +89,9 @@ fn mount_all(
         };
         let has_more_below = has_more_below(mounted, spec);
         let mount = match (mounted.source.part, mounted.access) {
-            (Part::File, Access::Cow) => copied(&source, &made_files(&spec.work).join(number.to_string()))?,
+            (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
             (_, Access::Ro) if !has_more_below => read_only(&source)?,
-            _ => copy_on_write(&source, &spec.work.join(number.to_string()), spec.identity.has_namespace())?,
+            _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
         };
         let under = match mounted.source.part {
             Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
@@ -114,6 +114,16 @@ fn mount_memory(root: BorrowedFd<'_>, stubs: &mut Stubs, tmpfs: &Tmpfs) -> Resul
     let under = stubs.folder(root, &tmpfs.at)?;
     mounts::attach(mount.as_fd(), under.as_fd())
         .map_err(Trouble::at(format!("mount a tmpfs at `{}`", tmpfs.at)))
+}
+
+/// For the mount of this number, where it is a folder that can be written.
+pub(super) fn own_place(spec: &Spec, number: usize) -> PathBuf {
+    spec.work.join(number.to_string())
+}
+
+/// For the mount of this number, where it is a file that can be written.
+pub(super) fn copied_place(spec: &Spec, number: usize) -> PathBuf {
+    made_files(&spec.work).join(number.to_string())
 }
 
 /// Then something has to be made in the mount first, so that the rest can hang there.

@@ -14,6 +14,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
+use crate::store::record::Lost;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
@@ -57,6 +58,10 @@ pub(crate) struct Spec {
     pub outputs: Vec<Output>,
     /// The exit code that counts as success.
     pub exit: i32,
+    /// Looked for after the last command.
+    pub expected_files: Vec<TreePath>,
+    /// Its outputs are kept also when it fails.
+    pub is_test: bool,
     /// Seconds.
     pub timeout: Option<u64>,
 }
@@ -70,7 +75,12 @@ pub(crate) enum Root {
         trees: Vec<TreeDigest>,
     },
     /// This machine's own programs.
-    Host,
+    Host {
+        /// Folders that are shown beside them, where they are; those above others first.
+        folders: Vec<String>,
+        /// Paths, as bytes, of what is not to be seen in any of them.
+        hidden: Vec<Vec<u8>>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,12 +136,37 @@ pub(crate) struct Done {
     pub ended: Ended,
     /// Which of the commands `ended` speaks of.
     pub command: usize,
-    /// Declared outputs that were made; empty where the command failed.
+    /// Names of machines that were asked for, where there is no network.
+    pub tried: Vec<String>,
+    /// Declared outputs that were made; empty where the command failed, unless it is a test.
     pub outputs: BTreeMap<String, Entry>,
+    /// What is wrong with the first output that is not among them and should be.
+    pub lacking: Option<Trouble>,
+    /// The first file that is expected and was not there.
+    pub absent: Option<TreePath>,
+    /// Written below copy-on-write mounts, and thrown away.
+    pub lost: Lost,
     /// What changed on the root; `None` where the command failed or the root is the host.
     pub change: Option<TreeDigest>,
     /// Whether the work folder holds nothing of this run, so that another may have it.
     pub tidy: bool,
+}
+
+impl Done {
+    /// Nothing came of it.
+    pub(crate) fn new(ended: Ended, command: usize) -> Done {
+        Done {
+            ended,
+            command,
+            tried: Vec::new(),
+            outputs: BTreeMap::new(),
+            lacking: None,
+            absent: None,
+            lost: Lost::default(),
+            change: None,
+            tidy: false,
+        }
+    }
 }
 
 /// How the last command that ran came to its end.

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::exec::sandbox::init::Report;
+use crate::exec::sandbox::init::{End, Report};
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
 
 /// Between asking to end and killing.
@@ -30,12 +30,12 @@ enum Phase {
     Killed { why: Ended },
 }
 
-/// Returns when nothing inside lives any more: the number of the last command, and how it ended.
+/// Returns when nothing inside lives any more: how it came to that.
 pub(super) fn supervise(
     init: &mut Init,
     main: &mut UnixStream,
     timeout: Option<u64>,
-) -> Result<(usize, Ended), Trouble> {
+) -> Result<End, Trouble> {
     let mut phase = Phase::Running { until: timeout.and_then(|seconds| later(Duration::from_secs(seconds))) };
     loop {
         let heard = wait(init, main, phase).map_err(Trouble::at("wait for its processes"))?;
@@ -50,11 +50,13 @@ pub(super) fn supervise(
     reap(init)?;
     let report = receive(&mut init.socket);
     match (phase, report) {
-        (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended { command, .. })) => {
-            Ok((command, why))
+        (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended(end))) => {
+            Ok(End { ended: why, ..end })
         }
-        (Phase::Ending { why, .. } | Phase::Killed { why }, _) => Ok((0, why)),
-        (Phase::Running { .. }, Ok(Report::Ended { command, ended })) => Ok((command, ended)),
+        (Phase::Ending { why, .. } | Phase::Killed { why }, _) => {
+            Ok(End { command: 0, ended: why, tried: Vec::new() })
+        }
+        (Phase::Running { .. }, Ok(Report::Ended(end))) => Ok(end),
         (Phase::Running { .. }, Ok(Report::Trouble(trouble))) => Err(trouble),
         (Phase::Running { .. }, Err(_)) => Err(Trouble::Environment {
             message: "the sandbox's first process was killed".to_owned(),

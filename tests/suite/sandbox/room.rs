@@ -14,7 +14,7 @@ use memobuild::exec::run::run;
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
-use memobuild::graph::value::Value;
+use memobuild::graph::value::{Machine, Value};
 use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
@@ -285,7 +285,7 @@ pub(crate) fn rootfs_input(rootfs: Rootfs) -> ActionInput {
 }
 
 pub(crate) fn host_input() -> ActionInput {
-    input("from", Value::Host("test".to_owned()))
+    input("from", Value::Host(Machine { fingerprint: "test".to_owned(), ..Machine::default() }))
 }
 
 pub(crate) fn mount(input: usize, at: &str, access: Access) -> Mount {

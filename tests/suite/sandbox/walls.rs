@@ -56,6 +56,19 @@ fn the_machines_network_makes_a_result_unshareable() {
 }
 
 #[test]
+fn a_locked_run_has_the_machines_network_and_its_results_travel() {
+    for room in rooms() {
+        let Some(rootfs) = room.busybox() else { return };
+        let mut run = on_input("wc -l < /proc/net/dev");
+        run.network = Network::Locked;
+        let outcome = room.run(&run, &[rootfs_input(rootfs)]);
+        assert!(outcome.made().shareable);
+        let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap().lines().count();
+        assert_eq!(outcome.stdout, format!("{interfaces}\n"));
+    }
+}
+
+#[test]
 fn the_first_process_and_the_kernel_are_out_of_reach() {
     let attempts = [
         "cat /proc/1/environ",

@@ -1,0 +1,121 @@
+//! What `memobuild lock` learns of runs that say `network locked`: it executes them as if they said `network host`,
+//! and reads the digests of what came out.
+
+use std::collections::BTreeMap;
+
+use crate::engine::values::Values;
+use crate::exec::executor::ExecError;
+use crate::exec::locked;
+use crate::graph::graph::{Graph, NodeId, OutputRef};
+use crate::graph::op::{Network, Op, Run};
+use crate::graph::value::Value;
+use crate::store::memo::Memo;
+
+/// The runs that the lock file pins.
+pub fn locked_runs(graph: &Graph) -> impl Iterator<Item = NodeId> {
+    graph.ids().filter(|id| locked_run(graph, *id).is_some())
+}
+
+/// The same graph, in which these runs need no entries, and execute even if they did so before.
+pub fn unlocked(graph: &Graph, runs: &[NodeId]) -> Graph {
+    let mut graph = graph.clone();
+    for id in runs {
+        if let Op::Run(run) = &mut graph.nodes[id.0].op {
+            run.network = Network::Host;
+            run.rerun = true;
+            run.outputs.iter_mut().for_each(|output| output.locked = None);
+        }
+    }
+    graph
+}
+
+/// What the lock file is to hold of a run in `graph`, which says `network locked`: a digest for each of its outputs
+/// that was made when the unlocked graph was built.
+pub fn entries(
+    memo: &Memo,
+    graph: &Graph,
+    values: &Values,
+    id: NodeId,
+) -> Result<BTreeMap<String, String>, ExecError> {
+    let mut entries = BTreeMap::new();
+    for output in locked_run(graph, id).into_iter().flat_map(|run| &run.outputs) {
+        let source = OutputRef { node: id, output: output.name.clone() };
+        let value: Value = match values.output(memo, graph, &source) {
+            Err(ExecError::Input { .. }) if output.optional => continue,
+            value => value?,
+        };
+        entries.extend(locked::digest(&value).map(|digest| (output.name.clone(), digest)));
+    }
+    Ok(entries)
+}
+
+fn locked_run(graph: &Graph, id: NodeId) -> Option<&Run> {
+    match &graph.node(id).op {
+        Op::Run(run) if run.network == Network::Locked => Some(run),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::BlobDigest;
+    use crate::base::tree_path::TreePath;
+    use crate::graph::graph::Node;
+    use crate::graph::op::{Output, OutputKind};
+    use crate::graph::value::Type;
+    use crate::oci::image::Platform;
+    use crate::store::fixture::memo;
+    use crate::tree::tree::Entry;
+
+    fn node(network: Network) -> Node {
+        let output = |name: &str, optional| Output {
+            name: name.to_owned(),
+            path: TreePath::parse(name).unwrap(),
+            kind: OutputKind::File,
+            optional,
+            include: Vec::new(),
+            locked: Some("00".to_owned()),
+        };
+        let outputs = vec![output("mod", false), output("extra", true)];
+        Node {
+            name: "modules".to_owned(),
+            kind: "run",
+            op: Op::Run(Box::new(Run { network, outputs, ..Run::default() })),
+            inputs: Vec::new(),
+            outputs: BTreeMap::from([("mod".to_owned(), Type::Tree)]),
+            main: None,
+            doc: None,
+            platform: Platform::current(),
+            place: String::new(),
+            span: 0..0,
+        }
+    }
+
+    #[test]
+    fn an_unlocked_run_is_asked_for_what_it_makes_now() {
+        let nodes = vec![node(Network::None), node(Network::Locked), node(Network::Host)];
+        let graph = Graph { nodes, ..Graph::default() };
+        let runs: Vec<NodeId> = locked_runs(&graph).collect();
+        assert_eq!(runs, [NodeId(1)]);
+        let unlocked = unlocked(&graph, &runs);
+        let Op::Run(run) = &unlocked.node(NodeId(1)).op else { panic!("a run") };
+        assert_eq!((run.network, run.rerun), (Network::Host, true));
+        assert!(run.outputs.iter().all(|output| output.locked.is_none()));
+        assert_eq!(unlocked.nodes[0].op, graph.nodes[0].op);
+    }
+
+    #[test]
+    fn entries_are_digests_of_what_was_made() {
+        let (_folder, memo) = memo();
+        let graph = Graph { nodes: vec![node(Network::Locked)], ..Graph::default() };
+        let mut values = Values::new(&graph);
+        let blob = BlobDigest::of(b"x");
+        let made = Value::Tree(Entry::file(blob, 1, 0o644));
+        values.set(&graph, NodeId(0), BTreeMap::from([("mod".to_owned(), made)]));
+        let found = entries(&memo, &graph, &values, NodeId(0)).unwrap();
+        assert_eq!(found, BTreeMap::from([("mod".to_owned(), blob.to_hex())]));
+        values.set(&graph, NodeId(0), BTreeMap::new());
+        assert!(entries(&memo, &graph, &values, NodeId(0)).is_err());
+    }
+}
