@@ -100,6 +100,8 @@ impl File {
             self.keep(node, item, |file, item| file.groups.push(item));
         } else if word == decl::group::DEFAULT.word {
             self.add_default(reader, node);
+        } else if word == decl::workspace::LINE.word {
+            // Read before everything else, by itself.
         } else {
             unknown_kind(node, reader.findings);
             self.ghosts.extend(possible_name(node));

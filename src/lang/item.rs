@@ -47,6 +47,8 @@ pub enum Datum {
     Duration(u64),
     /// Seconds since 1970.
     Time(u64),
+    /// Bytes.
+    Size(u64),
     Reference(Reference),
     /// `#null`: what was inherited is removed.
     Null,
@@ -174,6 +176,14 @@ impl Given {
     pub fn duration(&self) -> Option<u64> {
         match self.datum {
             Datum::Duration(nanoseconds) => Some(nanoseconds),
+            _ => None,
+        }
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> Option<u64> {
+        match self.datum {
+            Datum::Size(bytes) => Some(bytes),
             _ => None,
         }
     }

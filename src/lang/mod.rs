@@ -12,7 +12,9 @@ pub mod number;
 pub mod escape;
 pub mod slip;
 pub mod parse;
+pub mod flat;
 pub mod time;
+pub mod size;
 pub mod table;
 pub mod interpolate;
 pub mod item;
@@ -25,11 +27,19 @@ pub mod check;
 pub mod cycle;
 pub mod resolve;
 pub mod reference;
+pub mod policy;
+pub mod settings;
+pub mod lock;
 
 use std::path::Path;
 
+use kdl::KdlDocument;
+
 use crate::graph::graph::Graph;
+use crate::graph::op::Op;
+use crate::lang::lock::Lock;
 use crate::lang::mistake::{Findings, Mistake, Mistakes, SharedSource};
+use crate::lang::settings::Settings;
 use crate::oci::image::Platform;
 
 /// A build file that has no mistakes.
@@ -38,11 +48,37 @@ pub struct Loaded {
     pub graph: Graph,
     pub source: SharedSource,
     pub warnings: Vec<Mistake>,
+    /// Of the `workspace` block, under the profile that was asked for.
+    pub settings: Settings,
+    /// What memobuild.lock holds; the graph is not pinned by it yet.
+    pub lock: Lock,
 }
 
 /// Reads `memobuild.kdl` at the root of a workspace; `params` are the `--param` of the command line.
 pub fn load(workspace: &Path, params: &[(String, String)]) -> Result<Loaded, Mistakes> {
-    load_source(&source::read(workspace)?, params, &Platform::current())
+    load_under(workspace, params, None)
+}
+
+/// As `load`, under a profile.
+pub fn load_under(
+    workspace: &Path,
+    params: &[(String, String)],
+    profile: Option<&str>,
+) -> Result<Loaded, Mistakes> {
+    let loaded = load_text(&source::read(workspace)?, params, profile, &Platform::current())?;
+    Ok(Loaded { lock: lock::read(workspace)?, ..loaded })
+}
+
+/// The settings of a workspace, for who needs no graph; `None` where there is no build file.
+pub fn settings(workspace: &Path, profile: Option<&str>) -> Result<Option<Settings>, Mistakes> {
+    let source = match source::read(workspace) {
+        Err(mistake) if mistake.code == code::Code::FileMissing => return Ok(None),
+        source => source?,
+    };
+    let mut findings = Findings::default();
+    let document = parse::parse(source.inner(), &mut findings);
+    let settings = document.map(|document| settle(source.inner(), &document, profile, &mut findings));
+    if findings.is_empty() { Ok(settings) } else { Err(findings.finish(&source)) }
 }
 
 /// As `load`, from text.
@@ -51,13 +87,26 @@ pub fn load_source(
     params: &[(String, String)],
     platform: &Platform,
 ) -> Result<Loaded, Mistakes> {
+    load_text(source, params, None, platform)
+}
+
+fn load_text(
+    source: &SharedSource,
+    params: &[(String, String)],
+    profile: Option<&str>,
+    platform: &Platform,
+) -> Result<Loaded, Mistakes> {
     let mut findings = Findings::default();
     let mut warnings = Findings::default();
-    let graph = graph(source, params, platform, &mut findings, &mut warnings);
-    match graph {
-        Some(graph) if findings.is_empty() => {
-            Ok(Loaded { graph, source: source.clone(), warnings: warnings.finish(source).shown })
-        }
+    let read = graph(source, params, profile, platform, &mut findings, &mut warnings);
+    match read {
+        Some((graph, settings)) if findings.is_empty() => Ok(Loaded {
+            graph,
+            source: source.clone(),
+            warnings: warnings.finish(source).shown,
+            settings,
+            lock: Lock::default(),
+        }),
         _ => Err(findings.finish(source)),
     }
 }
@@ -65,14 +114,34 @@ pub fn load_source(
 fn graph(
     source: &SharedSource,
     params: &[(String, String)],
+    profile: Option<&str>,
     platform: &Platform,
     findings: &mut Findings,
     warnings: &mut Findings,
-) -> Option<Graph> {
+) -> Option<(Graph, Settings)> {
     let text = source.inner();
     let document = parse::parse(text, findings)?;
-    let file = file::read(text, &document, params, platform, findings, warnings)?;
-    resolve::resolve(text, &file, findings)
+    let settings = settle(text, &document, profile, findings);
+    // The last one wins: what the command line says.
+    let profiled = settings.params.iter().map(|(name, param)| (name.clone(), param.value.to_text()));
+    let params: Vec<(String, String)> = profiled.chain(params.iter().cloned()).collect();
+    let file = file::read(text, &document, &params, platform, findings, warnings)?;
+    let mut graph = resolve::resolve(text, &file, findings)?;
+    for node in &mut graph.nodes {
+        if let Op::Host(host) = &mut node.op {
+            host.include.clone_from(&settings.host_folders);
+        }
+    }
+    Some((graph, settings))
+}
+
+/// What the `workspace` block says under the profile.
+fn settle(text: &str, document: &KdlDocument, profile: Option<&str>, findings: &mut Findings) -> Settings {
+    let workspace = decl::workspace::read(text, document, findings);
+    workspace.settle(profile).unwrap_or_else(|mistake| {
+        findings.add(*mistake);
+        workspace.base
+    })
 }
 
 #[cfg(test)]

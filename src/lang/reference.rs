@@ -74,6 +74,7 @@ fn property(property: &Property) -> String {
         Slot::Int { .. } => "INT".to_owned(),
         Slot::Mode => "0o755".to_owned(),
         Slot::Duration => "DURATION".to_owned(),
+        Slot::Size => "SIZE".to_owned(),
         Slot::Time => "TIME".to_owned(),
         Slot::Path | Slot::Part | Slot::Folder => "PATH".to_owned(),
         Slot::Reference(Wants::Root | Wants::RootOrHost | Wants::Tree | Wants::Any) => "REF".to_owned(),

@@ -79,6 +79,8 @@ pub enum Slot {
     Word(&'static [&'static str]),
     Mode,
     Duration,
+    /// Bytes with their unit: `40GiB`.
+    Size,
     /// `epoch`, an RFC 3339 time, or seconds since 1970 as text.
     Time,
     /// A text, an integer or a boolean.
@@ -143,6 +145,7 @@ pub const fn may(name: &'static str, slot: Slot, doc: &'static str) -> Property 
 /// What may stand at file level, in the order of the reference.
 pub const KINDS: &[&Line] = &[
     &MEMOBUILD,
+    &decl::workspace::LINE,
     &decl::param::LINE,
     &decl::files::LINE,
     &decl::pull::LINE,
@@ -214,6 +217,7 @@ impl Slot {
             }
             Slot::Mode => "a file mode in octal".to_owned(),
             Slot::Duration => "a duration".to_owned(),
+            Slot::Size => "a size".to_owned(),
             Slot::Time => "`epoch` or a time".to_owned(),
             Slot::Plain => "a text, an integer, #true or #false".to_owned(),
         }
@@ -236,6 +240,7 @@ impl Slot {
             Slot::Word(words) => words[0],
             Slot::Mode => "0o755",
             Slot::Duration => "\"10m\"",
+            Slot::Size => "\"512MiB\"",
             Slot::Time => "epoch",
             Slot::Plain => "\"text\"",
         }

@@ -9,7 +9,7 @@ use crate::lang::interpolate::{Plain, Substituted, Values};
 use crate::lang::item::{Datum, Reference, Target};
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::table::{Line, Slot, Wants};
-use crate::lang::time;
+use crate::lang::{size, time};
 
 /// A value as it stands in the file.
 pub struct Written<'a> {
@@ -148,6 +148,10 @@ fn from_text(written: &Written<'_>, slot: Slot, text: &str) -> Read<Datum> {
                 format!("`{}` is not a duration", shorten(text)),
                 "\"10m\", \"1h30m\", \"500ms\"",
             )),
+        },
+        Slot::Size => match size::size(text) {
+            Some(bytes) => Ok(Datum::Size(bytes)),
+            None => Err(bad_value(written, format!("`{}` is not a size", shorten(text)), size::EXAMPLES)),
         },
         Slot::Time => match time::moment(text) {
             Some(seconds) => Ok(Datum::Time(seconds)),
