@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{check, interrupt, place, print, progress};
+use crate::cli::{check, interrupt, place, policy, print, progress, settings};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
@@ -27,15 +27,17 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let loaded = check::load(&workspace, &asked.params)?;
+    let loaded = check::load(args, &workspace, &asked.params)?;
     let graph = &loaded.graph;
     let targets = select::targets(graph, &asked.targets)?;
     let needed = select::needed(graph, &targets);
+    policy::enforce(&loaded, &needed)?;
     let outputs: Vec<Output> =
         asked.output.iter().map(|text| output::parse(text)).collect::<Result<_, _>>()?;
     let chosen: Vec<&OutputRef> =
         outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
-    let memo = place::open(args)?;
+    let memo = place::open_for(args, &workspace, &loaded)?;
+    policy::enforce_isolation(&memo, &loaded, &needed)?;
     let history = History::load(&memo, &workspace);
     for output in &outputs {
         output.check(&history)?;
@@ -46,9 +48,9 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         Ok(Box::new(LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?))
     };
-    let jobs = asked.jobs.map_or_else(default_jobs, usize::from);
+    let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(asked.progress, graph);
+    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
     let created = created()?;
     let mut written = Vec::new();
     let mut export = |values: &Values| {
@@ -70,11 +72,6 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     tell_failures(&memo, &loaded, &built);
     print::note(&last_line(&built.report.totals, began.elapsed().as_secs_f64()));
     conclude(&built)
-}
-
-/// Commands mostly wait, for disks and for each other.
-fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(8, |count| count.get().max(8))
 }
 
 /// For `created` and history of images that do not say: the caller's `SOURCE_DATE_EPOCH`, else 1980.
@@ -120,7 +117,7 @@ fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
 }
 
 /// Each failed node with its command, its code and the end of its log.
-fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
+pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     for (id, error) in &built.failures {
         let node = loaded.graph.node(*id);
         if let ExecError::Input { message, help } = error {
@@ -143,7 +140,7 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
 }
 
 /// Where the next node begins, or the file ends.
-fn end_of(node: &Node, loaded: &Loaded) -> usize {
+pub(super) fn end_of(node: &Node, loaded: &Loaded) -> usize {
     let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
     starts.filter(|start| *start > node.span.start).min().unwrap_or(loaded.source.inner().len())
 }
@@ -179,7 +176,7 @@ fn last_line(totals: &Totals, seconds: f64) -> String {
 }
 
 /// The exit code follows from the first failure.
-fn conclude(built: &Built) -> Result<(), Failure> {
+pub(super) fn conclude(built: &Built) -> Result<(), Failure> {
     let Some((_, first)) = built.failures.first() else { return Ok(()) };
     let message = match built.failures.len() {
         1 => "the build failed".to_owned(),

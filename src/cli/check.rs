@@ -4,13 +4,15 @@ use std::path::Path;
 
 use crate::cli::args::{Args, CheckArgs, Format};
 use crate::cli::failure::Failure;
-use crate::cli::{place, print};
+use crate::cli::{place, print, settings};
+use crate::lang::lock::pin::pin;
 use crate::lang::mistake::Mistake;
 use crate::lang::{self, Loaded};
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let loaded = lang::load(&workspace, &params(&check.params)?);
+    let profile = settings::profile(args, &settings::user()?);
+    let loaded = lang::load_under(&workspace, &params(&check.params)?, profile.as_deref());
     if check.format == Format::Json {
         let found = loaded.as_ref().map_or_else(
             |mistakes| mistakes.records(),
@@ -27,10 +29,21 @@ pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A build file that has no mistakes; what is only doubtful is told on the way.
-pub(super) fn load(workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
-    let loaded = lang::load(workspace, &params(set)?)?;
+/// A build file that has no mistakes, pinned by its lock file; what is only doubtful is told on the way.
+pub(super) fn load(args: &Args, workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
+    let mut loaded = load_unpinned(args, workspace, set)?;
+    pin(&mut loaded.graph, &loaded.lock);
+    Ok(loaded)
+}
+
+/// As the build file itself says it.
+pub(super) fn load_unpinned(args: &Args, workspace: &Path, set: &[String]) -> Result<Loaded, Failure> {
+    let user = settings::user()?;
+    let profile = settings::profile(args, &user);
+    let mut loaded = lang::load_under(workspace, &params(set)?, profile.as_deref())?;
     loaded.warnings.iter().for_each(print::mistake);
+    let said = std::mem::replace(&mut loaded.settings, user.settings());
+    loaded.settings.lay_over(said);
     Ok(loaded)
 }
 

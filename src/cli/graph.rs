@@ -7,7 +7,7 @@ use crate::graph::render;
 
 pub(super) fn graph(args: &Args, asked: &GraphArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = check::load(&workspace, &asked.params)?.graph;
+    let graph = check::load(args, &workspace, &asked.params)?.graph;
     print::data(match asked.format {
         GraphFormat::Text => render::text(&graph),
         GraphFormat::Dot => render::dot(&graph),

@@ -4,6 +4,8 @@ mod args;
 mod failure;
 mod print;
 mod place;
+mod settings;
+mod policy;
 mod output;
 mod progress;
 mod build;
@@ -11,6 +13,7 @@ mod plan;
 mod graph;
 mod check;
 mod log;
+mod lock;
 mod cache;
 mod hash;
 mod doctor;
@@ -45,6 +48,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
         Command::Check(check) => check::check(args, check),
+        Command::Lock(lock) => lock::lock(args, lock),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),
         Command::Hash(hash) => hash::hash(hash),

@@ -8,4 +8,5 @@ pub mod values;
 pub mod remember;
 pub mod prepare;
 pub mod build;
+pub mod lock;
 pub mod plan;

@@ -17,3 +17,4 @@ pub mod host;
 pub mod run;
 pub mod sweep;
 pub mod local;
+pub mod locked;

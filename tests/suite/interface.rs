@@ -86,12 +86,13 @@ fn the_events() {
 
 #[test]
 fn the_help_texts() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["build"],
         &["plan"],
         &["graph"],
         &["check"],
+        &["lock"],
         &["log"],
         &["cache"],
         &["cache", "ls"],

@@ -26,3 +26,5 @@ mod sharing;
 mod equality;
 mod shapes;
 mod hermetic;
+mod lock;
+mod settings;
