@@ -69,32 +69,33 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
     }
     write(&workspace, &loaded.lock, &new)?;
     report(&loaded.lock, &new, asked.format)?;
-    unresolved(&new, &chosen)
+    unresolved(&loaded, &new, &chosen, is_named)
 }
 
 fn lacks(lock: &Lock, wanted: &Wanted) -> bool {
     !wanted.optional && lock.get(&wanted.key).is_none()
 }
 
-/// What the named nodes want, or all of them.
+/// What the named nodes want, or all of them; with it what other nodes want under the same keys.
 fn chosen<'w>(loaded: &Loaded, wanted: &'w [Wanted], names: &[String]) -> Result<Vec<&'w Wanted>, Failure> {
     if names.is_empty() {
         return Ok(wanted.iter().collect());
     }
-    let mut chosen = Vec::new();
+    let mut keys = BTreeSet::new();
     for name in names {
         let outputs = select::targets(&loaded.graph, std::slice::from_ref(name))?;
         let nodes: BTreeSet<NodeId> = outputs.iter().map(|output| output.node).collect();
-        let before = chosen.len();
-        chosen.extend(wanted.iter().filter(|wanted| nodes.contains(&wanted.node)));
-        if chosen.len() == before {
+        let own: Vec<&Key> =
+            wanted.iter().filter(|wanted| nodes.contains(&wanted.node)).map(|wanted| &wanted.key).collect();
+        if own.is_empty() {
             return Err(Failure::input(
                 format!("`{name}` leaves nothing to {FILE_NAME}"),
                 "name a node that names something by tag, URL or reference, or has `network locked`",
             ));
         }
+        keys.extend(own);
     }
-    Ok(chosen)
+    Ok(wanted.iter().filter(|wanted| keys.contains(&wanted.key)).collect())
 }
 
 /// Entries that no node asks for. What a newer program wrote, and imports, are not judged.
@@ -180,9 +181,10 @@ fn report(old: &Lock, new: &Lock, format: Format) -> Result<(), Failure> {
     }
 }
 
-/// What only its server could tell.
-fn unresolved(new: &Lock, chosen: &[&Wanted]) -> Result<(), Failure> {
-    let open = chosen.iter().filter(|wanted| lacks(new, wanted));
+/// What only its server could tell: entries that are not there, or were to be looked at again.
+fn unresolved(loaded: &Loaded, new: &Lock, chosen: &[&Wanted], is_named: bool) -> Result<(), Failure> {
+    let is_remote = |wanted: &Wanted| resolve::is_remote(&loaded.graph.node(wanted.node).op);
+    let open = chosen.iter().filter(|wanted| lacks(new, wanted) || (is_named && is_remote(wanted)));
     let names: BTreeSet<String> = open.map(|wanted| wanted.key.to_string()).collect();
     if names.is_empty() {
         return Ok(());
@@ -190,9 +192,12 @@ fn unresolved(new: &Lock, chosen: &[&Wanted]) -> Result<(), Failure> {
     let names: Vec<String> = names.into_iter().collect();
     Err(Failure::environment(
         format!(
-            "this version of memobuild asks no registry and no server yet, so these have no entry: {}",
+            "this version of memobuild asks no registry and no server yet, so it could not look up {}",
             names.join("; ")
         ),
         Some("give their digests in the build file, or write their lines into memobuild.lock".to_owned()),
     ))
 }
+
+#[cfg(test)]
+mod tests;

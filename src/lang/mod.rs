@@ -1,7 +1,7 @@
 //! Floor 7: a build file → a graph. Text is parsed into KDL nodes, nodes are read into items by the
 //! one table, items are resolved: names to nodes, types checked, all mistakes told at once.
 //!
-//! It looks at no file but `memobuild.kdl`: whether the files that it names exist is found by scanning.
+//! It looks at no file but `memobuild.kdl` and `memobuild.lock`: whether the files that it names exist is found by scanning.
 
 pub mod code;
 pub mod mistake;

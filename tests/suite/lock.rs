@@ -197,3 +197,27 @@ fn nothing_to_lock_makes_no_file() {
     space.ok(&["lock", "--check"]);
     assert!(!lock_file(&space).exists());
 }
+
+/// Where no one digest leads to all platforms, each has its own line.
+#[test]
+fn manifests_beside_each_other_are_pinned_by_platform() {
+    let space = space();
+    let path = space.workspace().join("base/index.json");
+    let mut index: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut entry = index["manifests"][0].clone();
+    entry.as_object_mut().unwrap().remove("annotations");
+    let of = |architecture: &str| {
+        let mut entry = entry.clone();
+        entry["platform"] = serde_json::json!({ "os": "linux", "architecture": architecture });
+        entry
+    };
+    index["manifests"] = [of("amd64"), of("arm64")].into_iter().collect();
+    fs::write(&path, index.to_string()).unwrap();
+    space.file("memobuild.kdl", FILE.replace("oci:base:v1", "oci:base"));
+    space.ok(&["lock"]);
+    let text = locked(&space);
+    assert!(text.contains("image \"oci:base\" {\n    platform \"linux/"), "{text}");
+    assert!(text.contains(entry["digest"].as_str().unwrap()), "{text}");
+    space.ok(&["lock", "--check"]);
+    space.ok(&["build", "--profile", "ci"]);
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::space::{Space, run};
+use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
 
 const FILE: &str = "memobuild 1\n\
     workspace acme {\n    \
@@ -157,4 +157,25 @@ fn policies_of_the_workspace_are_told_with_their_origin() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("memo::policy::host"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`r` stands on `host`, and the workspace has `host deny`"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_weaker_rung_than_the_policy_wants_runs_nothing() {
+    let Some(space) = Space::of_ordinary_user() else { return };
+    if !busybox_root(&space) {
+        return;
+    }
+    let file = |rung: &str| {
+        let policy = format!("workspace w {{ policy {{ isolation \"{rung}\"; }}; }}\n");
+        format!("{BUSYBOX_ROOT}{policy}run a {{ from root; sh \"echo heard\"; }}\ndefault a\n")
+    };
+    space.file("memobuild.kdl", file("A"));
+    let ran = space.run(&["build"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the workspace has `isolation \"A\"`"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("heard"), "{}", ran.stderr);
+    space.file("memobuild.kdl", file("C"));
+    let ran = space.run(&["build"]);
+    // Where nothing isolates an ordinary user, the run says so itself.
+    assert!(!ran.stderr.contains("isolation \"C\""), "{}", ran.stderr);
 }

@@ -42,6 +42,14 @@ pub(super) fn wanted(graph: &Graph) -> Vec<Wanted> {
     wanted
 }
 
+/// Whether only a server can tell its digest.
+pub(super) fn is_remote(op: &Op) -> bool {
+    match op {
+        Op::Pull(pull) => matches!(pull.source, ImageSource::Registry(_)),
+        op => matches!(op, Op::Fetch(_)),
+    }
+}
+
 /// The entries of those that name layouts, each once. Layouts that cannot be read are told all at once.
 pub(super) fn layouts(workspace: &Path, loaded: &Loaded, chosen: &[&Wanted]) -> Result<Vec<Entry>, Failure> {
     let mut platforms: BTreeMap<String, BTreeSet<NodeId>> = BTreeMap::new();

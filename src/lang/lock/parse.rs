@@ -7,7 +7,7 @@ use kdl::{KdlNode, KdlValue};
 
 use crate::lang::code::Code;
 use crate::lang::flat::word_span;
-use crate::lang::lock::entry::{Entry, GIT, HTTP, IMAGE, Key, LIBRARY, RUN};
+use crate::lang::lock::entry::{Entry, Key};
 use crate::lang::lock::{Block, Lock, sections};
 use crate::lang::mistake::{Findings, Mistake, Mistakes, SharedSource, Span, shorten};
 use crate::lang::parse as kdl_text;
@@ -176,7 +176,6 @@ fn unknown_key(node: &KdlNode) -> Key {
 }
 
 fn twice(key: &Key, second: Span, first: Span) -> Mistake {
-    debug_assert!([IMAGE, HTTP, GIT, LIBRARY, RUN].contains(&key.word.as_str()));
     let message = format!("there are two entries {}", shorten(&key.to_string()));
     let help = "keep the one that is right: `memobuild lock --check` tells whether it is";
     Mistake::new(Code::LockTwice, message, help).at(second, "and again here").at(first, "first here")

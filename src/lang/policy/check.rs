@@ -49,7 +49,10 @@ pub fn mistakes(
 ) -> (Vec<Mistake>, Mistakes) {
     let (mut warnings, mut errors) = (Findings::default(), Findings::default());
     for violation in violations {
-        let span = find(source.inner(), graph, &violation);
+        // What would only be counted needs no place.
+        let is_counted =
+            if violation.severity == Severity::Error { errors.is_full() } else { warnings.is_full() };
+        let span = if is_counted { 0..0 } else { find(source.inner(), graph, &violation) };
         let Violation { severity, code, message, label, help, .. } = violation;
         if severity == Severity::Error {
             errors.add(Mistake::new(code, message, help).at(span, label));
@@ -67,8 +70,18 @@ fn find(text: &str, graph: &Graph, violation: &Violation) -> Span {
         graph.nodes.iter().filter(|node| !matches!(node.op, Op::Host(_)) && !node.name.starts_with('.'));
     let after = declared.map(|node| node.span.start).filter(|start| *start > own.start);
     let inside = text.get(own.start..after.min().unwrap_or(text.len())).unwrap_or_default();
-    let place = violation.words.iter().find_map(|word| Some((inside.find(word.as_str())?, word.len())));
+    let place = violation.words.iter().find_map(|word| Some((find_word(inside, word)?, word.len())));
     place.map_or(own.clone(), |(start, length)| own.start + start..own.start + start + length)
+}
+
+/// Not as a part of a longer word.
+fn find_word(text: &str, word: &str) -> Option<usize> {
+    let begins = |before: Option<char>| before.is_none_or(|symbol| " \t\r\n{;\"".contains(symbol));
+    let ends = |after: Option<char>| after.is_none_or(|symbol| " \t\r\n{};\"".contains(symbol));
+    let mut found = text.match_indices(word).map(|(start, _)| start);
+    found.find(|start| {
+        begins(text[..*start].chars().next_back()) && ends(text[start + word.len()..].chars().next())
+    })
 }
 
 fn network(id: NodeId, node: &Node, run: &Run, policy: &Policy) -> Option<Violation> {
@@ -90,7 +103,7 @@ fn network(id: NodeId, node: &Node, run: &Run, policy: &Policy) -> Option<Violat
         severity: Severity::Error,
         code: Code::PolicyNetwork,
         message: format!("`{}` uses the network, and {by} has `{refusal}`", node.name),
-        words: vec!["network".to_owned()],
+        words: vec!["network host".to_owned(), "network".to_owned()],
         label: "not allowed",
         help: help.to_owned(),
     })

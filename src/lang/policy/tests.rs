@@ -13,9 +13,9 @@ use crate::oci::image::Platform;
 
 const FILE: &str = "memobuild 1\n\
     pull base \"oci:images/base:v1\"\n\
-    run fetch { from base; network host; exec \"x\"; output o \"/o\"; }\n\
+    run network-fetch { from base; network host; exec \"x\"; output o \"/o\"; }\n\
     run cc { from host; exec \"cc\"; output o \"/o\"; }\n\
-    image app { from base; copy fetch.o to=\"/o\"; copy cc.o to=\"/c\"; }\n\
+    image app { from base; copy network-fetch.o to=\"/o\"; copy cc.o to=\"/c\"; }\n\
     pull aside \"oci:aside\"\n\
     default app\n";
 
@@ -88,7 +88,7 @@ fn unpinned_may_be_a_warning_but_not_in_a_frozen_lock() {
 #[test]
 fn a_locked_run_must_be_locked() {
     let mut loaded = pinned();
-    let fetch = id(&loaded, "fetch.o");
+    let fetch = id(&loaded, "network-fetch.o");
     let Op::Run(run) = &mut loaded.graph.nodes[fetch.0].op else { panic!("a run") };
     run.network = Network::Locked;
     assert_eq!(found(&loaded, &Policy::default()), [("memo::lock::missing", Severity::Error)]);
@@ -103,7 +103,7 @@ fn hosts_are_for_the_proxy() {
     let policy = Policy { network: Some(Said::new(rule, &By::Workspace)), ..Policy::default() };
     assert_eq!(found(&loaded(), &policy), [("memo::policy::network", Severity::Error)]);
     let mut loaded = loaded();
-    let fetch = id(&loaded, "fetch.o");
+    let fetch = id(&loaded, "network-fetch.o");
     let Op::Run(run) = &mut loaded.graph.nodes[fetch.0].op else { panic!("a run") };
     run.network = Network::Proxy;
     assert_eq!(found(&loaded, &policy), []);
@@ -141,6 +141,24 @@ fn fetched_sources_are_pinned_too() {
         path: None,
     });
     assert_eq!(found(&loaded, &policy("ci")), [("memo::lock::missing", Severity::Error)]);
+}
+
+/// Mistake 15 of the language's page.
+#[test]
+fn a_tag_without_an_entry() {
+    let mut loaded = loaded();
+    let base = id(&loaded, "base");
+    let Op::Pull(pull) = &mut loaded.graph.nodes[base.0].op else { panic!("a pull") };
+    pull.source = ImageSource::Registry("oci:images/base:v1".to_owned());
+    let violations = check(&loaded.graph, &[base], &policy("ci"));
+    let (_, errors) = mistakes(&loaded.source, &loaded.graph, violations);
+    let [mistake] = errors.shown.as_slice() else { panic!("one mistake") };
+    assert_eq!(mistake.code.as_str(), "memo::lock::missing");
+    assert_eq!(mistake.message, "oci:images/base:v1 has no entry in memobuild.lock");
+    assert_eq!(mistake.labels[0].text, "a tag can change");
+    assert_eq!(&FILE[mistake.labels[0].span.clone()], "oci:images/base:v1");
+    let help = "run `memobuild lock` and commit memobuild.lock (profile `ci` has `unpinned deny`)";
+    assert_eq!(mistake.help, help);
 }
 
 #[test]
