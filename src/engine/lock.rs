@@ -55,3 +55,67 @@ fn locked_run(graph: &Graph, id: NodeId) -> Option<&Run> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::BlobDigest;
+    use crate::base::tree_path::TreePath;
+    use crate::graph::graph::Node;
+    use crate::graph::op::{Output, OutputKind};
+    use crate::graph::value::Type;
+    use crate::oci::image::Platform;
+    use crate::store::fixture::memo;
+    use crate::tree::tree::Entry;
+
+    fn node(network: Network) -> Node {
+        let output = |name: &str, optional| Output {
+            name: name.to_owned(),
+            path: TreePath::parse(name).unwrap(),
+            kind: OutputKind::File,
+            optional,
+            include: Vec::new(),
+            locked: Some("00".to_owned()),
+        };
+        let outputs = vec![output("mod", false), output("extra", true)];
+        Node {
+            name: "modules".to_owned(),
+            kind: "run",
+            op: Op::Run(Box::new(Run { network, outputs, ..Run::default() })),
+            inputs: Vec::new(),
+            outputs: BTreeMap::from([("mod".to_owned(), Type::Tree)]),
+            main: None,
+            doc: None,
+            platform: Platform::current(),
+            place: String::new(),
+            span: 0..0,
+        }
+    }
+
+    #[test]
+    fn an_unlocked_run_is_asked_for_what_it_makes_now() {
+        let nodes = vec![node(Network::None), node(Network::Locked), node(Network::Host)];
+        let graph = Graph { nodes, ..Graph::default() };
+        let runs: Vec<NodeId> = locked_runs(&graph).collect();
+        assert_eq!(runs, [NodeId(1)]);
+        let unlocked = unlocked(&graph, &runs);
+        let Op::Run(run) = &unlocked.node(NodeId(1)).op else { panic!("a run") };
+        assert_eq!((run.network, run.rerun), (Network::Host, true));
+        assert!(run.outputs.iter().all(|output| output.locked.is_none()));
+        assert_eq!(unlocked.nodes[0].op, graph.nodes[0].op);
+    }
+
+    #[test]
+    fn entries_are_digests_of_what_was_made() {
+        let (_folder, memo) = memo();
+        let graph = Graph { nodes: vec![node(Network::Locked)], ..Graph::default() };
+        let mut values = Values::new(&graph);
+        let blob = BlobDigest::of(b"x");
+        let made = Value::Tree(Entry::file(blob, 1, 0o644));
+        values.set(&graph, NodeId(0), BTreeMap::from([("mod".to_owned(), made)]));
+        let found = entries(&memo, &graph, &values, NodeId(0)).unwrap();
+        assert_eq!(found, BTreeMap::from([("mod".to_owned(), blob.to_hex())]));
+        values.set(&graph, NodeId(0), BTreeMap::new());
+        assert!(entries(&memo, &graph, &values, NodeId(0)).is_err());
+    }
+}
