@@ -14,9 +14,13 @@ pub(super) struct Args {
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
     pub(super) workspace: PathBuf,
 
-    /// Where results are kept [default: $MEMOBUILD_STORE, else $XDG_CACHE_HOME/memobuild]
+    /// Where results are kept [default: $MEMOBUILD_STORE, else as set, else $XDG_CACHE_HOME/memobuild]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) store: Option<PathBuf>,
+
+    /// Whose settings win: dev, ci, hermetic or an own one [default: $MEMOBUILD_PROFILE, else as set]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(super) profile: Option<String>,
 
     #[command(subcommand)]
     pub(super) command: Command,
@@ -40,6 +44,8 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Write build files in the house style: spacing, quotes; comments and data stay
     Fmt(FmtArgs),
+    /// Pin what is named by tag, URL or reference in memobuild.lock
+    Lock(LockArgs),
     /// Print the full log of a node's last run
     Log(LogArgs),
     /// Look into the store
@@ -64,7 +70,7 @@ pub(super) struct BuildArgs {
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
 
-    /// Nodes that may execute at once [default: 8, or the processors if there are more]
+    /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
 
@@ -80,9 +86,9 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 
-    /// How to show what goes on
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    pub(super) progress: Progress,
+    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +217,24 @@ pub(super) struct FmtArgs {
     /// Write nothing, and fail where something would change
     #[arg(long)]
     pub(super) check: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct LockArgs {
+    /// Change nothing, and tell what is missing, stale or superfluous
+    #[arg(long, conflicts_with = "update")]
+    pub(super) check: bool,
+
+    /// Look again at what these nodes name, and change no other entry
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(super) update: Vec<String>,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 #[derive(clap::Args, Debug)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::{self, Output};
-use crate::cli::{interrupt, load, place, print, progress, tell};
+use crate::cli::{interrupt, load, place, policy, print, progress, settings, tell};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::remember::Trust;
@@ -27,7 +27,7 @@ const TAIL: usize = 20;
 pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let workspace = place::workspace(args)?;
-    let loaded = load::load(&workspace, &asked.params, &asked.targets)?;
+    let loaded = load::load(args, &workspace, &asked.params, &asked.targets)?;
     let workspace = workspace.root;
     let graph = &loaded.graph;
     let outputs: Vec<Output> =
@@ -35,23 +35,25 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let named = asked.targets.iter().chain(outputs.iter().filter_map(|output| output.target.as_ref()));
     let targets = select::targets(graph, &named.cloned().collect::<Vec<_>>())?;
     let needed = select::needed(graph, &targets);
+    policy::enforce(&loaded, &needed)?;
     let chosen: Vec<OutputRef> =
         outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
-    let memo = place::open(args)?;
+    let memo = place::open_for(args, &workspace, &loaded)?;
     let history = History::load(&memo, &workspace);
     for output in &outputs {
         output.check(&history)?;
     }
+    let isolation = policy::isolation(asked.min_isolation, &loaded);
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().map(|output| output.path.clone()));
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?;
-        Ok(Box::new(executor.isolated_by(asked.min_isolation)))
+        Ok(Box::new(executor.isolated_by(isolation)))
     };
-    let jobs = asked.jobs.map_or_else(default_jobs, usize::from);
+    let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(asked.progress, graph);
+    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
     let created = created()?;
     let mut written = Vec::new();
     let mut export = |values: &Values| {
@@ -81,11 +83,6 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     tell_failures(&memo, &loaded, &built);
     print::note(&last_line(&built.report.totals, began.elapsed().as_secs_f64()));
     conclude(&built)
-}
-
-/// Commands mostly wait, for disks and for each other.
-fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(8, |count| count.get().max(8))
 }
 
 /// For `created` and history of images that do not say: the caller's `SOURCE_DATE_EPOCH`, else 1980.
@@ -131,7 +128,7 @@ fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
 }
 
 /// Each failed node with its command, its code and the end of its log.
-fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
+pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     for (id, error) in &built.failures {
         let node = loaded.graph.node(*id);
         if let ExecError::Input { message, help } = error {
@@ -170,7 +167,7 @@ fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
 }
 
 /// Where the next node begins, or its file ends.
-fn end_of(node: &Node, loaded: &Loaded) -> usize {
+pub(super) fn end_of(node: &Node, loaded: &Loaded) -> usize {
     let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
     let file_end = loaded.sources.at(node.span.start).end();
     starts.filter(|start| *start > node.span.start).fold(file_end, usize::min)
@@ -207,7 +204,7 @@ fn last_line(totals: &Totals, seconds: f64) -> String {
 }
 
 /// The exit code follows from the first failure.
-fn conclude(built: &Built) -> Result<(), Failure> {
+pub(super) fn conclude(built: &Built) -> Result<(), Failure> {
     let Some((_, first)) = built.failures.first() else { return Ok(()) };
     let message = match built.failures.len() {
         1 => "the build failed".to_owned(),

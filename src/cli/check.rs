@@ -7,7 +7,7 @@ use crate::lang::sarif::sarif;
 
 pub(super) fn check(args: &Args, check: &CheckArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let loaded = load::read(&workspace, &check.params, &[])?;
+    let loaded = load::read(args, &workspace, &check.params, &[])?;
     let found = match &loaded {
         Ok(loaded) => &loaded.warnings,
         Err(mistakes) => mistakes,

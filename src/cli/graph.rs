@@ -8,7 +8,7 @@ use crate::graph::{drawing, render, select};
 
 pub(super) fn graph(args: &Args, asked: &GraphArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let mut graph = load::load(&workspace, &asked.params, &asked.targets)?.graph;
+    let mut graph = load::load(args, &workspace, &asked.params, &asked.targets)?.graph;
     if !asked.targets.is_empty() {
         let targets = select::targets(&graph, &asked.targets)?;
         graph = restricted(&graph, &select::needed(&graph, &targets));

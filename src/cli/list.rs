@@ -7,7 +7,7 @@ use crate::graph::show::Listing;
 
 pub(super) fn list(args: &Args, asked: &ListArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = load::load(&workspace, &asked.params, &[])?.graph;
+    let graph = load::load(args, &workspace, &asked.params, &[])?.graph;
     let listing = Listing::of(&graph);
     match asked.format {
         Format::Text => print::data(listing.text()),

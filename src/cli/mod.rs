@@ -5,6 +5,8 @@ mod failure;
 mod print;
 mod tell;
 mod place;
+mod settings;
+mod policy;
 mod output;
 mod progress;
 mod build;
@@ -14,10 +16,12 @@ mod show;
 mod list;
 mod check;
 mod load;
+mod packages;
 mod git;
 mod explain;
 mod fmt;
 mod log;
+mod lock;
 mod cache;
 mod hash;
 mod doctor;
@@ -56,6 +60,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Check(check) => check::check(args, check),
         Command::Explain(explain) => explain::explain(explain),
         Command::Fmt(fmt) => fmt::fmt(args, fmt),
+        Command::Lock(lock) => lock::lock(args, lock),
         Command::Log(log) => log::log(args, log),
         Command::Cache(cache) => cache::cache(args, cache),
         Command::Hash(hash) => hash::hash(hash),

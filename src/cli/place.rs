@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::Args;
 use crate::cli::failure::Failure;
+use crate::cli::load;
+use crate::cli::settings::{self, set};
+use crate::lang::Loaded;
 use crate::lang::root::{self, Workspace};
+use crate::lang::settings::Choice;
+use crate::lang::settings::user::User;
 use crate::store::memo::Memo;
 
 /// The workspace as an absolute path without links, so that it has one name.
@@ -23,18 +28,31 @@ pub(super) fn workspace(args: &Args) -> Result<Workspace, Failure> {
     }
 }
 
-/// `--store`, else `MEMOBUILD_STORE`, else `$XDG_CACHE_HOME/memobuild`, else `$HOME/.cache/memobuild`.
+/// For commands that read no graph: the build file is looked at only where its word counts.
 pub(super) fn store(args: &Args) -> Result<PathBuf, Failure> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let place = args
-        .store
-        .clone()
-        .or_else(|| set("MEMOBUILD_STORE"))
-        .or_else(|| {
-            set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("memobuild"))
-        })
-        .or_else(|| set("HOME").map(|home| home.join(".cache/memobuild")));
-    match place {
+    let user = settings::user()?;
+    if args.store.is_some() || set("MEMOBUILD_STORE").is_some() {
+        return store_under(args, &user, None);
+    }
+    let workspace = workspace(args)?.root;
+    let profile = settings::profile(args, &user);
+    let path = load::settings(&workspace, profile.as_deref()).and_then(|settings| settings.cache.l2_path);
+    store_under(args, &user, path.map(|path| workspace.join(path)).as_deref())
+}
+
+/// `--store`, else `MEMOBUILD_STORE`, else `l2`, which is the workspace's `cache { l2 path= }`, else the user's
+/// setting, else `$XDG_CACHE_HOME/memobuild`, else `$HOME/.cache/memobuild`.
+fn store_under(args: &Args, user: &User, l2: Option<&Path>) -> Result<PathBuf, Failure> {
+    let cache = set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let place = Choice {
+        flag: args.store.clone(),
+        variable: set("MEMOBUILD_STORE"),
+        workspace: l2.map(Path::to_owned),
+        user: user.store.as_deref().and_then(settings::expanded),
+        default: cache.map(|cache| cache.join("memobuild")),
+    };
+    match place.first() {
         Some(place) => absolute(&place),
         None => Err(Failure::environment(
             "there is no place for the store: HOME is not set",
@@ -45,6 +63,12 @@ pub(super) fn store(args: &Args) -> Result<PathBuf, Failure> {
 
 pub(super) fn open(args: &Args) -> Result<Memo, Failure> {
     Ok(Memo::open(&store(args)?)?)
+}
+
+/// For commands that have read the build file of `workspace`.
+pub(super) fn open_for(args: &Args, workspace: &Path, loaded: &Loaded) -> Result<Memo, Failure> {
+    let path = loaded.settings.cache.l2_path.as_ref().map(|path| workspace.join(path));
+    Ok(Memo::open(&store_under(args, &settings::user()?, path.as_deref())?)?)
 }
 
 /// Relative to the caller's folder.

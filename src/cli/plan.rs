@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::base::cancel::Cancel;
 use crate::cli::args::{Args, Format, PlanArgs};
 use crate::cli::failure::Failure;
-use crate::cli::{load, place, print};
+use crate::cli::{load, place, policy, print};
 use crate::engine::history::History;
 use crate::engine::plan::{Forecast, Planned, plan as forecast};
 use crate::exec::local::LocalExecutor;
@@ -13,15 +13,17 @@ use crate::graph::select;
 
 pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = load::load(&workspace, &asked.params, &asked.targets)?.graph;
+    let loaded = load::load(args, &workspace, &asked.params, &asked.targets)?;
+    let graph = &loaded.graph;
+    let targets = select::targets(graph, &asked.targets)?;
+    let needed = select::needed(graph, &targets);
+    policy::enforce(&loaded, &needed)?;
     let workspace = workspace.root;
-    let targets = select::targets(&graph, &asked.targets)?;
-    let needed = select::needed(&graph, &targets);
-    let memo = place::open(args)?;
+    let memo = place::open_for(args, &workspace, &loaded)?;
     let cancel = Cancel::default();
     let exports = History::load(&memo, &workspace).exports();
     let executor = LocalExecutor::new(&memo, &workspace, &exports, true, &cancel)?;
-    let planned = forecast(&graph, &needed, &workspace, &memo, &executor, &cancel)?;
+    let planned = forecast(graph, &needed, &workspace, &memo, &executor, &cancel)?;
     match asked.format {
         Format::Json => print::json(&serde_json::json!({ "version": 1, "nodes": planned })),
         Format::Text => print::data(text(&planned)),

@@ -86,6 +86,7 @@ mod tests {
             outputs: BTreeMap::from([("mod".to_owned(), Type::Tree)]),
             main: None,
             doc: None,
+            coordinate: BTreeMap::new(),
             platform: Platform::current(),
             place: String::new(),
             span: 0..0,

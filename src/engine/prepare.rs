@@ -105,6 +105,7 @@ mod tests {
             outputs: BTreeMap::new(),
             main: None,
             doc: None,
+            coordinate: BTreeMap::new(),
             platform: Platform::current(),
             place: String::new(),
             span: 0..0,

@@ -158,6 +158,7 @@ mod tests {
             outputs: Default::default(),
             main: None,
             doc: None,
+            coordinate: std::collections::BTreeMap::new(),
             platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,

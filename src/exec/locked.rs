@@ -22,19 +22,26 @@ pub fn digest(value: &Value) -> Option<String> {
 
 /// Before it runs: all that leaves it must be known. `node` is its name.
 pub fn check_entries(node: &str, run: &Run) -> Result<(), ExecError> {
-    let Some(output) = pinned(run).find(|output| output.locked.is_none()) else { return Ok(()) };
-    Err(ExecError::Mistake {
+    let Some(output) = pinned(run).find(|output| output.locked.is_none() && !output.optional) else {
+        return Ok(());
+    };
+    Err(no_entry(node, &output.name))
+}
+
+fn no_entry(node: &str, output: &str) -> ExecError {
+    ExecError::Mistake {
         code: Code::LockMissing,
-        message: format!("output `{}` of `{node}` has no entry in memobuild.lock", output.name),
+        message: format!("output `{output}` of `{node}` has no entry in memobuild.lock"),
         label: "says `network locked`",
         help: "run: memobuild lock".to_owned(),
-    })
+    }
 }
 
 /// After it ran. An optional output that was not made has nothing to differ.
 pub fn check_digests(node: &str, run: &Run, made: &BTreeMap<String, Value>) -> Result<(), ExecError> {
     for output in pinned(run) {
-        let (Some(locked), Some(value)) = (&output.locked, made.get(&output.name)) else { continue };
+        let Some(value) = made.get(&output.name) else { continue };
+        let Some(locked) = &output.locked else { return Err(no_entry(node, &output.name)) };
         let found = digest(value).unwrap_or_default();
         if found != *locked {
             let name = &output.name;

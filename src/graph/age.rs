@@ -93,6 +93,7 @@ mod tests {
             outputs: BTreeMap::new(),
             main: None,
             doc: None,
+            coordinate: BTreeMap::new(),
             platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,

@@ -21,6 +21,8 @@ pub struct Graph {
     pub targets: BTreeMap<String, Vec<OutputRef>>,
     /// What is built when nothing is asked for.
     pub default: Vec<OutputRef>,
+    /// Begins the names of the package that is meant where none is said: `//services/api:`, or nothing.
+    pub prefix: String,
     /// Those of `targets` that were declared as groups.
     pub groups: Vec<GroupInfo>,
     /// In the order of their files; the graph itself has their values already.
@@ -71,6 +73,8 @@ pub struct Node {
     pub kind: &'static str,
     pub op: Op,
     pub inputs: Vec<Input>,
+    /// A value for each axis of a matrix that it stands in.
+    pub coordinate: BTreeMap<String, String>,
     /// What the result is for, and where its commands execute.
     pub platform: Platform,
     /// By name; the bare name of the node is its `main` output where it has one.
@@ -111,6 +115,17 @@ pub struct OutputRef {
 impl Graph {
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+
+    /// What the bare name of a node asks for.
+    pub fn whole(&self, id: NodeId) -> Vec<OutputRef> {
+        let node = self.node(id);
+        match &node.main {
+            Some(main) => vec![OutputRef { node: id, output: main.clone() }],
+            None => {
+                node.outputs.keys().map(|output| OutputRef { node: id, output: output.clone() }).collect()
+            }
+        }
     }
 
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {

@@ -25,6 +25,7 @@ pub fn restricted(graph: &Graph, kept: &[NodeId]) -> Graph {
         groups: graph.groups.clone(),
         params: graph.params.clone(),
         axes: graph.axes.clone(),
+        prefix: graph.prefix.clone(),
     };
     part.groups.retain(|group| part.targets.contains_key(&group.name));
     part
@@ -54,6 +55,7 @@ mod tests {
             outputs: [].into(),
             main: None,
             doc: None,
+            coordinate: std::collections::BTreeMap::new(),
             platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,

@@ -1,10 +1,13 @@
 //! What a command line asks for, and all that it needs, in an order in which it can be made.
 
+use std::collections::BTreeSet;
+
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::DfsPostOrder;
 
 use crate::base::suggest;
-use crate::graph::graph::{Graph, NodeId, OutputRef};
+use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
+use crate::graph::op::Op;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
@@ -14,6 +17,14 @@ pub enum SelectError {
         /// The nearest of the targets there are.
         suggestion: Option<String>,
     },
+    #[error("`{written}` is not at that coordinate")]
+    NoCoordinate {
+        written: String,
+        /// Where it is: `[python=3.12]`.
+        there: Vec<String>,
+    },
+    #[error("`{0}` is not a target")]
+    Form(String),
     #[error("there is nothing to build: the build file has neither a `default` nor an image")]
     Nothing,
 }
@@ -23,7 +34,15 @@ impl SelectError {
     pub fn help(&self) -> String {
         match self {
             SelectError::Unknown { suggestion: Some(near), .. } => format!("did you mean `{near}`?"),
-            SelectError::Unknown { suggestion: None, .. } => "`memobuild graph` lists the targets".to_owned(),
+            SelectError::Unknown { suggestion: None, .. } => "`memobuild list` tells the targets".to_owned(),
+            SelectError::NoCoordinate { there, .. } if there.is_empty() => {
+                "it stands in no matrix: leave the brackets out".to_owned()
+            }
+            SelectError::NoCoordinate { there, .. } => format!("it is there at {}", there.join(" ")),
+            SelectError::Form(_) => {
+                "a target is NAME, NAME.OUTPUT, 'NAME[AXIS=VALUE]', //PACKAGE:NAME, //PACKAGE or //FOLDER/..."
+                    .to_owned()
+            }
             SelectError::Nothing => "name a target, or write a line `default NODE`".to_owned(),
         }
     }
@@ -34,16 +53,96 @@ pub fn targets(graph: &Graph, names: &[String]) -> Result<Vec<OutputRef>, Select
     if names.is_empty() {
         return if graph.default.is_empty() { Err(SelectError::Nothing) } else { Ok(graph.default.clone()) };
     }
+    let mut seen = BTreeSet::new();
     let mut chosen: Vec<OutputRef> = Vec::new();
     for name in names {
-        let outputs = graph.targets.get(name).ok_or_else(|| unknown(graph, name))?;
-        for output in outputs {
-            if !chosen.contains(output) {
-                chosen.push(output.clone());
-            }
-        }
+        let outputs = target(graph, name)?.into_iter();
+        chosen.extend(outputs.filter(|output| seen.insert(output.clone())));
     }
     Ok(chosen)
+}
+
+/// `services` of `//services/...`: all packages below a folder.
+pub fn wildcard(target: &str) -> Option<&str> {
+    target.strip_prefix("//")?.strip_suffix("...").map(|folder| folder.trim_end_matches('/'))
+}
+
+fn target(graph: &Graph, written: &str) -> Result<Vec<OutputRef>, SelectError> {
+    if let Some(folder) = wildcard(written) {
+        return below(graph, folder).ok_or_else(|| unknown(graph, written));
+    }
+    let (name, at) = match written.split_once('[') {
+        None => (written, None),
+        Some((name, rest)) => match rest.strip_suffix(']').and_then(pairs) {
+            Some(at) => (name, Some(at)),
+            None => return Err(SelectError::Form(written.to_owned())),
+        },
+    };
+    let outputs = named(graph, name).ok_or_else(|| unknown(graph, name))?;
+    let Some(at) = at else { return Ok(outputs.clone()) };
+    let found: Vec<OutputRef> =
+        outputs.iter().filter(|output| stands_at(graph.node(output.node), &at)).cloned().collect();
+    if found.is_empty() {
+        return Err(SelectError::NoCoordinate {
+            written: written.to_owned(),
+            there: coordinates(graph, outputs),
+        });
+    }
+    Ok(found)
+}
+
+/// A name of the package that one stands in, or one in full.
+fn named<'g>(graph: &'g Graph, name: &str) -> Option<&'g Vec<OutputRef>> {
+    match name.strip_prefix("//:") {
+        Some(of_root) => graph.targets.get(of_root),
+        None if name.starts_with("//") => graph.targets.get(name),
+        None => graph.targets.get(&format!("{}{name}", graph.prefix)),
+    }
+}
+
+/// Every node that the files of these packages declare.
+fn below(graph: &Graph, folder: &str) -> Option<Vec<OutputRef>> {
+    let is_below = |node: &Node| match node.name.strip_prefix("//") {
+        None => folder.is_empty() && !node.name.starts_with('.') && !matches!(node.op, Op::Host(_)),
+        Some(label) => {
+            let rest = label.strip_prefix(folder);
+            folder.is_empty() || rest.is_some_and(|rest| rest.starts_with(['/', ':']))
+        }
+    };
+    let ids = graph.ids().filter(|id| is_below(graph.node(*id)));
+    let outputs: Vec<OutputRef> = ids.flat_map(|id| graph.whole(id)).collect();
+    (!outputs.is_empty()).then_some(outputs)
+}
+
+fn pairs(text: &str) -> Option<Vec<(&str, &str)>> {
+    text.split(',').map(|pair| pair.trim().split_once('=')).collect()
+}
+
+fn stands_at(node: &Node, at: &[(&str, &str)]) -> bool {
+    at.iter().all(|(axis, value)| match node.coordinate.get(*axis) {
+        Some(own) => own == value,
+        None => *axis == "platform" && is_platform(node, value),
+    })
+}
+
+/// With or without the variant.
+fn is_platform(node: &Node, written: &str) -> bool {
+    let full = node.platform.to_string();
+    let short = format!("{}/{}", node.platform.os, node.platform.architecture);
+    written == full || written == short
+}
+
+fn coordinates(graph: &Graph, outputs: &[OutputRef]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for output in outputs {
+        let coordinate = graph.node(output.node).coordinate.iter();
+        let pairs: Vec<String> = coordinate.map(|(axis, value)| format!("{axis}={value}")).collect();
+        let shown = format!("[{}]", pairs.join(","));
+        if !pairs.is_empty() && !all.contains(&shown) {
+            all.push(shown);
+        }
+    }
+    all
 }
 
 /// The nodes that `targets` need, themselves included; every node comes after its inputs.
@@ -69,15 +168,16 @@ pub fn needed(graph: &Graph, targets: &[OutputRef]) -> Vec<NodeId> {
 }
 
 fn unknown(graph: &Graph, name: &str) -> SelectError {
-    let suggestion = suggest::nearest(name, graph.targets.keys().map(String::as_str)).map(str::to_owned);
+    let known = graph.targets.keys().map(|known| known.strip_prefix(&graph.prefix).unwrap_or(known));
+    let suggestion = suggest::nearest(name, known).map(str::to_owned);
     SelectError::Unknown { name: name.to_owned(), suggestion }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::graph::{Input, Node, Select};
-    use crate::graph::op::{Host, Op};
+    use crate::graph::graph::{Input, Select};
+    use crate::graph::op::Host;
 
     /// Node `i` needs the nodes of `inputs[i]`.
     fn graph(inputs: &[&[usize]]) -> Graph {
@@ -92,6 +192,7 @@ mod tests {
             outputs: [("out".to_owned(), crate::graph::value::Type::Tree)].into(),
             main: Some("out".into()),
             doc: None,
+            coordinate: std::collections::BTreeMap::new(),
             platform: crate::oci::image::Platform::current(),
             place: String::new(),
             span: 0..0,

@@ -17,6 +17,7 @@ pub mod pull;
 pub mod run;
 pub mod test;
 pub mod tree;
+pub mod workspace;
 
 use std::collections::BTreeMap;
 

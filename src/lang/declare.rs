@@ -10,13 +10,15 @@ use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
 use crate::lang::decl::{self, DECLARATIONS, param};
 use crate::lang::files::Files;
+use crate::lang::interpolate::Plain;
 use crate::lang::item::Item;
 use crate::lang::label::{self, package_name};
 use crate::lang::matrix::{Axis, Coordinate};
 use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Conditional, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
-use crate::lang::syntax::Node;
+use crate::lang::settings::{ProfileParam, Settings, Workspace};
+use crate::lang::syntax::{Node, Value};
 use crate::lang::table::{KINDS, Line};
 use crate::lang::{Request, structure, version};
 
@@ -33,6 +35,8 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         fragments: HashMap::new(),
         packages: Vec::new(),
         coordinates: RefCell::default(),
+        settings: Settings::default(),
+        profile_params: profile_params(files, request),
         used: RefCell::default(),
     };
     let mut declare = Declare {
@@ -46,9 +50,11 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         templates: Vec::new(),
         used: BTreeSet::new(),
         is_full: false,
+        workspace: None,
     };
     declare.files();
     declare.parameters();
+    declare.settings();
     declare.instances();
     declare.trials();
     declare.conditions();
@@ -70,6 +76,7 @@ pub(super) struct Declare<'a, 'f> {
     /// Templates that something uses.
     pub(super) used: BTreeSet<*const Node>,
     is_full: bool,
+    workspace: Option<(ScopeId, &'a Node)>,
 }
 
 pub(super) struct Use<'a> {
@@ -327,6 +334,46 @@ impl<'a> Declare<'a, '_> {
             let help = "move it there, or remove it";
             let mistake = Mistake::new(Code::WorkspacePlace, message, help);
             self.findings.add(mistake.at(node.word_span.clone(), "not here"));
+        } else if let Some((_, first)) = self.workspace {
+            let mistake = Mistake::new(
+                Code::SlotTwice,
+                "there are two `workspace` blocks",
+                "put everything into one of them",
+            );
+            let (second, first) = (node.word_span.clone(), first.word_span.clone());
+            self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
+        } else {
+            self.workspace = Some((scope, node));
+        }
+    }
+
+    /// Before any node is read, since policies hold for what they say.
+    fn settings(&mut self) {
+        let workspace = match self.workspace {
+            Some((scope, node)) => {
+                let item = self.read(scope, &decl::workspace::LINE, node);
+                decl::workspace::read(&item, self.findings)
+            }
+            None => Workspace::default(),
+        };
+        self.world.settings = workspace.settle(self.world.request.profile).unwrap_or_else(|mistake| {
+            self.findings.add(*mistake);
+            workspace.base
+        });
+        self.undeclared();
+    }
+
+    /// Parameters that a profile gives a value, and the root file doesn't have.
+    fn undeclared(&mut self) {
+        let Some(root) = self.world.root() else { return };
+        let known: Vec<&str> = self.world.scope(root).params.keys().copied().collect();
+        for (name, param) in &self.world.profile_params {
+            if !known.contains(&name.as_str()) {
+                let message = format!("there is no parameter `{}`", shorten(name));
+                let help = suggest::help(name, &known, ticked, "parameters of the root file");
+                let mistake = Mistake::new(Code::ParamUnknown, message, help);
+                self.findings.add(mistake.at(param.span.clone(), "given a value here"));
+            }
         }
     }
 
@@ -451,6 +498,28 @@ impl<'a> Declare<'a, '_> {
             self.findings.add(Mistake::new(Code::ParamUnknown, message, help));
         }
     }
+}
+
+/// What the chosen profile of the root file gives to parameters. Read before anything else, since they decide
+/// what there is; what is wrong with the lines is told when the block is read.
+fn profile_params(files: &Files, request: &Request<'_>) -> BTreeMap<String, ProfileParam> {
+    let root = files.package(&TreePath::root()).and_then(|file| files.files[file].document.as_ref());
+    let nodes = root.iter().flat_map(|document| &document.nodes).filter(|node| node.word == "workspace");
+    let profiles = nodes.flat_map(Node::children).filter(|node| node.word == "profile");
+    let chosen = profiles.filter(|node| node.name().is_some() && node.name() == request.profile);
+    let lines = chosen.flat_map(Node::children).filter(|node| node.word == "param");
+    lines
+        .flat_map(Node::properties)
+        .filter_map(|(key, entry)| {
+            let value = match &entry.value {
+                Value::Text(text) => Plain::Text(text.clone()),
+                Value::Int(number) => Plain::Int(i64::try_from(*number).ok()?),
+                Value::Bool(truth) => Plain::Bool(*truth),
+                Value::Float(_) | Value::Null => return None,
+            };
+            Some((key.text.clone(), ProfileParam { value, span: key.span.clone() }))
+        })
+        .collect()
 }
 
 fn span(named: &Named<'_>) -> Span {

@@ -207,7 +207,12 @@ impl<'a> Declare<'a, '_> {
         let outer = Outer {
             flags: flags.map(|flag| flag.value.clone()).collect(),
             environment: self.environment(item),
-            profile: self.world.request.profile_params.get(name).filter(|_| package.is_root()).cloned(),
+            profile: self
+                .world
+                .profile_params
+                .get(name)
+                .filter(|_| package.is_root())
+                .map(|param| param.value.clone()),
         };
         let shared = item.property("shared").and_then(Given::truth).unwrap_or(false);
         match param::settle(item, &rule, &outer, self.findings) {

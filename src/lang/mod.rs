@@ -41,6 +41,10 @@ pub mod instances;
 pub mod check;
 pub mod cycle;
 pub mod unused;
+pub mod flat;
+pub mod policy;
+pub mod settings;
+pub mod lock;
 pub mod lower;
 pub mod targets;
 pub mod root;
@@ -49,7 +53,6 @@ pub mod format;
 pub mod rows;
 pub mod schema;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::tree_path::TreePath;
@@ -57,7 +60,9 @@ use crate::graph::graph::Graph;
 use crate::graph::op::Host;
 use crate::lang::files::Files;
 use crate::lang::interpolate::Plain;
+use crate::lang::lock::Lock;
 use crate::lang::mistake::{Findings, Mistakes};
+use crate::lang::settings::Settings;
 use crate::lang::source::{FILE_NAME, Sources};
 use crate::oci::image::Platform;
 
@@ -68,6 +73,10 @@ pub struct Loaded {
     pub sources: Sources,
     /// What is only doubtful.
     pub warnings: Mistakes,
+    /// Of the `workspace` block, under the profile that was asked for.
+    pub settings: Settings,
+    /// What memobuild.lock holds; the graph is not pinned by it yet.
+    pub lock: Lock,
 }
 
 /// What is asked of the files of a build.
@@ -77,8 +86,8 @@ pub struct Request<'a> {
     /// Other packages that are wanted.
     pub others: &'a [TreePath],
     pub params: &'a [Flag],
-    /// Values that the chosen profile gives to parameters of the root file.
-    pub profile_params: BTreeMap<String, Plain>,
+    /// Whose settings are laid over the workspace's.
+    pub profile: Option<&'a str>,
     /// Where the build takes place, and what it is for where nothing else is said.
     pub platform: Platform,
     pub outside: Outside<'a>,
@@ -117,7 +126,7 @@ impl Request<'_> {
             package: TreePath::root(),
             others: &[],
             params: &[],
-            profile_params: BTreeMap::new(),
+            profile: None,
             platform: Platform::current(),
             outside: Outside::NOTHING,
         }
@@ -128,7 +137,15 @@ impl Request<'_> {
 pub fn load(root: &Path, request: &Request<'_>) -> Result<Loaded, Mistakes> {
     let mut findings = Findings::default();
     let files = files::load(root, &request.wanted(), &mut findings);
-    resolve(files, request, findings)
+    let loaded = resolve(files, request, findings)?;
+    Ok(Loaded { lock: lock::read(root)?, ..loaded })
+}
+
+/// The settings of a workspace, for who needs no graph. `None` where there is no build file; what is wrong
+/// with it is not told.
+pub fn settings(root: &Path, request: &Request<'_>) -> Option<Settings> {
+    let files = files::load(root, &[], &mut Findings::default());
+    (!files.files.is_empty()).then(|| declare::declare(&files, request, &mut Findings::default()).settings)
 }
 
 /// As `load`, from texts instead of a workspace: each with its path from the root.
@@ -145,11 +162,11 @@ pub fn load_text(text: &str, request: &Request<'_>) -> Result<Loaded, Mistakes> 
 
 fn resolve(files: Files, request: &Request<'_>, mut findings: Findings) -> Result<Loaded, Mistakes> {
     let mut warnings = Findings::default();
-    let graph = graph(&files, request, &mut findings, &mut warnings);
-    match graph {
-        Some(graph) if findings.is_empty() => {
+    let read = graph(&files, request, &mut findings, &mut warnings);
+    match read {
+        Some((graph, settings)) if findings.is_empty() => {
             let warnings = warnings.finish(&files.sources);
-            Ok(Loaded { graph, sources: files.sources, warnings })
+            Ok(Loaded { graph, sources: files.sources, warnings, settings, lock: Lock::default() })
         }
         _ => Err(findings.finish(&files.sources)),
     }
@@ -160,7 +177,7 @@ fn graph(
     request: &Request<'_>,
     findings: &mut Findings,
     warnings: &mut Findings,
-) -> Option<Graph> {
+) -> Option<(Graph, Settings)> {
     let world = declare::declare(files, request, findings);
     targets::check(&world, findings);
     let (instances, needs) = instances::read(&world, findings);
@@ -169,7 +186,9 @@ fn graph(
     if !findings.is_empty() {
         return None;
     }
-    lower::lower(&instances, &Host::default(), findings)
+    let host = Host { include: world.settings.host_folders.clone() };
+    let graph = lower::lower(&instances, &host, findings)?;
+    Some((graph, world.settings.clone()))
 }
 
 #[cfg(test)]

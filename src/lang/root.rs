@@ -34,8 +34,8 @@ pub fn find(folder: &Path) -> Workspace {
     Workspace { root: root.to_owned(), package: package.unwrap_or_default() }
 }
 
-/// What is wrong with a file is told when it is read for the build.
-fn begins_workspace(folder: &Path) -> bool {
+/// Whether a folder's build file has a `workspace` block. What is wrong with the file is told when it is read.
+pub fn begins_workspace(folder: &Path) -> bool {
     let Ok(text) = source::read(&folder.join(FILE_NAME), FILE_NAME) else { return false };
     // Parsing costs more than looking.
     if !text.contains("workspace") {

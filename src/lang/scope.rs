@@ -12,6 +12,7 @@ use crate::lang::files::Files;
 use crate::lang::interpolate::Plain;
 use crate::lang::matrix::{Axis, Coordinates};
 use crate::lang::mistake::{Label, Span};
+use crate::lang::settings::{ProfileParam, Settings};
 use crate::lang::syntax::Node;
 use crate::lang::{Outside, Request};
 use crate::oci::image::Platform;
@@ -37,6 +38,10 @@ pub struct World<'a> {
     /// The scope of each file.
     pub packages: Vec<ScopeId>,
     pub coordinates: RefCell<HashMap<DeclId, Option<Rc<Coordinates>>>>,
+    /// What the `workspace` block says, under the profile that was asked for.
+    pub settings: Settings,
+    /// Values that this profile gives to parameters of the root file.
+    pub profile_params: BTreeMap<String, ProfileParam>,
     /// Parameters that something uses.
     pub used: RefCell<BTreeSet<(ScopeId, String)>>,
 }

@@ -79,6 +79,12 @@ impl Node {
         self.arguments().next().map_or(self.word_span.clone(), |entry| entry.span.clone())
     }
 
+    /// All of it, the block too.
+    pub fn span(&self) -> Span {
+        let end = self.block.as_ref().map_or(self.line_span().end, |block| block.span.end);
+        self.word_span.start..end.max(self.line_span().end)
+    }
+
     /// From its word to its last value, without the block.
     pub fn line_span(&self) -> Span {
         let end = self.entries.last().map_or(self.word_span.end, |entry| entry.span.end);

@@ -99,14 +99,14 @@ pub enum Slot {
     Word(&'static [&'static str]),
     Mode,
     Duration,
+    /// Bytes with their unit: `40GiB`.
+    Size,
     /// `epoch`, an RFC 3339 time, or seconds since 1970 as text.
     Time,
     /// A text, an integer or a boolean.
     Plain,
     /// A text that may hold `${from.env.NAME}`.
     Late,
-    /// Bytes: `"512MiB"`.
-    Size,
     /// Octal, or as chmod(1) reads it: `"u=rwX,go=rX"`.
     ModeChange,
     /// `linux/arm64`.
@@ -181,6 +181,7 @@ pub const fn may(name: &'static str, slot: Slot, doc: &'static str) -> Property 
 pub const KINDS: &[&Line] = &[
     &MEMOBUILD,
     &structure::IMPORT,
+    &decl::workspace::LINE,
     &decl::param::LINE,
     &structure::AXIS,
     &structure::MAP,
@@ -277,10 +278,10 @@ impl Slot {
             }
             Slot::Mode => "a file mode in octal".to_owned(),
             Slot::Duration => "a duration".to_owned(),
+            Slot::Size => "a size".to_owned(),
             Slot::Time => "`epoch` or a time".to_owned(),
             Slot::Plain => "a text, an integer, #true or #false".to_owned(),
             Slot::Late => "a text".to_owned(),
-            Slot::Size => "a size".to_owned(),
             Slot::ModeChange => "a file mode".to_owned(),
             Slot::Platform => "a platform".to_owned(),
             Slot::Regex => "a regular expression".to_owned(),
@@ -305,9 +306,9 @@ impl Slot {
             Slot::Word(words) => words[0],
             Slot::Mode => "0o755",
             Slot::Duration => "\"10m\"",
+            Slot::Size => "\"512MiB\"",
             Slot::Time => "epoch",
             Slot::Plain | Slot::Late => "\"text\"",
-            Slot::Size => "\"512MiB\"",
             Slot::ModeChange => "0o755",
             Slot::Platform => "\"linux/arm64\"",
             Slot::Regex => "#\"^v\\d+$\"#",

@@ -212,34 +212,19 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     }
     let here = package_name(&world.request.package);
     graph.default = targets.get(&here).cloned().unwrap_or_default();
+    graph.prefix = if world.request.package.is_root() { String::new() } else { format!("{here}:") };
     graph.targets = targets;
     Some(())
 }
 
-/// `app`, `app.image`, and the same of one coordinate.
+/// `app` and `app.image`, in all coordinates.
 fn name_node(graph: &Graph, id: NodeId, label: &str, targets: &mut BTreeMap<String, Vec<OutputRef>>) {
     let node = graph.node(id);
-    let whole = whole(graph, id);
-    if node.name != label {
-        targets.insert(node.name.clone(), whole.clone());
-    }
+    let whole = graph.whole(id);
     targets.entry(label.to_owned()).or_default().extend(whole);
     for output in node.outputs.keys() {
         let reference = OutputRef { node: id, output: output.clone() };
-        let suffix = node.name.strip_prefix(label).unwrap_or_default();
-        if !suffix.is_empty() {
-            targets.insert(format!("{label}.{output}{suffix}"), vec![reference.clone()]);
-        }
         targets.entry(format!("{label}.{output}")).or_default().push(reference);
-    }
-}
-
-/// What the bare name of a node asks for.
-fn whole(graph: &Graph, id: NodeId) -> Vec<OutputRef> {
-    let node = graph.node(id);
-    match &node.main {
-        Some(main) => vec![OutputRef { node: id, output: main.clone() }],
-        None => node.outputs.keys().map(|output| OutputRef { node: id, output: output.clone() }).collect(),
     }
 }
 
@@ -308,7 +293,7 @@ impl Expansion<'_> {
         nodes
             .flat_map(|node| match output {
                 Some(output) => vec![OutputRef { node, output: output.to_owned() }],
-                None => whole(self.graph, node),
+                None => self.graph.whole(node),
             })
             .collect()
     }

@@ -185,6 +185,9 @@ impl<'a> World<'a> {
         if env.is_dead {
             return Ok(Found::Poisoned);
         }
+        if let Some(mistake) = self.settings.policy.git_value(&format!("${{{name}}}")) {
+            return Err(bad(name, mistake));
+        }
         match (self.outside().git)(field) {
             Ok(value) => Ok(Found::Plain(value)),
             Err(reason) => {

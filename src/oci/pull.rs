@@ -28,6 +28,13 @@ pub fn resolve(
     Ok(find(&layout, reference, digest, platform)?.digest)
 }
 
+/// The digest that pins an image for all platforms at once: of its index, or of its only manifest. `None`
+/// where the layout lists a manifest for each platform beside each other.
+pub fn pinning(layout: &Path, reference: Option<&str>) -> Result<Option<OciDigest>, OciError> {
+    let found = by_reference(LayoutReader::open(layout)?.index()?, reference)?;
+    Ok(if let [only] = found.as_slice() { Some(only.descriptor.digest) } else { None })
+}
+
 /// `reference` is a tag or `sha256:…`; without one the layout must hold a single image.
 /// `digest`, where given, is what the manifest or the index that leads to it must have.
 pub fn pull(

@@ -86,7 +86,7 @@ fn the_events() {
 
 #[test]
 fn the_help_texts() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["build"],
         &["plan"],
@@ -96,6 +96,7 @@ fn the_help_texts() {
         &["check"],
         &["explain"],
         &["fmt"],
+        &["lock"],
         &["log"],
         &["cache"],
         &["cache", "ls"],

@@ -31,3 +31,5 @@ mod shapes;
 mod hermetic;
 mod fuzz;
 mod shown;
+mod lock;
+mod settings;

@@ -124,6 +124,10 @@ impl Space {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("SOURCE_DATE_EPOCH")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("MEMOBUILD_PROFILE")
+            .env_remove("MEMOBUILD_JOBS")
+            .env_remove("MEMOBUILD_PROGRESS")
             .env("HOME", self.folder.path())
             .stdin(Stdio::null());
         command

@@ -90,6 +90,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         outputs: BTreeMap::from([("out".to_owned(), Type::Text)]),
         main: Some("out".to_owned()),
         doc: None,
+        coordinate: std::collections::BTreeMap::new(),
         platform: crate::oci::image::Platform::current(),
         place: String::new(),
         span: 0..0,

@@ -27,6 +27,7 @@ fn graph(names: &[String], needs: &[Vec<usize>]) -> Graph {
         outputs: BTreeMap::new(),
         main: None,
         doc: Some("\"doc\" & more\u{1}".into()),
+        coordinate: BTreeMap::new(),
         platform: crate::oci::image::Platform::current(),
         place: format!("memobuild.kdl:{place}"),
         span: 0..0,

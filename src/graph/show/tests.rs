@@ -14,6 +14,7 @@ fn graph() -> Graph {
         outputs: [("image".into(), Type::Image), ("tree".into(), Type::Tree)].into(),
         main: Some("image".into()),
         doc: doc.map(Into::into),
+        coordinate: std::collections::BTreeMap::new(),
         platform: crate::oci::image::Platform::current(),
         place: "memobuild.kdl:1".into(),
         span: 0..0,
@@ -25,6 +26,7 @@ fn graph() -> Graph {
         ..ParamInfo::default()
     };
     Graph {
+        prefix: String::new(),
         nodes: vec![
             node("app[os=a]", "image", Some("Ships\n it")),
             node("app[os=b]", "image", None),

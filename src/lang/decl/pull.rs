@@ -81,7 +81,7 @@ fn is_reference(text: &str) -> bool {
         }
     }
     let is_lower = |part: &&str| is_word(part, "._-") && !part.bytes().any(|byte| byte.is_ascii_uppercase());
-    parts.iter().all(|part| is_lower(part))
+    parts.iter().all(is_lower)
         && tag.is_none_or(|tag| is_word(tag, "._-") && tag.len() <= 128)
         && digest.is_none_or(is_digest)
 }

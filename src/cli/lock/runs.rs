@@ -1,0 +1,74 @@
+//! Runs with `network locked`: executed, for what comes out is what the lock file holds of them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::cli::args::Args;
+use crate::cli::failure::Failure;
+use crate::cli::{build, interrupt, place, policy, progress, settings};
+use crate::engine::build::{Order, build as run_build};
+use crate::engine::history::History;
+use crate::engine::lock::{entries as digests, locked_runs, unlocked};
+use crate::engine::remember::Trust;
+use crate::engine::values::Values;
+use crate::exec::executor::{ExecError, Executor};
+use crate::exec::local::LocalExecutor;
+use crate::graph::graph::{Graph, NodeId, OutputRef};
+use crate::graph::select;
+use crate::lang::Loaded;
+use crate::lang::lock::Lock;
+use crate::lang::lock::entry::Entry;
+use crate::lang::lock::pin::{label, pin};
+
+/// The entries of those of `open` that are such runs. What they need is pinned by `lock`.
+pub(super) fn entries(
+    args: &Args,
+    workspace: &Path,
+    loaded: &Loaded,
+    lock: &Lock,
+    open: &BTreeSet<NodeId>,
+) -> Result<Vec<Entry>, Failure> {
+    let runs: Vec<NodeId> = locked_runs(&loaded.graph).filter(|id| open.contains(id)).collect();
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut graph = loaded.graph.clone();
+    pin(&mut graph, lock);
+    let graph = unlocked(&graph, &runs);
+    let needed = select::needed(&graph, &outputs(&graph, &runs));
+    let memo = place::open_for(args, workspace, loaded)?;
+    let isolation = policy::isolation(None, loaded);
+    let cancel = interrupt::cancel();
+    let exports = History::load(&memo, workspace).exports();
+    let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
+        let executor = LocalExecutor::new(&memo, workspace, &exports, trust == Trust::Record, &cancel)?;
+        Ok(Box::new(executor.isolated_by(isolation)))
+    };
+    let order =
+        Order { graph: &graph, needed: &needed, workspace, jobs: settings::jobs(None)?, keep_going: false };
+    let mut progress = progress::start(settings::progress(None)?, &graph);
+    let mut found = Vec::new();
+    let mut read = |values: &Values| {
+        found.clear();
+        for &id in &runs {
+            for (output, digest) in digests(&memo, &loaded.graph, values, id)? {
+                found.push(Entry::Run { label: label(loaded.graph.node(id)), output, digest });
+            }
+        }
+        Ok(())
+    };
+    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut read);
+    drop(progress);
+    let built = built?;
+    build::tell_failures(&memo, loaded, &built);
+    build::conclude(&built)?;
+    Ok(found)
+}
+
+fn outputs(graph: &Graph, runs: &[NodeId]) -> Vec<OutputRef> {
+    let of = |&node: &NodeId| {
+        let names = graph.node(node).outputs.keys();
+        names.map(move |name| OutputRef { node, output: name.clone() })
+    };
+    runs.iter().flat_map(of).collect()
+}

@@ -1,0 +1,105 @@
+//! The user's own settings and the environment's, put into the order that `lang/settings.rs` tells.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum as _;
+
+use crate::cli::args::{Args, Progress};
+use crate::cli::failure::Failure;
+use crate::lang::settings::Choice;
+use crate::lang::settings::user::{FILE_NAME, User};
+
+/// `$XDG_CONFIG_HOME/memobuild/config.kdl`, else `$HOME/.config/memobuild/config.kdl`; nobody must have one.
+pub(super) fn user() -> Result<User, Failure> {
+    let folder = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let folder = folder.or_else(|| set("HOME").map(|home| home.join(".config")));
+    let Some(path) = folder.map(|folder| folder.join(FILE_NAME)) else { return Ok(User::default()) };
+    let shown = path.display().to_string();
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(Failure::input(format!("`{shown}` is not a file"), "remove it")),
+        Err(_) => return Ok(User::default()),
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let help = match error.kind() {
+            ErrorKind::InvalidData => "save it as UTF-8",
+            _ => "make it a file that you may read, or remove it",
+        };
+        Failure::input(format!("your settings `{shown}` cannot be read: {error}"), help)
+    })?;
+    Ok(User::parse(&shown, &text)?)
+}
+
+/// Whose policies and settings win over the workspace's.
+pub(super) fn profile(args: &Args, user: &User) -> Option<String> {
+    Choice {
+        flag: args.profile.clone(),
+        variable: set("MEMOBUILD_PROFILE").map(|name| name.to_string_lossy().into_owned()),
+        workspace: None,
+        user: user.profile.clone(),
+        default: None,
+    }
+    .first()
+}
+
+/// How many nodes may execute at once.
+pub(super) fn jobs(flag: Option<u16>) -> Result<usize, Failure> {
+    let jobs = Choice {
+        flag,
+        variable: parsed("MEMOBUILD_JOBS", "a number from 1", |jobs: &u16| *jobs > 0)?,
+        workspace: None,
+        user: user()?.jobs,
+        default: None,
+    };
+    // Commands mostly wait, for disks and for each other.
+    let default = || std::thread::available_parallelism().map_or(8, |count| count.get().max(8));
+    Ok(jobs.first().map_or_else(default, usize::from))
+}
+
+pub(super) fn progress(flag: Option<Progress>) -> Result<Progress, Failure> {
+    let read = |form: String| Progress::from_str(&form, false).ok();
+    let variable: Option<String> =
+        parsed("MEMOBUILD_PROGRESS", "auto, tty, plain or json", |form: &String| {
+            read(form.clone()).is_some()
+        })?;
+    let progress = Choice {
+        flag,
+        variable: variable.and_then(read),
+        workspace: None,
+        user: user()?.progress.and_then(read),
+        default: Some(Progress::Auto),
+    };
+    Ok(progress.first().expect("bug: there is a default"))
+}
+
+/// A variable that is set, and not to nothing.
+pub(super) fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// `~/` is the user's home.
+pub(super) fn expanded(path: &str) -> Option<PathBuf> {
+    match path.strip_prefix("~/") {
+        Some(below) => Some(set("HOME")?.join(below)),
+        None => Some(PathBuf::from(path)),
+    }
+}
+
+fn parsed<T: FromStr>(
+    name: &str,
+    expected: impl Display,
+    fits: impl Fn(&T) -> bool,
+) -> Result<Option<T>, Failure> {
+    let Some(value) = set(name) else { return Ok(None) };
+    let text = value.to_string_lossy();
+    match text.parse().ok().filter(fits) {
+        Some(value) => Ok(Some(value)),
+        None => Err(Failure::input(
+            format!("{name} is `{text}`, not {expected}"),
+            format!("set it to {expected}, or unset it"),
+        )),
+    }
+}
