@@ -28,7 +28,7 @@ pub fn check(world: &World<'_>, findings: &mut Findings) {
         let is_dead = world.scope(scope).is_trial;
         let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
         let groups = world.scope(scope).groups.iter().map(|(_, line)| (&GROUP, line));
-        for (row, line) in groups.chain(world.scope(scope).default.iter().map(|line| (&DEFAULT, line))) {
+        for (row, line) in groups.chain(world.scope(scope).defaults.iter().map(|line| (&DEFAULT, line))) {
             check_line(world, row, line, env, findings);
         }
     }
@@ -193,15 +193,21 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     }
     let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
     for (scope, group) in all_groups(world) {
+        if line_of(world, scope, group).is_none() {
+            continue;
+        }
         let members = expansion.group(scope, group, findings)?;
         targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
     }
+    let nothing = Coordinate::new();
     for (place, scope) in world.packages.iter().enumerate() {
         let folder = &world.files.files[place].package;
         if world.files.package(folder) != Some(place) {
             continue;
         }
-        let members = match &world.scope(*scope).default {
+        let env =
+            Env { scope: *scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        let members = match world.default(*scope, env) {
             Some(line) => {
                 let meant = meant_by(world, *scope, &DEFAULT, line.node);
                 expansion.outputs(meant, findings)?

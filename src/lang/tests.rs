@@ -107,6 +107,19 @@ fn targets_and_defaults() {
 }
 
 #[test]
+fn conditions_hold_for_instances_and_defaults() {
+    let text = "memobuild 1\nparam mode default=release { values debug release; }\n\
+        template t { param mode type=int; image a { from scratch; label mode=\"${param.mode}\"; }; output image a; }\n\
+        when param.mode=debug {\n use t x { mode 1; }\n default x\n}\n\
+        when param.mode=release {\n use t y { mode 2; }\n default y\n}\n";
+    let names = |text: &str| -> Vec<String> {
+        load_case(text).unwrap().graph.nodes.into_iter().map(|node| node.name).collect()
+    };
+    assert_eq!(names(text), ["y/a"]);
+    assert_eq!(names(&format!("// --param mode=debug\n{text}")), ["x/a"]);
+}
+
+#[test]
 fn mistakes_have_a_json_form() {
     let mistakes = load_case("memobuild 1\nimage app {\n    from bas\n}\npull base \"oci:x\"\n").unwrap_err();
     let json = serde_json::to_string_pretty(&mistakes.records()).unwrap();
