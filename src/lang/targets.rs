@@ -44,7 +44,11 @@ fn check_line(
 ) {
     let trail = world.scope(env.scope).trail.clone();
     findings.within(&trail, |findings| {
+        let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
         let item = Reader::new(world, env, findings).item(row, line.node);
+        if env.is_dead {
+            return;
+        }
         for reference in item.references() {
             if let Some(mistake) = wrong(world, row, reference, env) {
                 findings.add(mistake);
