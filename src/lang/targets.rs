@@ -8,7 +8,7 @@ use crate::graph::op::{Composition, Op};
 use crate::lang::code::Code;
 use crate::lang::decl::group::{DEFAULT, GROUP};
 use crate::lang::item::Reference;
-use crate::lang::label::package_name;
+use crate::lang::label::{Dotted, Label, package_name};
 use crate::lang::lower::Lowering;
 use crate::lang::matrix::Coordinate;
 use crate::lang::meant::Meant;
@@ -203,6 +203,10 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         let members = expansion.group(scope, group, findings)?;
         targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
     }
+    for (name, meant) in instance_outputs(world) {
+        let outputs = expansion.outputs(meant, findings)?;
+        targets.insert(name, outputs);
+    }
     let nothing = Coordinate::new();
     for (place, scope) in world.packages.iter().enumerate() {
         let folder = &world.files.files[place].package;
@@ -225,6 +229,31 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     graph.prefix = if world.request.package.is_root() { String::new() } else { format!("{here}:") };
     graph.targets = targets;
     Some(())
+}
+
+/// `svc` and `svc.image` of instances of templates.
+fn instance_outputs(world: &World<'_>) -> Vec<(String, Vec<Meant>)> {
+    let nothing = Coordinate::new();
+    let mut found = Vec::new();
+    for scope in (0..world.scopes.len()).map(ScopeId).filter(|scope| !world.scope(*scope).is_trial) {
+        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        for name in world.scope(scope).names.keys() {
+            let Some(What::Instance(Some(instance))) = world.named(scope, name, env).map(|named| named.what)
+            else {
+                continue;
+            };
+            let label = format!("{}{name}", world.scope(scope).prefix);
+            let mut all = Vec::new();
+            for output in world.scope(instance).outputs.keys() {
+                let dotted = Dotted { name: (*name).to_owned(), output: Some((*output).to_owned()) };
+                let Ok(meant) = world.meant(&Label::Name(dotted), env) else { continue };
+                found.push((format!("{label}.{output}"), vec![meant.clone()]));
+                all.push(meant);
+            }
+            found.push((label, all));
+        }
+    }
+    found
 }
 
 /// `app` and `app.image`, in all coordinates.
