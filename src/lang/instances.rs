@@ -314,7 +314,12 @@ impl<'w> Instances<'w> {
         let meant = world.meant(&reference.label, env).map_err(|mistake| {
             let mut mistake = *mistake;
             let others = std::mem::take(&mut mistake.labels);
-            let mut mistake = mistake.at(reference.span.clone(), "not known");
+            let label = match mistake.code {
+                Code::RefPrivate => "may not be named here",
+                Code::RefPackage | Code::FileRead => "no such package",
+                _ => "not known",
+            };
+            let mut mistake = mistake.at(reference.span.clone(), label);
             mistake.labels.extend(others);
             Box::new(mistake)
         })?;

@@ -7,6 +7,7 @@ use crate::base::suggest;
 use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::interpolate::{BadValue, Found, Plain, Substituted, substitute};
+use crate::lang::label::is_name;
 use crate::lang::mistake::{Mistake, shorten};
 use crate::lang::platform;
 use crate::lang::scope::{Env, Param, ScopeId, World};
@@ -148,6 +149,8 @@ impl<'a> World<'a> {
                 match row(node, &key) {
                     Some(row) => row,
                     None if env.is_dead => return Ok(Found::Poisoned),
+                    // That the map lacks the row is told there.
+                    None if self.is_possible(by, &key, env) => return Ok(Found::Poisoned),
                     None => return Err(no_row(name, map, &key)),
                 }
             }
@@ -157,6 +160,11 @@ impl<'a> World<'a> {
             Some(entry) => Ok(self.field(entry, env).map_or(Found::Poisoned, Found::Plain)),
             None => Err(no_field(name, map, field, row)),
         }
+    }
+
+    fn is_possible(&self, name: &str, value: &str, env: Env<'_>) -> bool {
+        let found = self.find(name, env).unwrap_or(Found::Poisoned);
+        self.possible(name, &found, env).is_some_and(|all| all.iter().any(|possible| possible == value))
     }
 
     /// What a map is looked up by.
@@ -284,7 +292,8 @@ fn no_row(name: &str, map: &str, key: &str) -> BadValue {
 
 /// A row's word as it may be written.
 pub fn row_word(key: &str) -> String {
-    if crate::lang::label::is_name(key) { key.to_owned() } else { format!("\"{}\"", shorten(key)) }
+    let is_keyword = ["true", "false", "null", "inf", "nan"].contains(&key);
+    if is_name(key) && !is_keyword { key.to_owned() } else { format!("\"{}\"", shorten(key)) }
 }
 
 fn no_field(name: &str, map: &str, field: &str, row: &Node) -> BadValue {
