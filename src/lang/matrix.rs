@@ -89,7 +89,7 @@ pub fn suffix(coordinate: &Coordinate) -> String {
 }
 
 impl<'a> World<'a> {
-    /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having no axes.
+    /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having its own axes only.
     pub fn coordinates(&self, id: DeclId, findings: &mut Findings) -> Rc<Coordinates> {
         if let Some(known) = self.coordinates.borrow().get(&id) {
             return known.clone().unwrap_or_else(|| Rc::new(Coordinates::none()));
@@ -110,6 +110,8 @@ impl<'a> World<'a> {
             coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
         }
         let own = coordinates.clone();
+        // What refers to it in a ring has its own axes, at least.
+        self.coordinates.borrow_mut().insert(id, Some(Rc::new(own.clone())));
         let mut is_told = lines.is_empty();
         for (target, apart, line) in self.referred(id) {
             let theirs = self.coordinates(target, findings).without(&apart);
