@@ -3,7 +3,7 @@
 
 mod params;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::base::suggest::{self, ticked};
@@ -38,6 +38,7 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         settings: Settings::default(),
         profile_params: params::of_profile(files, request),
         used: RefCell::default(),
+        asked_platform: Cell::default(),
     };
     let mut declare = Declare {
         world,

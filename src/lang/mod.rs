@@ -38,6 +38,7 @@ pub mod decl;
 pub mod declare;
 pub mod instantiate;
 pub mod instances;
+pub mod alike;
 pub mod check;
 pub mod cycle;
 pub mod imports;

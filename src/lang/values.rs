@@ -26,7 +26,7 @@ impl<'a> World<'a> {
             "param" => self.find_parameter(field, env),
             "matrix" => env.coordinate.get(field).map(|value| Found::Plain(Plain::Text(value.clone()))),
             "map" => return self.find_in_map(name, field, env),
-            "platform" => platform_field(env.platform, field),
+            "platform" => platform_field(self.target(env), field),
             "build" => platform_field(&self.request.platform, field),
             "from" => field.strip_prefix("env.").map(|variable| Found::FromEnv(variable.to_owned())),
             "git" if GIT_FIELDS.contains(&field) => return self.find_in_git(name, field, env),
@@ -38,6 +38,12 @@ impl<'a> World<'a> {
             None if env.is_dead && namespace == "matrix" => Ok(Found::Poisoned),
             None => Err(self.unknown(name, env)),
         }
+    }
+
+    /// The platform, for what then differs between platforms.
+    fn target<'e>(&self, env: Env<'e>) -> &'e Platform {
+        self.asked_platform.set(true);
+        env.platform
     }
 
     /// Whether a script that holds `${NAME}` was meant to hold its value.
@@ -170,7 +176,7 @@ impl<'a> World<'a> {
     /// What a map is looked up by.
     fn find_key(&self, by: &str, env: Env<'_>) -> Result<Found, BadValue> {
         match by {
-            "platform" => Ok(Found::Plain(Plain::Text(platform::short(env.platform)))),
+            "platform" => Ok(Found::Plain(Plain::Text(platform::short(self.target(env))))),
             by if by.starts_with("map.") => Ok(Found::Poisoned),
             by => self.find(by, env),
         }

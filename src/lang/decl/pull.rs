@@ -18,7 +18,7 @@ pub const LINE: Line = Line {
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: true };
 
 /// For messages: what people mean who pull a label.
 pub const NOT_FOR_LABELS: &str =

@@ -19,7 +19,7 @@ use crate::lang::mistake::{Findings, Mistake, Span};
 pub use mounts::mounts;
 pub use rows::{BODY_OF_RUN, ENV, EXEC, LINE, MOUNT, SH};
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 const FREE: [&str; 3] = [free_output::ROOTFS, free_output::TREE, free_output::DIFF];
 
