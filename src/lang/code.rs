@@ -108,6 +108,7 @@ codes! {
     PolicyRegistry "memo::policy::registry" "An image comes from a registry that the policy does not allow."
     PolicyGitValues "memo::policy::git-values" "A value comes from git, and the policy forbids it."
     ProfileUnknown "memo::profile::unknown" "There is no profile of that name."
+    ImageName "memo::image::name" "Two coordinates of an image have one name."
     ImageOnbuild "memo::image::onbuild" "Only images of the docker format have `onbuild`."
     ImageCompress "memo::image::compress" "The level is none that the compression has."
     ImageHealthcheck "memo::image::healthcheck" "A health check has exactly one command, or is `none`."

@@ -140,7 +140,7 @@ impl<'a> Declare<'a, '_> {
         for node in &params {
             let item = self.read(scope, &param::LINE, node);
             let Some(name) = item.text().and(node.name()) else { continue };
-            let rule = param::rule(&item);
+            let rule = param::rule(&item, self.findings);
             let given = using.node.children().iter().find(|line| line.word == name);
             let value = match given {
                 Some(line) => {
@@ -192,7 +192,7 @@ impl<'a> Declare<'a, '_> {
         if !item.whole {
             return Param::Poisoned;
         }
-        let rule = param::rule(item);
+        let rule = param::rule(item, self.findings);
         let span = node.name_span();
         if let Rule::Graph(_) = *rule {
             let message = "nodes are parameters of templates and fragments only";

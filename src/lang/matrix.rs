@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::base::suggest;
 use crate::lang::code::Code;
 use crate::lang::label::{self, Label};
 use crate::lang::mistake::{Findings, Mistake, shorten};
@@ -16,6 +17,9 @@ const MOST: usize = 10_000;
 
 /// A coordinate: a value for each axis.
 pub type Coordinate = BTreeMap<String, String>;
+
+/// A declaration that a line refers to, with the axes in which the line doesn't follow it.
+type Referred<'a> = (DeclId, BTreeSet<&'a str>, &'a Node);
 
 #[derive(Debug)]
 pub struct Axis<'a> {
@@ -110,7 +114,9 @@ impl<'a> World<'a> {
             coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
         }
         let own = coordinates.clone();
-        for (target, apart, line) in self.referred(id) {
+        let referred = self.referred(id);
+        self.check_apart(&referred, findings);
+        for (target, apart, line) in referred {
             let theirs = self.coordinates(target, findings).without(&apart);
             coordinates = coordinates.join(&theirs).unwrap_or_else(|| too_many(line, findings));
         }
@@ -143,7 +149,7 @@ impl<'a> World<'a> {
             let Some(name) = entry.value.text() else { continue };
             let Some(axis) = self.axes.get(name) else {
                 let known: Vec<&str> = self.axes.keys().copied().collect();
-                let help = match crate::base::suggest::nearest(name, known.iter().copied()) {
+                let help = match suggest::nearest(name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("declare it: axis {} \"one\" \"two\"", shorten(name)),
                 };
@@ -228,8 +234,37 @@ impl<'a> World<'a> {
         findings.add(Mistake::new(Code::AxisValue, message, help).at(line.line_span(), "introduced here"));
     }
 
+    /// `pick` and `each` name axes of what the line refers to, each once.
+    fn check_apart(&self, referred: &[Referred<'a>], findings: &mut Findings) {
+        for lines in referred.chunk_by(|(_, _, one), (_, _, two)| std::ptr::eq(*one, *two)) {
+            let Some((_, _, line)) = lines.first() else { continue };
+            let mut axes = BTreeSet::new();
+            for (target, _, _) in lines {
+                axes.extend(self.coordinates(*target, findings).axes.iter().cloned());
+            }
+            // In a ring of nodes, which is told elsewhere, the axes of one of them are not known.
+            let in_ring =
+                lines.iter().any(|(target, ..)| self.coordinates.borrow().get(target) == Some(&None));
+            let mut seen = BTreeSet::new();
+            let said = line
+                .children()
+                .iter()
+                .flat_map(|child| set_apart(child).into_iter().zip(std::iter::repeat(child)));
+            for (axis, child) in said {
+                if !seen.insert(axis) {
+                    let message = format!("the axis `{}` is told twice here", shorten(axis));
+                    let help = "`pick` takes one of its values, `each` takes all";
+                    let mistake = Mistake::new(Code::SlotTwice, message, help);
+                    findings.add(mistake.at(child.line_span(), "told before"));
+                } else if !axes.contains(axis) && !in_ring {
+                    findings.add(no_axis(line, axis, &axes).at(child.line_span(), "not an axis of it"));
+                }
+            }
+        }
+    }
+
     /// The declarations that a body refers to, with the axes in which it doesn't follow them.
-    fn referred(&self, id: DeclId) -> Vec<(DeclId, BTreeSet<&'a str>, &'a Node)> {
+    fn referred(&self, id: DeclId) -> Vec<Referred<'a>> {
         let decl = self.decl(id);
         let mut found = Vec::new();
         self.references(decl.line.node, decl.declaration.line, decl.scope, 0, &mut found);
@@ -242,7 +277,7 @@ impl<'a> World<'a> {
         line: &'static Line,
         scope: ScopeId,
         depth: usize,
-        found: &mut Vec<(DeclId, BTreeSet<&'a str>, &'a Node)>,
+        found: &mut Vec<Referred<'a>>,
     ) {
         for child in node.children() {
             match child.word.as_str() {
@@ -290,7 +325,7 @@ fn labels(node: &Node, line: &Line) -> Vec<Label> {
     let mut arguments = node.arguments();
     for argument in line.arguments {
         let is_reference = matches!(argument.slot, Slot::Reference(_));
-        let taken = if argument.count == crate::lang::table::Count::Some { usize::MAX } else { 1 };
+        let taken = if argument.count.is_several() { usize::MAX } else { 1 };
         for entry in arguments.by_ref().take(taken) {
             labels.extend(entry.value.text().filter(|_| is_reference).and_then(label::parse));
         }
@@ -313,6 +348,17 @@ pub fn written(value: &Value) -> Option<String> {
         Value::Bool(truth) => Some(truth.to_string()),
         _ => None,
     }
+}
+
+fn no_axis(line: &Node, axis: &str, known: &BTreeSet<String>) -> Mistake {
+    let name = line.name().unwrap_or_default();
+    let message = format!("`{}` has no axis `{}`", shorten(name), shorten(axis));
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let help = match known.is_empty() {
+        true => "remove the line: it stands once".to_owned(),
+        false => suggest::help(axis, &known, suggest::ticked, "its axes"),
+    };
+    Mistake::new(Code::AxisUnknown, message, help)
 }
 
 fn too_many(line: &Node, findings: &mut Findings) -> Coordinates {

@@ -40,6 +40,7 @@ pub mod instantiate;
 pub mod instances;
 pub mod check;
 pub mod cycle;
+pub mod published;
 pub mod unused;
 pub mod flat;
 pub mod policy;
@@ -182,6 +183,7 @@ fn graph(
     targets::check(&world, findings);
     let (instances, needs) = instances::read(&world, findings);
     cycle::report(&needs, &|id| instances.name(id), findings);
+    published::report(&instances, findings);
     unused::warn(&world, warnings);
     if !findings.is_empty() {
         return None;

@@ -11,7 +11,7 @@ use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::scope::{Env, World};
 use crate::lang::syntax::{Entry, Node};
-use crate::lang::table::{Count, Holds, Line, Slot};
+use crate::lang::table::{Holds, Line, Slot};
 use crate::lang::value::{Read, Written, read_value};
 
 /// Reads one node, in one environment.
@@ -67,14 +67,14 @@ impl<'r, 'a> Reader<'r, 'a> {
         let mut rest = given.as_slice();
         let mut complete = true;
         for argument in item.line.arguments {
-            let taken = if argument.count == Count::Some { rest.len() } else { rest.len().min(1) };
-            if taken == 0 && argument.count != Count::Maybe && std::mem::take(&mut complete) {
+            let taken = if argument.count.is_several() { rest.len() } else { rest.len().min(1) };
+            if taken == 0 && argument.count.is_needed() && std::mem::take(&mut complete) {
                 self.missing_argument(node, item, argument.name, argument.slot);
             }
             let slot =
                 if argument.slot == Slot::Script && expands(node) { Slot::Expanded } else { argument.slot };
             for entry in &rest[..taken] {
-                self.argument(node, item, slot, entry, argument.count == Count::Some);
+                self.argument(node, item, slot, entry, argument.count.is_several());
             }
             rest = &rest[taken..];
         }

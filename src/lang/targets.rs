@@ -8,7 +8,7 @@ use crate::graph::op::{Composition, Op};
 use crate::lang::code::Code;
 use crate::lang::decl::group::{DEFAULT, GROUP};
 use crate::lang::item::Reference;
-use crate::lang::label::package_name;
+use crate::lang::label::{Dotted, Label, package_name};
 use crate::lang::lower::Lowering;
 use crate::lang::matrix::Coordinate;
 use crate::lang::meant::Meant;
@@ -44,6 +44,7 @@ fn check_line(
 ) {
     let trail = world.scope(env.scope).trail.clone();
     findings.within(&trail, |findings| {
+        world.untold(line, env).into_iter().for_each(|mistake| findings.add(mistake));
         let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
         let item = Reader::new(world, env, findings).item(row, line.node);
         if env.is_dead {
@@ -196,6 +197,10 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         }
     }
     let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
+    for (name, meant) in of_templates(world) {
+        let outputs = expansion.outputs(vec![meant], findings)?;
+        targets.entry(name).or_default().extend(outputs);
+    }
     for (scope, group) in all_groups(world) {
         if line_of(world, scope, group).is_none() {
             continue;
@@ -225,6 +230,31 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     graph.prefix = if world.request.package.is_root() { String::new() } else { format!("{here}:") };
     graph.targets = targets;
     Some(())
+}
+
+/// `svc` and `svc.image` of instances of templates, with what they mean.
+fn of_templates(world: &World<'_>) -> Vec<(String, Meant)> {
+    let nothing = Coordinate::new();
+    let mut found = Vec::new();
+    for place in (0..world.scopes.len()).map(ScopeId).filter(|place| !world.scope(*place).is_trial) {
+        let env =
+            Env { scope: place, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        let scope = world.scope(place);
+        for name in scope.names.keys() {
+            let Some(What::Instance(Some(instance))) = world.named(place, name, env).map(|named| named.what)
+            else {
+                continue;
+            };
+            let outputs = world.scope(instance).outputs.keys().map(|output| Some((*output).to_owned()));
+            for output in outputs.chain([None]) {
+                let suffix = output.iter().map(|output| format!(".{output}")).collect::<String>();
+                let label = Label::Name(Dotted { name: (*name).to_owned(), output });
+                let meant = world.meant(&label, env);
+                found.extend(meant.map(|meant| (format!("{}{name}{suffix}", scope.prefix), meant)));
+            }
+        }
+    }
+    found
 }
 
 /// `app` and `app.image`, in all coordinates.
