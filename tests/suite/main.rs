@@ -33,3 +33,4 @@ mod fuzz;
 mod shown;
 mod lock;
 mod settings;
+mod language;
