@@ -165,7 +165,7 @@ impl<'r, 'a> Reader<'r, 'a> {
             let word = item.line.word;
             let (first, span) = unique.entry(word).or_insert((*from, item.word.clone())).clone();
             if first != own && first != *from {
-                self.from_two(word, span, item.word.clone());
+                self.two_fragments(word, span, item.word.clone());
             }
         }
         let keys: Vec<Vec<(&str, String)>> = lines.iter().map(|line| keys(&line.item)).collect();
@@ -196,7 +196,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         kept
     }
 
-    fn from_two(&mut self, word: &str, first: Span, second: Span) {
+    fn two_fragments(&mut self, word: &str, first: Span, second: Span) {
         let message = format!("two fragments give the line `{word}`");
         let help = "write the line in this body, where it wins, or use only one of the two";
         let mistake = Mistake::new(Code::SlotTwice, message, help);

@@ -49,7 +49,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.properties(node, &mut item);
         for_build(&mut item);
         self.body(node, &mut item);
-        item.whole = self.findings.count() == before
+        item.whole &= self.findings.count() == before
             && !self.findings.is_full()
             && item.body.iter().all(|item| item.whole);
         item

@@ -197,16 +197,16 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         }
     }
     let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
-    for (name, meant) in of_templates(world) {
-        let outputs = expansion.outputs(vec![meant], findings)?;
-        targets.entry(name).or_default().extend(outputs);
-    }
     for (scope, group) in all_groups(world) {
         if line_of(world, scope, group).is_none() {
             continue;
         }
         let members = expansion.group(scope, group, findings)?;
         targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
+    }
+    for (name, meant) in instance_outputs(world) {
+        let outputs = expansion.outputs(meant, findings)?;
+        targets.insert(name, outputs);
     }
     let nothing = Coordinate::new();
     for (place, scope) in world.packages.iter().enumerate() {
@@ -232,26 +232,26 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     Some(())
 }
 
-/// `svc` and `svc.image` of instances of templates, with what they mean.
-fn of_templates(world: &World<'_>) -> Vec<(String, Meant)> {
+/// `svc` and `svc.image` of instances of templates.
+fn instance_outputs(world: &World<'_>) -> Vec<(String, Vec<Meant>)> {
     let nothing = Coordinate::new();
     let mut found = Vec::new();
-    for place in (0..world.scopes.len()).map(ScopeId).filter(|place| !world.scope(*place).is_trial) {
-        let env =
-            Env { scope: place, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
-        let scope = world.scope(place);
-        for name in scope.names.keys() {
-            let Some(What::Instance(Some(instance))) = world.named(place, name, env).map(|named| named.what)
+    for scope in (0..world.scopes.len()).map(ScopeId).filter(|scope| !world.scope(*scope).is_trial) {
+        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        for name in world.scope(scope).names.keys() {
+            let Some(What::Instance(Some(instance))) = world.named(scope, name, env).map(|named| named.what)
             else {
                 continue;
             };
-            let outputs = world.scope(instance).outputs.keys().map(|output| Some((*output).to_owned()));
-            for output in outputs.chain([None]) {
-                let suffix = output.iter().map(|output| format!(".{output}")).collect::<String>();
-                let label = Label::Name(Dotted { name: (*name).to_owned(), output });
-                let meant = world.meant(&label, env);
-                found.extend(meant.map(|meant| (format!("{}{name}{suffix}", scope.prefix), meant)));
+            let label = format!("{}{name}", world.scope(scope).prefix);
+            let mut all = Vec::new();
+            for output in world.scope(instance).outputs.keys() {
+                let dotted = Dotted { name: (*name).to_owned(), output: Some((*output).to_owned()) };
+                let Ok(meant) = world.meant(&Label::Name(dotted), env) else { continue };
+                found.push((format!("{label}.{output}"), vec![meant.clone()]));
+                all.push(meant);
             }
+            found.push((label, all));
         }
     }
     found

@@ -141,8 +141,10 @@ fn each_file_is_read_once() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let opened = fs::read_to_string(log).unwrap();
     let of = |folder: &str| {
-        let opened =
-            opened.lines().filter(|line| line.contains("memobuild.kdl\"") && !line.contains("ENOENT"));
+        let opened = opened.lines().filter(|line| {
+            // The way to a file is looked at first, without reading it.
+            line.contains("memobuild.kdl\"") && !line.contains("ENOENT") && !line.contains("O_PATH")
+        });
         opened.filter(|line| line.contains(folder)).count()
     };
     assert_eq!(of("services/api/memobuild.kdl"), 1, "{opened}");

@@ -110,9 +110,9 @@ fn mistakes_of_fragments() {
     for (body, code, part) in [
         ("use base; use other", "memo::slot::twice", "two fragments give the line `workdir`"),
         (
-            "use base; use base { who \"y\"; }; workdir \"/\"",
+            "use base; use other; workdir \"/1\"; workdir \"/2\"",
             "memo::slot::twice",
-            "two fragments give the line `from`",
+            "`workdir` is given twice",
         ),
         ("use base { nope \"x\"; }", "memo::param::unknown", "no parameter `nope`"),
         ("use bas", "memo::template::unknown", "no fragment `bas`"),

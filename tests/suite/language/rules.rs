@@ -35,7 +35,7 @@ fn what_each_profile_forbids() {
         ("ci", "net", ""),
         ("quiet", "net", "memo::policy::network"),
         ("quiet", "shared", "memo::policy::network"),
-        ("quiet", "locked", ""),
+        ("quiet", "locked", "memo::lock::missing"),
         ("hermetic", "net", "memo::policy::network"),
         ("hermetic", "locked", "memo::policy::host"),
         ("hermetic", "plain", ""),
@@ -58,9 +58,10 @@ fn what_each_profile_forbids() {
 /// The file's own profile of a built-in's name is laid over the built-in one.
 #[test]
 fn an_own_profile_wins_over_the_built_in_one() {
-    let space = space(
-        &TEXT.replace("profile quiet", "profile ci { policy { unpinned allow; }; }\n    profile quiet"),
-    );
+    let space = space(&TEXT.replace(
+        "profile quiet",
+        "profile ci { policy { unpinned allow; lock update; }; }\n    profile quiet",
+    ));
     space.ok(&["plan", "tag", "--profile", "ci"]);
     let hermetic = space.run(&["plan", "tag", "--profile", "hermetic"]);
     assert!(hermetic.stderr.contains("memo::lock::missing"), "{}", hermetic.stderr);
