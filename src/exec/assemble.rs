@@ -139,6 +139,10 @@ impl Composer<'_> {
                 let tree = self.merge(inputs, *conflicts_fail)?;
                 Ok(landing.lay(tree)?)
             }
+            Place::Each { copies } => {
+                self.check_apart(copies)?;
+                copies.iter().try_for_each(|copy| self.place(landing, copy))
+            }
             Place::File { path, text, mode } => {
                 let blob = self.memo.write_blob(text.as_bytes())?;
                 landing.land_file(path, Entry::file(blob, text.len() as u64, *mode))
@@ -201,6 +205,28 @@ impl Composer<'_> {
             merged = edit::merge(self.memo, &[merged, tree])?;
         }
         Ok(merged)
+    }
+
+    /// Each lands by itself, without owners: those have names in the root, and are the same for all.
+    fn check_apart(&self, copies: &[Place]) -> Result<(), ExecError> {
+        let mut landed = edit::merge(self.memo, &[])?;
+        for copy in copies {
+            let mut copy = copy.clone();
+            let Place::Copy { input, owner, .. } = &mut copy else { continue };
+            *owner = None;
+            let slot = &self.inputs[*input].slot;
+            let mut alone = Landing::on(self.memo, Vec::new())?;
+            self.place(&mut alone, &copy)?;
+            let tree = alone.finish();
+            if let Some(path) = edit::clash(self.memo, landed, tree, &differs)? {
+                return Err(ExecError::Input {
+                    message: format!("`{path}` of {slot} has another content at another value of the axis"),
+                    help: "let them land apart: `${matrix.AXIS}` may stand in `to`".to_owned(),
+                });
+            }
+            landed = edit::merge(self.memo, &[landed, tree])?;
+        }
+        Ok(())
     }
 
     fn entry(&self, index: usize) -> Result<&Entry, ExecError> {

@@ -158,6 +158,11 @@ pub enum Place {
         /// One path with two different contents is an error.
         conflicts_fail: bool,
     },
+    /// Copies of one line, which takes a node at every value of an axis: one path with two contents is an
+    /// error.
+    Each {
+        copies: Vec<Place>,
+    },
     File {
         path: TreePath,
         text: String,

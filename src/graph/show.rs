@@ -8,9 +8,8 @@ mod overview;
 mod signature;
 mod list;
 
-use crate::base::suggest;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
-use crate::graph::select::SelectError;
+use crate::graph::select::{self, SelectError};
 
 pub use document::Document;
 pub use list::Listing;
@@ -29,17 +28,18 @@ impl<'a> Shown<'a> {
 
     /// The nodes that a target names, or the node of that name where it is no target (`host`, `./src`).
     pub fn named(graph: &'a Graph, name: &str) -> Result<Shown<'a>, SelectError> {
-        let mut nodes: Vec<NodeId> = match graph.targets.get(name) {
-            Some(outputs) => outputs.iter().map(|output| output.node).collect(),
-            None => graph.ids().filter(|&id| graph.node(id).name == name).collect(),
+        let mut nodes: Vec<NodeId> = match select::targets(graph, &[name.to_owned()]) {
+            Ok(outputs) => outputs.iter().map(|output| output.node).collect(),
+            Err(error) => {
+                let nodes: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).name == name).collect();
+                if nodes.is_empty() {
+                    return Err(error);
+                }
+                nodes
+            }
         };
         nodes.sort_unstable();
         nodes.dedup();
-        if nodes.is_empty() {
-            let known = graph.targets.keys().chain(graph.nodes.iter().map(|node| &node.name));
-            let suggestion = suggest::nearest(name, known.map(String::as_str)).map(str::to_owned);
-            return Err(SelectError::Unknown { name: name.to_owned(), suggestion });
-        }
         Ok(Shown { graph, nodes })
     }
 

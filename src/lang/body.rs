@@ -41,7 +41,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
         let mut lines = Vec::new();
         self.lines(node, item, None, 0, &mut lines);
-        item.body = self.own_line_wins(item.line, lines);
+        item.body = self.settle(lines, None).into_iter().map(|line| line.item).collect();
         for line in item.line.slots() {
             self.how_often(line, item);
         }
@@ -138,6 +138,7 @@ impl<'r, 'a> Reader<'r, 'a> {
             all[..all.len() - own.min(all.len())].to_vec()
         };
         let mut found = Findings::default();
+        let mut inner = Vec::new();
         {
             let mut reader = Reader {
                 world: self.world,
@@ -146,68 +147,60 @@ impl<'r, 'a> Reader<'r, 'a> {
                 references: self.references,
                 coordinate: self.coordinate.clone(),
             };
-            reader.lines(body, item, Some(scope), depth + 1, lines);
+            reader.lines(body, item, Some(scope), depth + 1, &mut inner);
+            inner = reader.settle(inner, Some(scope));
             self.references = reader.references;
         }
+        lines.extend(inner.into_iter().map(|line| Spliced { from: Some(scope), ..line }));
         self.findings.within(&trail, |findings| findings.absorb(found, 0));
     }
 
     /// A body's own line wins over a fragment's; of two fragments' one is too many. Of keys such as those
     /// of `env`, the later wins.
-    fn own_line_wins(&mut self, line: &Line, lines: Vec<Spliced>) -> Vec<Item> {
-        let is_unique = |item: &Item| item.line.often != Often::Many;
-        let own: Vec<&str> = lines
-            .iter()
-            .filter(|spliced| spliced.from.is_none() && is_unique(&spliced.item))
-            .map(|spliced| spliced.item.line.word)
-            .collect();
-        let own_keys: Vec<(&str, String)> = lines
-            .iter()
-            .filter(|spliced| spliced.from.is_none() && spliced.item.line.free.is_some())
-            .flat_map(|spliced| {
-                let word = spliced.item.line.word;
-                spliced.item.properties.iter().map(move |pair| (word, pair.key.clone()))
-            })
-            .collect();
-        debug_assert!(line.holds != Holds::Around, "bug: a body that is read elsewhere");
-        let mut kept: Vec<Item> = Vec::new();
-        let mut given: BTreeMap<&str, (ScopeId, Span)> = BTreeMap::new();
-        for Spliced { mut item, from } in lines {
+    fn settle(&mut self, lines: Vec<Spliced>, own: Option<ScopeId>) -> Vec<Spliced> {
+        let mut unique: BTreeMap<&str, (Option<ScopeId>, Span)> = BTreeMap::new();
+        let mine =
+            lines.iter().filter(|line| line.from == own).chain(lines.iter().filter(|line| line.from != own));
+        for Spliced { item, from } in mine.filter(|line| line.item.line.often != Often::Many) {
             let word = item.line.word;
-            if let Some(fragment) = from {
-                if is_unique(&item) && own.contains(&word) {
-                    continue;
-                }
-                match given.get(word) {
-                    Some(first) if is_unique(&item) && first.0 != fragment => {
-                        self.two_fragments(word, first.clone(), (fragment, item.word.clone()));
-                        continue;
-                    }
-                    _ => drop(given.insert(word, (fragment, item.word.clone()))),
-                }
-                if item.line.free.is_some() {
-                    let before = item.properties.len();
-                    item.properties.retain(|pair| !own_keys.contains(&(word, pair.key.clone())));
-                    if item.properties.is_empty() && before > 0 {
-                        continue;
-                    }
+            let (first, span) = unique.entry(word).or_insert((*from, item.word.clone())).clone();
+            if first != own && first != *from {
+                self.two_fragments(word, span, item.word.clone());
+            }
+        }
+        let keys: Vec<Vec<(&str, String)>> = lines.iter().map(|line| keys(&line.item)).collect();
+        let mut wins: BTreeMap<(&str, &str), Option<ScopeId>> = BTreeMap::new();
+        for (line, keys) in lines.iter().zip(&keys) {
+            for (word, key) in keys {
+                let winner = wins.entry((word, key)).or_insert(line.from);
+                if *winner != own {
+                    *winner = line.from;
                 }
             }
-            kept.push(item);
+        }
+        let mut kept = Vec::new();
+        for Spliced { mut item, from } in lines.into_iter() {
+            let word = item.line.word;
+            if unique.get(word).is_some_and(|(first, _)| *first != from) {
+                continue;
+            }
+            let before = item.properties.len();
+            let line = item.line;
+            item.properties.retain(|pair| {
+                !is_key(line, &pair.key) || wins.get(&(word, pair.key.as_str())) == Some(&from)
+            });
+            if before == item.properties.len() || item.properties.iter().any(|pair| is_key(line, &pair.key)) {
+                kept.push(Spliced { item, from });
+            }
         }
         kept
     }
 
-    fn two_fragments(&mut self, word: &str, first: (ScopeId, Span), second: (ScopeId, Span)) {
-        let mut used: Vec<Span> = Vec::new();
-        for (scope, _) in [&first, &second] {
-            used.extend(self.world.scope(*scope).trail.first().map(|label| label.span.clone()));
-        }
+    fn two_fragments(&mut self, word: &str, first: Span, second: Span) {
         let message = format!("two fragments give the line `{word}`");
-        let help = format!("write a line `{word}` in the body itself, which wins; or use one of them");
+        let help = "write the line in this body, where it wins, or use only one of the two";
         let mistake = Mistake::new(Code::SlotTwice, message, help);
-        let mistake = mistake.at(second.1, "and this one").at(first.1, "this one");
-        self.findings.add(used.into_iter().fold(mistake, |mistake, span| mistake.at(span, "used here")));
+        self.findings.add(mistake.at(second, "and from here").at(first, "from here"));
     }
 
     fn unknown_slot(&mut self, line: &Line, child: &Node) {
@@ -320,6 +313,16 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
         all
     }
+}
+
+/// The keys of a line such as `env`, with its word.
+fn keys(item: &Item) -> Vec<(&'static str, String)> {
+    let keys = item.properties.iter().filter(|pair| is_key(item.line, &pair.key));
+    keys.map(|pair| (item.line.word, pair.key.clone())).collect()
+}
+
+fn is_key(line: &Line, key: &str) -> bool {
+    line.free.is_some() && line.property(key).is_none()
 }
 
 fn each_axes(node: &Node) -> Vec<&str> {

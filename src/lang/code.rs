@@ -96,6 +96,7 @@ codes! {
     PullTransport "memo::pull::transport" "`pull` names no image."
     SourceForm "memo::source::form" "What a source names cannot be fetched so."
     CopyOwner "memo::copy::owner" "A user's name has no root filesystem to be looked up in."
+    ImageName "memo::image::name" "Two coordinates of an image have one name."
     ImageOnbuild "memo::image::onbuild" "Only images of the docker format have `onbuild`."
     ImageCompress "memo::image::compress" "The level is none that the compression has."
     ImageHealthcheck "memo::image::healthcheck" "A health check has exactly one command, or is `none`."

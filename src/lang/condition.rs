@@ -1,12 +1,14 @@
 //! `when` and `unless`: blocks that count where all of their values are equal to what is said.
 
+use std::collections::BTreeMap;
+
 use crate::base::suggest::{self, ticked};
 use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::interpolate::{Found, Plain};
 use crate::lang::matrix::written;
 use crate::lang::mistake::{Findings, Mistake, shorten};
-use crate::lang::scope::{Env, Param, World};
+use crate::lang::scope::{Conditional, Env, Param, World};
 use crate::lang::syntax::{Entry, Key, Node};
 
 const NAMESPACES: [&str; 4] = ["param", "matrix", "platform", "build"];
@@ -26,6 +28,18 @@ impl World<'_> {
             }
         }
         Some(all == (condition.word == "when"))
+    }
+
+    /// What the conditions around a line ask for that nothing has at this coordinate: an axis.
+    pub fn untold(&self, line: &Conditional<'_>, env: Env<'_>) -> Vec<Mistake> {
+        let pairs = line.conditions.iter().flat_map(|(condition, scope)| {
+            condition.properties().map(move |(key, _)| (key, Env { scope: *scope, ..env }))
+        });
+        let of_axes = pairs.filter(|(key, _)| {
+            key.text.strip_prefix("matrix.").is_some_and(|axis| self.axes.contains_key(axis))
+        });
+        let bad = of_axes.filter_map(|(key, env)| Some((key, self.find(&key.text, env).err()?)));
+        bad.map(|(key, bad)| bad.mistake.at(key.span.clone(), "has no value")).collect()
     }
 
     /// What is wrong with a condition, whatever it comes to.
@@ -107,4 +121,29 @@ impl World<'_> {
             _ => None,
         }
     }
+}
+
+impl Conditional<'_> {
+    /// Whether both can never exist at once: one condition asks for what another one rules out.
+    pub fn excludes(&self, other: &Conditional<'_>) -> bool {
+        let pairs = self.conditions.iter().flat_map(|one| other.conditions.iter().map(move |two| (one, two)));
+        pairs.into_iter().any(|((one, here), (two, there))| here == there && exclude(one, two))
+    }
+}
+
+fn exclude(one: &Node, two: &Node) -> bool {
+    let (one_pairs, two_pairs) = (asked(one), asked(two));
+    match (one.word == "when", two.word == "when") {
+        (true, true) => {
+            one_pairs.iter().any(|(key, value)| two_pairs.get(key).is_some_and(|two| two != value))
+        }
+        (true, false) => two_pairs.iter().all(|(key, value)| one_pairs.get(key) == Some(value)),
+        (false, true) => one_pairs.iter().all(|(key, value)| two_pairs.get(key) == Some(value)),
+        (false, false) => false,
+    }
+}
+
+fn asked(condition: &Node) -> BTreeMap<&str, String> {
+    let pairs = condition.properties();
+    pairs.filter_map(|(key, entry)| Some((key.text.as_str(), written(&entry.value)?))).collect()
 }

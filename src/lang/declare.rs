@@ -423,10 +423,12 @@ impl<'a> Declare<'a, '_> {
     }
 
     fn conditions(&mut self) {
+        // Whether what stands in the block has the axes that it asks for is told where that is read.
+        let somewhere: Coordinate = self.world.axes.iter().filter_map(first_value).collect();
         for (scope, node) in std::mem::take(&mut self.conditions) {
-            let Declare { world, findings, nothing, .. } = self;
+            let Declare { world, findings, .. } = self;
             let platform = &world.request.platform;
-            let env = Env { scope, coordinate: nothing, platform, is_dead: world.scope(scope).is_trial };
+            let env = Env { scope, coordinate: &somewhere, platform, is_dead: world.scope(scope).is_trial };
             world.check_condition(node, env, findings);
         }
     }
@@ -441,11 +443,16 @@ impl<'a> Declare<'a, '_> {
                 let exist: Vec<&Named<'_>> =
                     all.iter().filter(|named| self.world.exists(&named.line, env)).collect();
                 let Some((first, others)) = exist.split_first() else { continue };
-                twice.extend(others.iter().map(|other| taken_twice(name, first, other)));
+                let others = others.iter().filter(|other| !first.line.excludes(&other.line));
+                twice.extend(others.map(|other| taken_twice(name, first, other)));
             }
             twice.into_iter().for_each(|mistake| self.findings.add(mistake));
         }
     }
+}
+
+fn first_value((name, axis): (&&str, &Axis<'_>)) -> Option<(String, String)> {
+    Some(((*name).to_owned(), (*axis.values.first()?).to_owned()))
 }
 
 fn span(named: &Named<'_>) -> Span {

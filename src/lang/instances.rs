@@ -218,6 +218,9 @@ impl<'w> Instances<'w> {
         let env = Env { is_dead: is_trial || !exists, ..env };
         let item = findings.within(&self.trail(key), |findings| {
             let before = findings.count();
+            if !is_trial {
+                world.untold(&decl.line, env).into_iter().for_each(|mistake| findings.add(mistake));
+            }
             let mut item = Reader::new(world, env, findings).item(decl.declaration.line, decl.line.node);
             (decl.declaration.check)(&item, findings);
             item.whole &= findings.count() == before;

@@ -146,7 +146,7 @@ impl<'a> Declare<'a, '_> {
                 self.world.scopes[scope.0].ghosts.insert(name.to_owned());
                 continue;
             }
-            let rule = param::rule(&item);
+            let rule = param::rule(&item, self.findings);
             let given = using.node.children().iter().find(|line| line.word == name);
             let value = match given {
                 Some(line) => {
@@ -198,7 +198,7 @@ impl<'a> Declare<'a, '_> {
         if !item.whole {
             return Param::Poisoned;
         }
-        let rule = param::rule(item);
+        let rule = param::rule(item, self.findings);
         let span = node.name_span();
         if let Rule::Graph(_) = *rule {
             let message = "nodes are parameters of templates and fragments only";

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::base::suggest;
 use crate::lang::code::Code;
 use crate::lang::label::{self, Label};
 use crate::lang::mistake::{Findings, Mistake, shorten};
@@ -16,6 +17,9 @@ const MOST: usize = 10_000;
 
 /// A coordinate: a value for each axis.
 pub type Coordinate = BTreeMap<String, String>;
+
+/// A declaration that a line refers to, with the axes in which the line doesn't follow it.
+type Referred<'a> = (DeclId, BTreeSet<&'a str>, &'a Node);
 
 #[derive(Debug)]
 pub struct Axis<'a> {
@@ -149,7 +153,7 @@ impl<'a> World<'a> {
             let Some(name) = entry.value.text() else { continue };
             let Some(axis) = self.axes.get(name) else {
                 let known: Vec<&str> = self.axes.keys().copied().collect();
-                let help = match crate::base::suggest::nearest(name, known.iter().copied()) {
+                let help = match suggest::nearest(name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("declare it: axis {} \"one\" \"two\"", shorten(name)),
                 };
@@ -222,7 +226,7 @@ impl<'a> World<'a> {
     }
 
     /// The declarations that a body refers to, with the axes in which it doesn't follow them.
-    fn referred(&self, id: DeclId) -> Vec<(DeclId, BTreeSet<&'a str>, &'a Node)> {
+    fn referred(&self, id: DeclId) -> Vec<Referred<'a>> {
         let decl = self.decl(id);
         let mut found = Vec::new();
         self.references(decl.line.node, decl.declaration.line, decl.scope, 0, &mut found);
@@ -235,7 +239,7 @@ impl<'a> World<'a> {
         line: &'static Line,
         scope: ScopeId,
         depth: usize,
-        found: &mut Vec<(DeclId, BTreeSet<&'a str>, &'a Node)>,
+        found: &mut Vec<Referred<'a>>,
     ) {
         for child in node.children() {
             match child.word.as_str() {
@@ -283,7 +287,7 @@ fn labels(node: &Node, line: &Line) -> Vec<Label> {
     let mut arguments = node.arguments();
     for argument in line.arguments {
         let is_reference = matches!(argument.slot, Slot::Reference(_));
-        let taken = if argument.count == crate::lang::table::Count::Some { usize::MAX } else { 1 };
+        let taken = if argument.count.is_several() { usize::MAX } else { 1 };
         for entry in arguments.by_ref().take(taken) {
             labels.extend(entry.value.text().filter(|_| is_reference).and_then(label::parse));
         }

@@ -43,6 +43,7 @@ pub mod check;
 pub mod cycle;
 pub mod imports;
 pub mod maps;
+pub mod published;
 pub mod unused;
 pub mod flat;
 pub mod policy;
@@ -187,6 +188,7 @@ fn graph(
     targets::check(&world, findings);
     let (instances, needs) = instances::read(&world, findings);
     cycle::report(&needs, &|id| instances.name(id), findings);
+    published::report(&instances, findings);
     unused::warn(&world, warnings);
     if !findings.is_empty() {
         return None;

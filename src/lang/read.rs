@@ -51,7 +51,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.properties(node, &mut item);
         for_build(&mut item);
         self.body(node, &mut item);
-        item.whole = self.findings.count() == before
+        item.whole &= self.findings.count() == before
             && !self.findings.is_full()
             && item.body.iter().all(|item| item.whole);
         item
@@ -72,14 +72,14 @@ impl<'r, 'a> Reader<'r, 'a> {
         let mut rest = given.as_slice();
         let mut complete = true;
         for argument in item.line.arguments {
-            let taken = if argument.count == Count::Some { rest.len() } else { rest.len().min(1) };
-            if taken == 0 && argument.count != Count::Maybe && std::mem::take(&mut complete) {
+            let taken = if argument.count.is_several() { rest.len() } else { rest.len().min(1) };
+            if taken == 0 && argument.count.is_needed() && std::mem::take(&mut complete) {
                 self.missing_argument(node, item, argument.name, argument.slot);
             }
             let slot =
                 if argument.slot == Slot::Script && expands(node) { Slot::Expanded } else { argument.slot };
             for entry in self.without_numbers(item, slot, &rest[..taken]) {
-                self.argument(node, item, slot, entry, argument.count == Count::Some);
+                self.argument(node, item, slot, entry, argument.count.is_several());
             }
             rest = &rest[taken..];
         }

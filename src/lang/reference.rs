@@ -73,6 +73,7 @@ fn argument(argument: &Argument) -> String {
         Count::One => argument.name.to_owned(),
         Count::Maybe => format!("[{}]", argument.name),
         Count::Some => format!("{}…", argument.name),
+        Count::Any => format!("[{}…]", argument.name),
     }
 }
 

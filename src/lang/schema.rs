@@ -119,6 +119,7 @@ fn value(page: &mut Page, argument: &Argument, removable: bool) {
             Count::One => bounds(page, Some(1), Some(1)),
             Count::Maybe => bounds(page, None, Some(1)),
             Count::Some => bounds(page, Some(1), None),
+            Count::Any => bounds(page, None, None),
         }
         slot_lines(page, argument.slot, removable);
     });

@@ -69,6 +69,19 @@ pub enum Count {
     One,
     Maybe,
     Some,
+    /// None, too.
+    Any,
+}
+
+impl Count {
+    /// Whether a list may stand here, for all of its values.
+    pub const fn is_several(self) -> bool {
+        matches!(self, Count::Some | Count::Any)
+    }
+
+    pub const fn is_needed(self) -> bool {
+        matches!(self, Count::One | Count::Some)
+    }
 }
 
 /// What may stand in a place.
@@ -167,6 +180,10 @@ pub const fn maybe(name: &'static str, slot: Slot) -> Argument {
 
 pub const fn some(name: &'static str, slot: Slot) -> Argument {
     Argument { name, slot, count: Count::Some }
+}
+
+pub const fn any(name: &'static str, slot: Slot) -> Argument {
+    Argument { name, slot, count: Count::Any }
 }
 
 pub const fn must(name: &'static str, slot: Slot, doc: &'static str) -> Property {

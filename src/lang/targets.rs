@@ -44,6 +44,7 @@ fn check_line(
 ) {
     let trail = world.scope(env.scope).trail.clone();
     findings.within(&trail, |findings| {
+        world.untold(line, env).into_iter().for_each(|mistake| findings.add(mistake));
         let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
         let item = Reader::new(world, env, findings).item(row, line.node);
         if env.is_dead {

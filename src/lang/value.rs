@@ -158,6 +158,7 @@ fn takes_text(slot: Slot) -> bool {
             | Slot::Part
             | Slot::Folder
             | Slot::Late
+            | Slot::Time
             | Slot::Word(_)
     )
 }

@@ -34,3 +34,4 @@ mod fuzz;
 mod shown;
 mod lock;
 mod settings;
+mod language;

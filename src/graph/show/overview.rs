@@ -81,6 +81,7 @@ fn placed(place: &Place) -> String {
         Place::Copy { to, .. } => format!("copy {to}"),
         Place::Extract { to, .. } => format!("extract {to}"),
         Place::Merge { inputs, .. } => format!("merge {}", inputs.len()),
+        Place::Each { copies } => copies.iter().map(placed).collect::<Vec<_>>().join(", "),
         Place::File { path, .. } => format!("file {path}"),
         Place::Dir { path, .. } => format!("dir {path}"),
         Place::Symlink { path, target } => format!("symlink {path} to {target}"),

@@ -91,10 +91,10 @@ fn check_health(healthcheck: &Item, findings: &mut Findings) {
 fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
     let from = edges.from(item).unwrap_or(From::Scratch);
     let mut layers = Vec::new();
-    for line in &item.body {
-        if line.line.word == "layer" {
-            layers.push(line.body.iter().flat_map(|line| place::lower(line, edges)).collect());
-        } else if place::is_place(line) {
+    for line in item.body.chunk_by(place::is_one_line) {
+        if line[0].line.word == "layer" {
+            layers.push(place::lower_all(&line[0].body, edges));
+        } else if place::is_place(&line[0]) {
             layers.push(place::lower(line, edges));
         }
     }

@@ -9,7 +9,7 @@ use crate::lang::code::Code;
 use crate::lang::interpolate::Plain;
 use crate::lang::item::{Given, Item};
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
-use crate::lang::table::{DOC, Line, Often, Slot, Wants, may, one, some};
+use crate::lang::table::{DOC, Line, Often, Slot, Wants, any, may, one, some};
 use crate::lang::{platform, size, time};
 
 pub const LINE: Line = Line {
@@ -34,8 +34,9 @@ pub const LINE: Line = Line {
     ..Line::EMPTY
 };
 
-const TYPES: [&str; 11] =
-    ["text", "int", "bool", "path", "duration", "size", "platform", "list", "tree", "rootfs", "image"];
+const TYPES: [&str; 12] = [
+    "text", "int", "bool", "path", "duration", "size", "enum", "platform", "list", "tree", "rootfs", "image",
+];
 
 const VALUES: Line = Line {
     word: "values",
@@ -48,10 +49,10 @@ const VALUES: Line = Line {
 
 const DEFAULT: Line = Line {
     word: "default",
-    doc: "The values of a list.",
+    doc: "The values of a list; without any, it is empty.",
     example: "default \"a\" \"b\"",
     often: Often::Maybe,
-    arguments: &[some("TEXT", Slot::Text)],
+    arguments: &[any("TEXT", Slot::Text)],
     ..Line::EMPTY
 };
 
@@ -147,7 +148,8 @@ fn from_text(
     let value = match rule {
         Rule::Int { .. } => text.parse().map_or_else(|_| Plain::Text(text.clone()), Plain::Int),
         Rule::Bool => text.parse().map_or_else(|_| Plain::Text(text.clone()), Plain::Bool),
-        Rule::List => Plain::List(texts.to_vec()),
+        // `--param NAME=` is how a list is made empty.
+        Rule::List => Plain::List(texts.iter().filter(|text| !text.is_empty()).cloned().collect()),
         _ => Plain::Text(text.clone()),
     };
     match rule.check(&value) {
@@ -178,8 +180,27 @@ pub fn name_span(item: &Item) -> Span {
 }
 
 /// What the line of a parameter says that it takes.
-pub fn rule(item: &Item) -> Rc<Rule> {
+pub fn rule(item: &Item, findings: &mut Findings) -> Rc<Rule> {
+    check_values(item, findings);
     Rc::new(rule_of(item))
+}
+
+/// `values` and `type=enum` go together.
+fn check_values(item: &Item, findings: &mut Findings) {
+    let given = item.property("type");
+    match (item.only("values"), given.and_then(Given::text)) {
+        (None, Some("enum")) => {
+            let message = "an `enum` needs a line `values`: those that are allowed";
+            let mistake = Mistake::new(Code::SlotMissing, message, "{ values debug release; }");
+            findings.add(mistake.at(name_span(item), "has none"));
+        }
+        (Some(values), Some(other)) if other != "enum" => {
+            let message = format!("`values` lists the words of an `enum`, and this is of type `{other}`");
+            let mistake = Mistake::new(Code::TypeValue, message, "write type=enum, or remove one of the two");
+            findings.add(mistake.at(values.word.clone(), "not for this type"));
+        }
+        _ => {}
+    }
 }
 
 fn rule_of(item: &Item) -> Rule {

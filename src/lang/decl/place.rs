@@ -45,7 +45,7 @@ pub const MERGE: Line = Line {
     properties: &[may(
         "conflicts",
         Slot::Word(&["last", "error"]),
-        "What one path with two contents is: the `last` wins (default), or an `error`.",
+        "What one path with two contents is: the `last` wins (default), or an `error` (default with `each`).",
     )],
     body: &[&PICK, &EACH],
     ..Line::EMPTY
@@ -154,8 +154,24 @@ fn check_owner(item: &Item, has_root: bool, findings: &mut Findings) {
     findings.add(Mistake::new(Code::CopyOwner, message, help).at(owner.span.clone(), "not known here"));
 }
 
-/// The operations of one line.
-pub fn lower(item: &Item, edges: &mut Edges<'_>) -> Vec<Place> {
+/// The operations among the lines of a body.
+pub fn lower_all(body: &[Item], edges: &mut Edges<'_>) -> Vec<Place> {
+    let lines = body.chunk_by(is_one_line).filter(|lines| is_place(&lines[0]));
+    lines.flat_map(|line| lower(line, edges)).collect()
+}
+
+/// Whether both are readings of one line, which says `each`.
+pub fn is_one_line(one: &Item, two: &Item) -> bool {
+    one.word == two.word && one.only(EACH.word).is_some()
+}
+
+/// The operations of one line, which `each` may have repeated.
+pub fn lower(line: &[Item], edges: &mut Edges<'_>) -> Vec<Place> {
+    let places: Vec<Place> = line.iter().flat_map(|item| operations(item, edges)).collect();
+    if line.len() > 1 { vec![Place::Each { copies: places }] } else { places }
+}
+
+fn operations(item: &Item, edges: &mut Edges<'_>) -> Vec<Place> {
     match item.line.word {
         "copy" => copy(item, edges).into_iter().collect(),
         "extract" => extract(item, edges).into_iter().collect(),
@@ -254,7 +270,10 @@ fn merge(item: &Item, edges: &mut Edges<'_>) -> Place {
             .references()
             .map(|reference| edges.add("merge".to_owned(), reference, Select::default()))
             .collect(),
-        conflicts_fail: item.property("conflicts").and_then(Given::text) == Some("error"),
+        conflicts_fail: match item.property("conflicts").and_then(Given::text) {
+            Some(conflicts) => conflicts == "error",
+            None => item.only(EACH.word).is_some(),
+        },
     }
 }
 

@@ -60,10 +60,13 @@ fn instead_of(text: &str) -> String {
 
 fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
     let text = item.argument(1).and_then(Given::text).unwrap_or_default();
-    Op::Pull(Pull {
-        source: source(text).expect("bug: a pull that was not checked"),
-        digest: item.property("digest").and_then(Given::text).map(str::to_owned),
-    })
+    let source = source(text).expect("bug: a pull that was not checked");
+    let in_name = match &source {
+        ImageSource::Registry(name) => name.split_once('@').map(|(_, digest)| digest),
+        ImageSource::Layout { .. } => None,
+    };
+    let digest = item.property("digest").and_then(Given::text).or(in_name).map(str::to_owned);
+    Op::Pull(Pull { source, digest })
 }
 
 fn source(text: &str) -> Option<ImageSource> {

@@ -54,6 +54,7 @@ fn check_locked(item: &Item, findings: &mut Findings) {
 
 /// What holds for `run` and `test`; `taken` are names that outputs may not have.
 pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
+    // What could not be read may have been one.
     if item.whole && item.only("exec").is_none() && item.only("sh").is_none() {
         let message = format!("this `{}` has no command", item.line.word);
         let help = "add: exec \"PROGRAM\" \"ARGUMENT\", or sh \"SCRIPT\"; to arrange files, use `tree`";
@@ -192,11 +193,10 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
 /// node of its own composes.
 fn root(item: &Item, edges: &mut Edges<'_>) -> From {
     let from = edges.from(item).unwrap_or(From::Scratch);
-    let lines: Vec<&Item> = item.body.iter().filter(|line| place::is_place(line)).collect();
-    if lines.is_empty() {
+    if !item.body.iter().any(place::is_place) {
         return from;
     }
-    let layer = lines.into_iter().flat_map(|line| place::lower(line, edges)).collect();
+    let layer = place::lower_all(&item.body, edges);
     let op = Op::Assemble(Assemble { from, layers: vec![layer], result: Composition::Rootfs });
     let outputs = Outputs::only(free_output::ROOTFS, Type::Rootfs);
     let root = edges.inner("files", tree::LINE.word, op, outputs, item);

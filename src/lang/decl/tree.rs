@@ -60,8 +60,7 @@ fn check(item: &Item, findings: &mut Findings) {
 
 fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
     let from = edges.from(item);
-    let lines = item.body.iter().filter(|line| place::is_place(line));
-    let layer = lines.flat_map(|line| place::lower(line, edges)).collect();
+    let layer = place::lower_all(&item.body, edges);
     Op::Assemble(Assemble {
         from: from.unwrap_or(From::Nothing),
         layers: vec![layer],
