@@ -8,6 +8,7 @@ mod overview;
 mod signature;
 mod list;
 
+use crate::base::suggest;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::select::{self, SelectError};
 
@@ -33,7 +34,7 @@ impl<'a> Shown<'a> {
             Err(error) => {
                 let nodes: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).name == name).collect();
                 if nodes.is_empty() {
-                    return Err(error);
+                    return Err(with_nodes(graph, error));
                 }
                 nodes
             }
@@ -66,6 +67,18 @@ impl<'a> Shown<'a> {
 
     fn has(&self, output: &OutputRef) -> bool {
         self.nodes.binary_search(&output.node).is_ok()
+    }
+}
+
+/// Where no target is near, a node may be.
+fn with_nodes(graph: &Graph, error: SelectError) -> SelectError {
+    match error {
+        SelectError::Unknown { name, suggestion: None } => {
+            let known = graph.nodes.iter().map(|node| node.name.as_str());
+            let suggestion = suggest::nearest(&name, known).map(str::to_owned);
+            SelectError::Unknown { name, suggestion }
+        }
+        error => error,
     }
 }
 
