@@ -87,6 +87,7 @@ codes! {
     ValueGit "memo::value::git" "A value of the git repository cannot be told."
     WorkspacePlace "memo::workspace::place" "`workspace` stands in the root file only."
     MountTwice "memo::mount::twice" "Two mounts stand at one path."
+    ExportPlace "memo::export::place" "An export would write where it may not, or remove what is not its own."
     PathForm "memo::path::form" "The path is not one that this slot takes."
     OutputTwice "memo::output::twice" "Two outputs share a name or a path."
     OutputName "memo::output::name" "The name belongs to an output that every such node has."

@@ -152,7 +152,7 @@ fn ring<'w>(
 }
 
 fn all_groups<'w>(world: &'w World<'_>) -> Vec<(ScopeId, &'w str)> {
-    let scopes = world.scopes.iter().enumerate();
+    let scopes = world.scopes.iter().enumerate().filter(|(_, scope)| !scope.is_trial);
     scopes
         .flat_map(|(place, scope)| scope.groups.iter().map(move |(name, _)| (ScopeId(place), *name)))
         .collect()
@@ -192,7 +192,8 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         }
     }
     let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
-    for (scope, group) in all_groups(world) {
+    let exist = |(scope, group): &(ScopeId, &str)| line_of(world, *scope, group).is_some();
+    for (scope, group) in all_groups(world).into_iter().filter(exist) {
         let members = expansion.group(scope, group, findings)?;
         targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
     }
