@@ -252,7 +252,8 @@ mod tests {
     /// Two packages; `app` of the root stands at two coordinates, one of them for another platform.
     fn packages(prefix: &str) -> Graph {
         let mut graph = graph(&[&[], &[], &[], &[], &[]]);
-        let names = ["app[python=3.12]", "app[python=3.13]", "//services/api:app", "//services/api:lib", "./src"];
+        let names =
+            ["app[python=3.12]", "app[python=3.13]", "//services/api:app", "//services/api:lib", "./src"];
         for (node, name) in graph.nodes.iter_mut().zip(names) {
             node.name = name.into();
             if let Some((_, value)) = name.trim_end_matches(']').split_once("python=") {
@@ -318,7 +319,10 @@ mod tests {
         assert_eq!(message, "`app[python=3.11]` is not at that coordinate");
         assert_eq!(there, "it is there at [python=3.12] [python=3.13]");
         assert_eq!(help("app[platform=linux/arm,python=3.12]").1, there);
-        assert_eq!(help("//services/api:lib[python=3.12]").1, "it stands in no matrix: leave the brackets out");
+        assert_eq!(
+            help("//services/api:lib[python=3.12]").1,
+            "it stands in no matrix: leave the brackets out"
+        );
         assert!(matches!(chosen(&root, "app[python]"), Err(SelectError::Form(_))));
         assert!(matches!(chosen(&root, "app[python=3.12"), Err(SelectError::Form(_))));
         assert_eq!(help("//serv/...").0, "there is no target `//serv/...`");

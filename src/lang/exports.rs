@@ -43,9 +43,7 @@ pub fn lower(lowering: &Lowering<'_>) -> Vec<Export> {
 
 fn lines<'w>(world: &'w World<'w>) -> Vec<(ScopeId, &'w Conditional<'w>)> {
     let scopes = world.scopes.iter().enumerate();
-    scopes
-        .flat_map(|(place, scope)| scope.exports.iter().map(move |line| (ScopeId(place), line)))
-        .collect()
+    scopes.flat_map(|(place, scope)| scope.exports.iter().map(move |line| (ScopeId(place), line))).collect()
 }
 
 fn one<'w>(
@@ -68,7 +66,12 @@ fn one<'w>(
     let reference = item.argument(1)?.reference()?.clone();
     let resolved = instances.of_line(&item, &reference, env.is_dead, findings);
     let name = format!("{}{}", world.scope(scope).prefix, item.text()?);
-    (exists && !is_trial).then(|| Exported { name, package: world.scope(scope).package.clone(), item, resolved })
+    (exists && !is_trial).then(|| Exported {
+        name,
+        package: world.scope(scope).package.clone(),
+        item,
+        resolved,
+    })
 }
 
 /// A place that no export may take, as far as the files say it.
@@ -108,9 +111,10 @@ fn apart(all: &[Exported], findings: &mut Findings) {
     for (to, exported) in &taken {
         let above = std::iter::successors(to.parent(), TreePath::parent);
         let above = above.filter_map(|path| taken.get(&path));
-        if let (Some(outer), Some((_, span))) =
-            (above.into_iter().find(|outer| mode(&outer.item) == ExportMode::Replace), destination(&exported.item))
-        {
+        if let (Some(outer), Some((_, span))) = (
+            above.into_iter().find(|outer| mode(&outer.item) == ExportMode::Replace),
+            destination(&exported.item),
+        ) {
             clash(outer, exported, &span, findings);
         }
     }

@@ -102,9 +102,7 @@ impl Lowering<'_> {
                 let node = self.id(*instance).expect("bug: a reference to what does not exist");
                 OutputRef { node, output: output.clone() }
             }
-            Resolved::Local(path) => {
-                OutputRef { node: self.local(path, span), output: TREE.to_owned() }
-            }
+            Resolved::Local(path) => OutputRef { node: self.local(path, span), output: TREE.to_owned() },
             Resolved::Host => OutputRef { node: self.host(span), output: HOST.to_owned() },
             Resolved::Scratch | Resolved::Poisoned => {
                 unreachable!("bug: a reference that was not resolved")

@@ -24,7 +24,9 @@ pub(super) fn document(shown: &Shown) -> String {
     let groups = groups.filter(|(_, outputs)| outputs.iter().all(|output| shown.has(output)));
     let lines: Vec<String> = groups
         .map(|(group, outputs)| format!("group {}{}", word(&group.name), references(graph, outputs)))
-        .chain(graph.exports.iter().filter(|export| shown.has(&export.output)).map(|export| line(graph, export)))
+        .chain(
+            graph.exports.iter().filter(|export| shown.has(&export.output)).map(|export| line(graph, export)),
+        )
         .chain((!default.is_empty()).then(|| format!("default{}", references(graph, default))))
         .collect();
     if !lines.is_empty() {

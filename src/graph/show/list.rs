@@ -151,7 +151,8 @@ impl<'a> Target<'a> {
         let star = if self.default { "*" } else { "" };
         let others = self.outputs.keys().filter(|name| Some(**name) != self.main);
         let others: Vec<String> = others.map(|name| format!(".{name}")).collect();
-        let axes: BTreeSet<&String> = self.coordinates.iter().flat_map(|coordinate| coordinate.keys()).collect();
+        let axes: BTreeSet<&String> =
+            self.coordinates.iter().flat_map(|coordinate| coordinate.keys()).collect();
         let axes: Vec<&str> = axes.into_iter().map(String::as_str).collect();
         let axes = if axes.is_empty() { String::new() } else { format!("[{}]", axes.join(",")) };
         [format!("{star:1} {}{axes}", self.name), self.kind.to_owned(), others.join(" "), words(self.doc)]

@@ -5,13 +5,10 @@ use crate::graph::op::{Op, SecretTarget};
 
 /// `build: (from rootfs, mount /src tree) -> rootfs, dist: tree`. The main output comes first and unnamed.
 pub(super) fn line(graph: &Graph, node: &Node) -> String {
-    let inputs = node
-        .inputs
-        .iter()
-        .map(|input| {
-            let kind = graph.node(input.source.node).outputs.get(&input.source.output);
-            format!("{} {}", input.slot, kind.map_or("nothing", |kind| kind.name()))
-        });
+    let inputs = node.inputs.iter().map(|input| {
+        let kind = graph.node(input.source.node).outputs.get(&input.source.output);
+        format!("{} {}", input.slot, kind.map_or("nothing", |kind| kind.name()))
+    });
     let takes: Vec<String> = inputs.chain(beside(&node.op)).collect();
     format!("{}: ({}) -> {}\n", node.name, takes.join(", "), gives(node))
 }
@@ -24,7 +21,8 @@ fn beside(op: &Op) -> Vec<String> {
         SecretTarget::File(path) => format!("{path} secret"),
         SecretTarget::Env(name) => format!("{name} secret"),
     });
-    let agents = run.ssh.iter().map(|name| if name.is_empty() { "ssh".to_owned() } else { format!("{name} ssh") });
+    let agents =
+        run.ssh.iter().map(|name| if name.is_empty() { "ssh".to_owned() } else { format!("{name} ssh") });
     caches.chain(secrets).chain(agents).collect()
 }
 

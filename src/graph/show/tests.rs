@@ -109,7 +109,9 @@ fn a_listing_as_json() {
 fn a_listing_of_some_nodes() {
     let mut graph = graph();
     graph.nodes[1].name = "//services/api:app".into();
-    graph.targets.insert("//services/api:app".into(), vec![OutputRef { node: NodeId(1), output: "image".into() }]);
+    graph
+        .targets
+        .insert("//services/api:app".into(), vec![OutputRef { node: NodeId(1), output: "image".into() }]);
     let json = serde_json::to_value(Listing::among(&graph, &[NodeId(1)].into())).unwrap();
     assert_eq!(json["targets"].as_array().unwrap().len(), 1);
     assert_eq!(json["params"][0]["name"], "port");

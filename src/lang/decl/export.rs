@@ -9,7 +9,11 @@ pub const LINE: Line = Line {
     example: "export generated gen.go to=\"gen\"",
     arguments: &[one("NAME", Slot::Name), one("REF", Slot::Reference(Wants::Tree))],
     properties: &[
-        must("to", Slot::Folder, "Where it lands, below the package's folder: a folder's entries in it, a file as it, or in it if it ends in `/`."),
+        must(
+            "to",
+            Slot::Folder,
+            "Where it lands, below the package's folder: a folder's entries in it, a file as it, or in it if it ends in `/`.",
+        ),
         may("path", Slot::Part, "The part of REF that is taken."),
         may(
             "mode",

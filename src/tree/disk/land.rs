@@ -244,9 +244,8 @@ fn is_same(path: &Path, wanted: &Entry) -> Result<bool, TreeError> {
         }
         Content::File { blob, size, .. } => {
             let runs = metadata.permissions().mode() & 0o111 != 0;
-            let looks_alike = metadata.is_file()
-                && metadata.size() == *size
-                && runs == (wanted.metadata.mode & 0o111 != 0);
+            let looks_alike =
+                metadata.is_file() && metadata.size() == *size && runs == (wanted.metadata.mode & 0o111 != 0);
             Ok(looks_alike && BlobDigest::of(&fs::read(path).map_err(failed)?) == *blob)
         }
         _ => Ok(false),
