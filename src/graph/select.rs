@@ -7,7 +7,6 @@ use petgraph::visit::DfsPostOrder;
 
 use crate::base::suggest;
 use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
-use crate::graph::op::Op;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
@@ -112,7 +111,8 @@ fn named<'g>(graph: &'g Graph, name: &str) -> Option<&'g Vec<OutputRef>> {
 /// Every node that the files of these packages declare.
 fn below(graph: &Graph, folder: &str) -> Option<Vec<OutputRef>> {
     let is_below = |node: &Node| match node.name.strip_prefix("//") {
-        None => folder.is_empty() && !node.name.starts_with('.') && !matches!(node.op, Op::Host(_)),
+        _ if target_of(graph, node).is_none() => false,
+        None => folder.is_empty(),
         Some(label) => {
             let rest = label.strip_prefix(folder);
             folder.is_empty() || rest.is_some_and(|rest| rest.starts_with(['/', ':']))
@@ -186,7 +186,7 @@ fn unknown(graph: &Graph, name: &str) -> SelectError {
 mod tests {
     use super::*;
     use crate::graph::graph::{Input, Select};
-    use crate::graph::op::Host;
+    use crate::graph::op::{Host, Op};
 
     /// Node `i` needs the nodes of `inputs[i]`.
     fn graph(inputs: &[&[usize]]) -> Graph {

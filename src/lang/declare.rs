@@ -1,24 +1,24 @@
 //! Files → scopes: what each file declares, and an instance of each template and fragment for each `use`.
 //! Bodies of nodes are not read here; names, parameters and conditions are.
 
+mod params;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::rc::Rc;
 
 use crate::base::suggest::{self, ticked};
 use crate::base::tree_path::TreePath;
 use crate::lang::code::Code;
-use crate::lang::decl::{self, DECLARATIONS, param};
-use crate::lang::files::Files;
-use crate::lang::interpolate::Plain;
+use crate::lang::decl::{self, DECLARATIONS};
+use crate::lang::files::{Files, is_build_file};
 use crate::lang::item::Item;
 use crate::lang::label::{self, package_name};
 use crate::lang::matrix::{Axis, Coordinate};
 use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
 use crate::lang::read::Reader;
-use crate::lang::scope::{Conditional, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
-use crate::lang::settings::{ProfileParam, Settings, Workspace};
-use crate::lang::syntax::{Node, Value};
+use crate::lang::scope::{Conditional, Conditions, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
+use crate::lang::settings::Settings;
+use crate::lang::syntax::Node;
 use crate::lang::table::{KINDS, Line};
 use crate::lang::{Request, structure, version};
 
@@ -36,7 +36,7 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         packages: Vec::new(),
         coordinates: RefCell::default(),
         settings: Settings::default(),
-        profile_params: profile_params(files, request),
+        profile_params: params::of_profile(files, request),
         used: RefCell::default(),
     };
     let mut declare = Declare {
@@ -82,6 +82,7 @@ pub(super) struct Declare<'a, 'f> {
 pub(super) struct Use<'a> {
     pub(super) node: &'a Node,
     pub(super) scope: ScopeId,
+    pub(super) conditions: Conditions<'a>,
     /// In the body of a node.
     pub(super) is_fragment: bool,
 }
@@ -91,7 +92,12 @@ impl<'a> Declare<'a, '_> {
         for file in &self.world.files.files {
             let name = package_name(&file.package);
             let is_root = file.package.is_root();
-            let prefix = if is_root { String::new() } else { format!("{name}:") };
+            // Another file of the folder names its nodes by itself, too.
+            let prefix = match is_build_file(&file.path) {
+                true if is_root => String::new(),
+                true => format!("{name}:"),
+                false => format!("//{}:", file.name()),
+            };
             let scope = self.add_scope(Scope { package: file.package.clone(), prefix, ..Scope::default() });
             self.world.packages.push(scope);
         }
@@ -102,9 +108,11 @@ impl<'a> Declare<'a, '_> {
             if file.is_for_settings {
                 let settings =
                     nodes.iter().filter(|node| ["param", "axis", "workspace"].contains(&node.word.as_str()));
-                settings.for_each(|node| self.node(scope, Conditional { node, conditions: Rc::from([]) }));
+                settings.for_each(|node| {
+                    self.node(scope, Conditional { node, conditions: Conditions::from([]) });
+                });
             } else {
-                self.nodes(scope, nodes, &Rc::from([]));
+                self.nodes(scope, nodes, &Conditions::from([]));
             }
         }
     }
@@ -115,7 +123,7 @@ impl<'a> Declare<'a, '_> {
     }
 
     /// What stands at file level, or in a template.
-    pub(super) fn nodes(&mut self, scope: ScopeId, nodes: &'a [Node], conditions: &Rc<[&'a Node]>) {
+    pub(super) fn nodes(&mut self, scope: ScopeId, nodes: &'a [Node], conditions: &Conditions<'a>) {
         for node in nodes {
             if self.findings.is_full() || self.is_too_much(node) {
                 return;
@@ -134,7 +142,12 @@ impl<'a> Declare<'a, '_> {
         }
         match word {
             "when" | "unless" => self.condition(scope, line),
-            "param" if line.conditions.is_empty() => self.params.push((scope, node)),
+            "param" | "axis" | "map" | "import" | "template" | "fragment" | "workspace"
+                if !line.conditions.is_empty() =>
+            {
+                self.unconditional(scope, node);
+            }
+            "param" => self.params.push((scope, node)),
             "axis" => self.axis(scope, node),
             "map" => self.map(scope, node),
             "import" => self.import(scope, line),
@@ -143,7 +156,9 @@ impl<'a> Declare<'a, '_> {
                 self.name(scope, What::Template, line);
             }
             "fragment" => self.name(scope, What::Fragment, line),
-            "use" => self.uses.push_back(Use { node, scope, is_fragment: false }),
+            "use" => {
+                self.uses.push_back(Use { node, scope, conditions: line.conditions, is_fragment: false });
+            }
             "group" => self.group(scope, line),
             "default" => self.default(scope, line),
             "export" => {
@@ -186,7 +201,12 @@ impl<'a> Declare<'a, '_> {
     pub(super) fn fragment_uses(&mut self, scope: ScopeId, node: &'a Node) {
         for child in node.children() {
             if child.word == "use" {
-                self.uses.push_back(Use { node: child, scope, is_fragment: true });
+                self.uses.push_back(Use {
+                    node: child,
+                    scope,
+                    conditions: Conditions::from([]),
+                    is_fragment: true,
+                });
             } else {
                 self.fragment_uses(scope, child);
             }
@@ -221,7 +241,7 @@ impl<'a> Declare<'a, '_> {
     fn condition(&mut self, scope: ScopeId, line: Conditional<'a>) {
         let node = line.node;
         self.conditions.push((scope, node));
-        let conditions: Rc<[&Node]> = line.conditions.iter().copied().chain([node]).collect();
+        let conditions = line.conditions.iter().copied().chain([(node, scope)]).collect();
         self.nodes(scope, node.children(), &conditions);
     }
 
@@ -299,26 +319,18 @@ impl<'a> Declare<'a, '_> {
     }
 
     fn default(&mut self, scope: ScopeId, line: Conditional<'a>) {
-        if let Some(first) = &self.world.scope(scope).default {
-            if line.conditions.is_empty() || first.conditions.is_empty() {
-                let (first, second) = (first.node.word_span.clone(), line.node.word_span.clone());
-                let mistake = Mistake::new(
-                    Code::SlotTwice,
-                    "`default` is given twice",
-                    "name everything in one `default`",
-                );
-                self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
-                return;
-            }
-            if !self.holds(scope, &line) {
-                return;
-            }
-        }
-        self.world.scopes[scope.0].default = Some(line);
+        self.world.scopes[scope.0].defaults.push(line);
     }
 
-    fn holds(&self, scope: ScopeId, line: &Conditional<'a>) -> bool {
-        self.world.exists(line, self.env(scope))
+    /// Two lines `default` of which both count.
+    fn defaults_twice(&mut self, scope: ScopeId) {
+        let env = self.env(scope);
+        let mut lines = self.world.scope(scope).defaults.iter().filter(|line| self.world.exists(line, env));
+        let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
+        let (first, second) = (first.node.word_span.clone(), second.node.word_span.clone());
+        let help = "name everything in one `default`";
+        let mistake = Mistake::new(Code::SlotTwice, "`default` is given twice", help);
+        self.findings.add(mistake.at(second, "and again here").at(first, "first here"));
     }
 
     pub(super) fn env(&self, scope: ScopeId) -> Env<'_> {
@@ -347,34 +359,13 @@ impl<'a> Declare<'a, '_> {
         }
     }
 
-    /// Before any node is read, since policies hold for what they say.
-    fn settings(&mut self) {
-        let workspace = match self.workspace {
-            Some((scope, node)) => {
-                let item = self.read(scope, &decl::workspace::LINE, node);
-                decl::workspace::read(&item, self.findings)
-            }
-            None => Workspace::default(),
-        };
-        self.world.settings = workspace.settle(self.world.request.profile).unwrap_or_else(|mistake| {
-            self.findings.add(*mistake);
-            workspace.base
-        });
-        self.undeclared();
-    }
-
-    /// Parameters that a profile gives a value, and the root file doesn't have.
-    fn undeclared(&mut self) {
-        let Some(root) = self.world.root() else { return };
-        let known: Vec<&str> = self.world.scope(root).params.keys().copied().collect();
-        for (name, param) in &self.world.profile_params {
-            if !known.contains(&name.as_str()) {
-                let message = format!("there is no parameter `{}`", shorten(name));
-                let help = suggest::help(name, &known, ticked, "parameters of the root file");
-                let mistake = Mistake::new(Code::ParamUnknown, message, help);
-                self.findings.add(mistake.at(param.span.clone(), "given a value here"));
-            }
-        }
+    /// What decides which nodes there are cannot depend on what they are for.
+    fn unconditional(&mut self, scope: ScopeId, node: &'a Node) {
+        self.world.scopes[scope.0].ghosts.extend(possible_name(node));
+        let message = format!("`{}` cannot stand under a condition", node.word);
+        let help = "move it out of the block; conditions may stand in the bodies of nodes, and around nodes";
+        let mistake = Mistake::new(Code::UnknownKind, message, help);
+        self.findings.add(mistake.at(node.word_span.clone(), "not here"));
     }
 
     fn unknown(&mut self, scope: ScopeId, node: &'a Node) {
@@ -382,10 +373,6 @@ impl<'a> Declare<'a, '_> {
         let written = node.word.as_str();
         let mistake = if written == "memobuild" {
             Mistake::new(Code::VersionMissing, "the version line stands first, and once", "remove this line")
-                .at(node.word_span.clone(), "not here")
-        } else if written == "param" {
-            let message = "a parameter cannot stand under a condition";
-            Mistake::new(Code::UnknownKind, message, "move it out of the block")
                 .at(node.word_span.clone(), "not here")
         } else {
             let legal: Vec<&str> =
@@ -443,6 +430,7 @@ impl<'a> Declare<'a, '_> {
     /// Two things of one name, both of which exist.
     fn names_taken(&mut self) {
         for scope in (0..self.world.scopes.len()).map(ScopeId) {
+            self.defaults_twice(scope);
             let env = self.env(scope);
             let mut twice: Vec<(Span, Span, String)> = Vec::new();
             for (name, all) in &self.world.scope(scope).names {
@@ -456,70 +444,6 @@ impl<'a> Declare<'a, '_> {
             }
         }
     }
-
-    fn parameters(&mut self) {
-        let params = std::mem::take(&mut self.params);
-        for (scope, node) in &params {
-            self.parameter(*scope, node);
-        }
-        self.unknown_flags(&params);
-    }
-
-    fn parameter(&mut self, scope: ScopeId, node: &'a Node) {
-        let item = self.read(scope, &param::LINE, node);
-        let Some(name) = item.text().and(node.name()) else {
-            self.world.scopes[scope.0].ghosts.extend(possible_name(node));
-            return;
-        };
-        if let Some(first) = self.declared.get(&(scope, name)) {
-            self.findings.add(taken("parameters", name, first.name_span(), node.name_span()));
-            return;
-        }
-        self.declared.insert((scope, name), node);
-        let value = self.value(scope, &item, node, name);
-        self.world.scopes[scope.0].params.insert(name, value);
-    }
-
-    fn unknown_flags(&mut self, params: &[(ScopeId, &'a Node)]) {
-        for flag in self.world.request.params {
-            let known: Vec<&str> = params
-                .iter()
-                .filter(|(scope, _)| self.world.scope(*scope).package == flag.package)
-                .filter_map(|(_, node)| node.name())
-                .collect();
-            if known.contains(&flag.name.as_str()) {
-                continue;
-            }
-            let help = match known.as_slice() {
-                [] => "the file declares none: remove the flag".to_owned(),
-                known => suggest::help(&flag.name, known, |name| format!("`--param {name}=…`"), "parameters"),
-            };
-            let message = format!("there is no parameter `{}`", shorten(&flag.name));
-            self.findings.add(Mistake::new(Code::ParamUnknown, message, help));
-        }
-    }
-}
-
-/// What the chosen profile of the root file gives to parameters. Read before anything else, since they decide
-/// what there is; what is wrong with the lines is told when the block is read.
-fn profile_params(files: &Files, request: &Request<'_>) -> BTreeMap<String, ProfileParam> {
-    let root = files.package(&TreePath::root()).and_then(|file| files.files[file].document.as_ref());
-    let nodes = root.iter().flat_map(|document| &document.nodes).filter(|node| node.word == "workspace");
-    let profiles = nodes.flat_map(Node::children).filter(|node| node.word == "profile");
-    let chosen = profiles.filter(|node| node.name().is_some() && node.name() == request.profile);
-    let lines = chosen.flat_map(Node::children).filter(|node| node.word == "param");
-    lines
-        .flat_map(Node::properties)
-        .filter_map(|(key, entry)| {
-            let value = match &entry.value {
-                Value::Text(text) => Plain::Text(text.clone()),
-                Value::Int(number) => Plain::Int(i64::try_from(*number).ok()?),
-                Value::Bool(truth) => Plain::Bool(*truth),
-                Value::Float(_) | Value::Null => return None,
-            };
-            Some((key.text.clone(), ProfileParam { value, span: key.span.clone() }))
-        })
-        .collect()
 }
 
 fn span(named: &Named<'_>) -> Span {

@@ -144,6 +144,11 @@ impl File {
     }
 }
 
+/// Whether a file is the one that its folder is known by.
+pub fn is_build_file(path: &TreePath) -> bool {
+    path.name() == Some(FILE_NAME.as_bytes())
+}
+
 pub fn build_file(folder: &TreePath) -> TreePath {
     folder.join(FILE_NAME.as_bytes())
 }

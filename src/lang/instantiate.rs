@@ -10,7 +10,7 @@ use crate::lang::declare::{Declare, Use, package_of, trail};
 use crate::lang::item::{Given, Item};
 use crate::lang::label;
 use crate::lang::mistake::{Mistake, Span, shorten};
-use crate::lang::scope::{Conditional, Named, Param, Scope, ScopeId, What, World};
+use crate::lang::scope::{Conditional, Conditions, Named, Param, Scope, ScopeId, What, World};
 use crate::lang::structure;
 use crate::lang::syntax::Node;
 use crate::lang::values::{Given as Ungiven, Problem};
@@ -35,7 +35,7 @@ impl<'a> Declare<'a, '_> {
         };
         let prefix = format!("{}{name}/", self.world.scope(using.scope).prefix);
         let scope = found.and_then(|found| self.expand(using, found, prefix));
-        let line = Conditional { node: using.node, conditions: Rc::from([]) };
+        let line = Conditional { node: using.node, conditions: using.conditions.clone() };
         let named = Named { what: What::Instance(scope), line };
         self.world.scopes[using.scope.0].names.entry(name).or_default().push(named);
     }
@@ -60,7 +60,7 @@ impl<'a> Declare<'a, '_> {
                 self.world.scopes[scope.0].ghosts.insert(name.to_owned());
             }
         }
-        self.body(scope, node);
+        self.body(scope, node, &Conditions::from([]));
     }
 
     fn template(&mut self, using: &Use<'a>, name: &str) -> Option<Found<'a>> {
@@ -100,11 +100,11 @@ impl<'a> Declare<'a, '_> {
             ..Scope::default()
         });
         self.bind(scope, using, template);
-        self.body(scope, template);
+        self.body(scope, template, &using.conditions);
         Some(scope)
     }
 
-    fn body(&mut self, scope: ScopeId, template: &'a Node) {
+    fn body(&mut self, scope: ScopeId, template: &'a Node, conditions: &Conditions<'a>) {
         if template.word == structure::FRAGMENT.word {
             self.fragment_uses(scope, template);
             return;
@@ -116,14 +116,13 @@ impl<'a> Declare<'a, '_> {
             }
         }
         let nodes = template.children();
-        self.template_nodes(scope, nodes);
+        self.template_nodes(scope, nodes, conditions);
     }
 
     /// All but its parameters, which are bound already.
-    fn template_nodes(&mut self, scope: ScopeId, nodes: &'a [Node]) {
-        let none: Rc<[&Node]> = Rc::from([]);
+    fn template_nodes(&mut self, scope: ScopeId, nodes: &'a [Node], conditions: &Conditions<'a>) {
         for run in nodes.split(|node| node.word == "param") {
-            self.nodes(scope, run, &none);
+            self.nodes(scope, run, conditions);
         }
     }
 

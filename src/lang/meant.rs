@@ -193,7 +193,7 @@ impl World<'_> {
     /// What a package builds when nothing is asked for.
     fn default_of(&self, scope: ScopeId, folder: &TreePath, env: Env<'_>, depth: usize) -> Look {
         let there = Env { scope, ..env };
-        let Some(default) = self.scope(scope).default.as_ref().filter(|line| self.exists(line, there)) else {
+        let Some(default) = self.default(scope, there) else {
             let message = format!("{} has no `default`", package_name(folder));
             let help = format!("name one of its nodes: \"{}:NAME\"", package_name(folder));
             return Err(Box::new(Mistake::new(Code::RefUnknown, message, help)));

@@ -62,8 +62,8 @@ pub struct Scope<'a> {
     pub maps: BTreeMap<&'a str, &'a Node>,
     /// Outputs of a template, by name.
     pub outputs: BTreeMap<&'a str, &'a Node>,
-    /// `default` of a file.
-    pub default: Option<Conditional<'a>>,
+    /// Lines `default` of a file: one exists, whatever the conditions come to.
+    pub defaults: Vec<Conditional<'a>>,
     pub exports: Vec<Conditional<'a>>,
     pub groups: Vec<(&'a str, Conditional<'a>)>,
     /// Where it was expanded from, innermost first.
@@ -74,11 +74,14 @@ pub struct Scope<'a> {
     pub is_trial: bool,
 }
 
+/// Lines `when` and `unless`, each with the scope that it is written in.
+pub type Conditions<'a> = Rc<[(&'a Node, ScopeId)]>;
+
 /// A node of the file with the conditions of the blocks around it.
 #[derive(Debug, Clone)]
 pub struct Conditional<'a> {
     pub node: &'a Node,
-    pub conditions: Rc<[&'a Node]>,
+    pub conditions: Conditions<'a>,
 }
 
 #[derive(Debug)]
@@ -172,7 +175,13 @@ impl<'a> World<'a> {
 
     /// Whether the conditions around a line hold. What is wrong with them is told where they are declared.
     pub fn exists(&self, line: &Conditional<'a>, env: Env<'_>) -> bool {
-        line.conditions.iter().all(|condition| self.holds(condition, env).unwrap_or(true))
+        let holds = |scope: ScopeId, line: &Node| self.holds(line, Env { scope, ..env }).unwrap_or(true);
+        line.conditions.iter().all(|(line, scope)| holds(*scope, line))
+    }
+
+    /// The `default` of a file.
+    pub fn default(&self, scope: ScopeId, env: Env<'_>) -> Option<&Conditional<'a>> {
+        self.scope(scope).defaults.iter().find(|line| self.exists(line, env))
     }
 
     /// The root file's scope.

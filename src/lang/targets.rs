@@ -8,7 +8,7 @@ use crate::graph::op::{Composition, Op};
 use crate::lang::code::Code;
 use crate::lang::decl::group::{DEFAULT, GROUP};
 use crate::lang::item::Reference;
-use crate::lang::label::package_name;
+use crate::lang::label::{Dotted, Label, package_name};
 use crate::lang::lower::Lowering;
 use crate::lang::matrix::Coordinate;
 use crate::lang::meant::Meant;
@@ -28,7 +28,7 @@ pub fn check(world: &World<'_>, findings: &mut Findings) {
         let is_dead = world.scope(scope).is_trial;
         let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
         let groups = world.scope(scope).groups.iter().map(|(_, line)| (&GROUP, line));
-        for (row, line) in groups.chain(world.scope(scope).default.iter().map(|line| (&DEFAULT, line))) {
+        for (row, line) in groups.chain(world.scope(scope).defaults.iter().map(|line| (&DEFAULT, line))) {
             check_line(world, row, line, env, findings);
         }
     }
@@ -44,7 +44,11 @@ fn check_line(
 ) {
     let trail = world.scope(env.scope).trail.clone();
     findings.within(&trail, |findings| {
+        let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
         let item = Reader::new(world, env, findings).item(row, line.node);
+        if env.is_dead {
+            return;
+        }
         for reference in item.references() {
             if let Some(mistake) = wrong(world, row, reference, env) {
                 findings.add(mistake);
@@ -192,17 +196,26 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         }
     }
     let mut expansion = Expansion { lowering, graph, done: BTreeMap::new(), total: 0 };
-    let exist = |(scope, group): &(ScopeId, &str)| line_of(world, *scope, group).is_some();
-    for (scope, group) in all_groups(world).into_iter().filter(exist) {
+    for (scope, group) in all_groups(world) {
+        if line_of(world, scope, group).is_none() {
+            continue;
+        }
         let members = expansion.group(scope, group, findings)?;
         targets.insert(format!("{}{group}", world.scope(scope).prefix), members);
     }
+    for (name, meant) in instance_outputs(world) {
+        let outputs = expansion.outputs(meant, findings)?;
+        targets.insert(name, outputs);
+    }
+    let nothing = Coordinate::new();
     for (place, scope) in world.packages.iter().enumerate() {
         let folder = &world.files.files[place].package;
         if world.files.package(folder) != Some(place) {
             continue;
         }
-        let members = match &world.scope(*scope).default {
+        let env =
+            Env { scope: *scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        let members = match world.default(*scope, env) {
             Some(line) => {
                 let meant = meant_by(world, *scope, &DEFAULT, line.node);
                 expansion.outputs(meant, findings)?
@@ -216,6 +229,31 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
     graph.prefix = if world.request.package.is_root() { String::new() } else { format!("{here}:") };
     graph.targets = targets;
     Some(())
+}
+
+/// `svc` and `svc.image` of instances of templates.
+fn instance_outputs(world: &World<'_>) -> Vec<(String, Vec<Meant>)> {
+    let nothing = Coordinate::new();
+    let mut found = Vec::new();
+    for scope in (0..world.scopes.len()).map(ScopeId).filter(|scope| !world.scope(*scope).is_trial) {
+        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        for name in world.scope(scope).names.keys() {
+            let Some(What::Instance(Some(instance))) = world.named(scope, name, env).map(|named| named.what)
+            else {
+                continue;
+            };
+            let label = format!("{}{name}", world.scope(scope).prefix);
+            let mut all = Vec::new();
+            for output in world.scope(instance).outputs.keys() {
+                let dotted = Dotted { name: (*name).to_owned(), output: Some((*output).to_owned()) };
+                let Ok(meant) = world.meant(&Label::Name(dotted), env) else { continue };
+                found.push((format!("{label}.{output}"), vec![meant.clone()]));
+                all.push(meant);
+            }
+            found.push((label, all));
+        }
+    }
+    found
 }
 
 /// `app` and `app.image`, in all coordinates.

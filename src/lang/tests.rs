@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::graph::OutputRef;
+use crate::graph::op::Op;
 use crate::graph::render;
 use crate::lang::mistake::Mistake;
 
@@ -104,6 +105,47 @@ fn targets_and_defaults() {
     assert_eq!(shown(&graph.targets["r"]), ["r.o", "r.p"], "a run on `host` gives its outputs");
     assert_eq!(shown(&graph.targets["r.p"]), ["r.p"]);
     assert!(!graph.targets.contains_key("host"));
+}
+
+#[test]
+fn instances_can_be_asked_for() {
+    let text = "memobuild 1\ntemplate t { image a { from scratch; }; test b { from a; exec \"/x\"; }; output image a; output ok b; }\n\
+        use t svc\n";
+    let graph = load_case(text).unwrap().graph;
+    let count = |name: &str| graph.targets.get(name).map(Vec::len);
+    assert_eq!(
+        ["svc", "svc.image", "svc.ok", "svc.c", "svc/a"].map(count),
+        [Some(2), Some(1), Some(1), None, Some(1)]
+    );
+}
+
+#[test]
+fn files_are_looked_for_in_their_package() {
+    let text = "memobuild 1\nfiles top\n%% a/b/memobuild.kdl\nmemobuild 1\nfiles here\nfiles below root=\"c\"\ntree t { copy \"./d\" to=\"/\"; }\n";
+    let request = Request { others: &[TreePath::parse("a/b").unwrap()], ..Request::root() };
+    let files = [
+        ("memobuild.kdl", "memobuild 1\nfiles top\n"),
+        ("a/b/memobuild.kdl", text.split_once("%% a/b/memobuild.kdl\n").unwrap().1),
+    ];
+    let graph = load_texts(&files, &request).unwrap().graph;
+    let roots = graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::Scan(scan) => Some(scan.root.to_string()),
+        _ => None,
+    });
+    assert_eq!(roots.collect::<Vec<_>>(), ["/", "/a/b", "/a/b/c", "/a/b/d"]);
+}
+
+#[test]
+fn conditions_hold_for_instances_and_defaults() {
+    let text = "memobuild 1\nparam mode default=release { values debug release; }\n\
+        template t { param mode type=int; image a { from scratch; label mode=\"${param.mode}\"; }; output image a; }\n\
+        when param.mode=debug {\n use t x { mode 1; }\n default x\n}\n\
+        when param.mode=release {\n use t y { mode 2; }\n default y\n}\n";
+    let names = |text: &str| -> Vec<String> {
+        load_case(text).unwrap().graph.nodes.into_iter().map(|node| node.name).collect()
+    };
+    assert_eq!(names(text), ["y/a"]);
+    assert_eq!(names(&format!("// --param mode=debug\n{text}")), ["x/a"]);
 }
 
 #[test]

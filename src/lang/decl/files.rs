@@ -15,7 +15,7 @@ pub const LINE: Line = Line {
     example: "files src root=\"services/api\" {\n    include \"src/**\" \"Cargo.toml\"\n    exclude \"**/*.tmp\"\n}",
     arguments: &[one("NAME", Slot::Name)],
     properties: &[
-        may("root", Slot::Folder, "The folder, below the workspace; default its root."),
+        may("root", Slot::Folder, "The folder, below the package's; default that one itself."),
         may("gitignore", Slot::Bool, "Whether `.gitignore` files leave files out; default #true."),
         may(
             "modes",
@@ -50,9 +50,9 @@ fn outputs(_: &Item) -> Outputs {
     Outputs::only(TREE, Type::Tree)
 }
 
-fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
+fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
     Op::Scan(Scan {
-        root: item.property("root").and_then(Given::path).cloned().unwrap_or_default(),
+        root: item.property("root").and_then(Given::path).unwrap_or(edges.package()).clone(),
         include: item.globs("include"),
         exclude: item.globs("exclude"),
         gitignore: item.property("gitignore").and_then(Given::truth).unwrap_or(true),

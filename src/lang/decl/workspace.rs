@@ -10,7 +10,7 @@ use crate::lang::table::{DOC, Line, Often, Slot, may, maybe, must, one, some};
 pub const LINE: Line = Line {
     word: "workspace",
     doc: "What holds for all builds of this workspace; in the root file only. `--profile NAME` lays one of its profiles, or the built-in `dev`, `ci` or `hermetic`, over it.",
-    example: "workspace acme {\n    cache { l2 max=\"40GiB\"; }\n    policy { unpinned warn; }\n    profile ci { policy { unpinned deny; lock frozen; }; }\n}",
+    example: "workspace acme {\n    cache { l2 max=\"40GiB\"; }\n    policy { unpinned warn; }\n    profile ci { policy { unpinned deny; lock frozen; } }\n}",
     often: Often::Maybe,
     arguments: &[one("NAME", Slot::Name)],
     body: &[&CACHE, &REMOTE, &SECRET, &POLICY, &HOST, &PROFILE, &DOC],
@@ -135,7 +135,7 @@ const NETWORK: Line = Line {
     doc: "Whether runs may use the network, or which hosts they may reach. `network locked` is always allowed, since its results are pinned.",
     example: "network deny",
     often: Often::Maybe,
-    arguments: &[some("allow|deny|HOST", Slot::Text)],
+    arguments: &[some("allow|deny|HOST", Slot::Choice)],
     ..Line::EMPTY
 };
 
