@@ -151,7 +151,7 @@ const UNPINNED: Line = Line {
 const ISOLATION: Line = Line {
     word: "isolation",
     doc: "The weakest rung on which runs may execute, as `memobuild doctor` names it.",
-    example: "isolation \"B\"",
+    example: "isolation B",
     often: Often::Maybe,
     arguments: &[one("RUNG", Slot::Word(&["A", "B", "C", "D", "E", "F"]))],
     ..Line::EMPTY
