@@ -193,7 +193,7 @@ const TMPFS: Line = Line {
 const ADD_HOST: Line = Line {
     word: "add-host",
     doc: "A name that /etc/hosts tells.",
-    example: "add-host db \"10.0.0.7\"",
+    example: "add-host \"db\" \"10.0.0.7\"",
     arguments: &[one("NAME", Slot::Text), one("ADDRESS", Slot::Text)],
     ..Line::EMPTY
 };
