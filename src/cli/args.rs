@@ -10,7 +10,7 @@ use crate::exec::probe::Rung;
 #[derive(Parser, Debug)]
 #[command(name = "memobuild", version, max_term_width = 100)]
 pub(super) struct Args {
-    /// The workspace: the folder that holds memobuild.kdl
+    /// Where to build: this folder, or the nearest above with a memobuild.kdl
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
     pub(super) workspace: PathBuf,
 

@@ -136,9 +136,12 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             print::mistake(&Mistake::in_node(&loaded.sources, node, until, message, help));
             continue;
         }
-        if let ExecError::Mistake { code, message, label, help } = error {
+        if let ExecError::Mistake { code, message, words, label, help } = error {
             let mistake = Mistake::new(*code, message, help);
-            print::mistake(&mistake.of_node(&loaded.sources, node, label));
+            print::mistake(&match words {
+                Some(words) => mistake.of_words(&loaded.sources, node, end_of(node, loaded), words, label),
+                None => mistake.of_node(&loaded.sources, node, label),
+            });
             continue;
         }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));

@@ -50,6 +50,8 @@ fn page(code: Code) -> String {
         let Some(example) = example else { continue };
         let _ = writeln!(page, "\n{title}\n");
         for line in example.lines() {
+            // In `explain.md` such a line begins the next file of an example.
+            let line = line.strip_prefix("%% ").map_or(line.to_owned(), |path| format!("// {path}:"));
             let _ = writeln!(page, "{}", format!("    {line}").trim_end());
         }
     }

@@ -1,6 +1,7 @@
 //! Errors of the lower floors as an action's error: whose fault it is, and what to do about it.
 
 use crate::exec::executor::ExecError;
+use crate::lang::code::Code;
 use crate::oci::error::OciError;
 use crate::tree::error::TreeError;
 use crate::tree::glob::BadGlob;
@@ -79,20 +80,23 @@ impl From<ScanError> for ExecError {
 
 fn empty(glob: &str, ignored: Option<Ignored>) -> ExecError {
     let message = format!("`{glob}` matches no file");
-    match ignored {
-        None => ExecError::Input { message, help: "correct the glob, or remove it".to_owned() },
+    let (message, help) = match ignored {
+        None => (message, "correct the glob, or remove it".to_owned()),
         Some(Ignored { count, file, line, pattern }) => {
             let stays = if file.ends_with(".gitignore") { "`gitignore=#false`" } else { "change the rule" };
-            ExecError::Input {
-                message: format!(
-                    "{message}: {count} that match are left out by {}:{line} `{pattern}`",
-                    file.display()
-                ),
-                help: format!(
-                    "build them in a `run` and use its output; or {stays} if they really are sources"
-                ),
-            }
+            let file = file.display();
+            (
+                format!("{message}: {count} that match are left out by {file}:{line} `{pattern}`"),
+                format!("build them in a `run` and use its output; or {stays} if they really are sources"),
+            )
         }
+    };
+    ExecError::Mistake {
+        code: Code::FilesEmpty,
+        message,
+        words: Some(glob.to_owned()),
+        label: "no file is like this",
+        help,
     }
 }
 

@@ -67,9 +67,9 @@ pub enum ExecError {
     /// What the user wrote does not fit what the inputs hold; second, one action to take.
     #[error("{message}")]
     Input { message: String, help: String },
-    /// The same, for what has a code of its own; `label` is told under the node.
+    /// The same, for what has a code of its own; `label` is told under `words` of the node, or under its first.
     #[error("{message}")]
-    Mistake { code: Code, message: String, label: &'static str, help: String },
+    Mistake { code: Code, message: String, words: Option<String>, label: &'static str, help: String },
     /// Disk, kernel, permissions; with what to do about it, where that is known.
     #[error("{message}")]
     Environment { message: String, help: Option<String> },

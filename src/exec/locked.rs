@@ -32,6 +32,7 @@ fn no_entry(node: &str, output: &str) -> ExecError {
     ExecError::Mistake {
         code: Code::LockMissing,
         message: format!("output `{output}` of `{node}` has no entry in memobuild.lock"),
+        words: None,
         label: "says `network locked`",
         help: "run: memobuild lock".to_owned(),
     }
@@ -50,6 +51,7 @@ pub fn check_digests(node: &str, run: &Run, made: &BTreeMap<String, Value>) -> R
                 message: format!(
                     "output `{name}` of `{node}` is not what memobuild.lock holds: it is {found}, not {locked}"
                 ),
+                words: None,
                 label: "says `network locked`",
                 help: format!("if that is meant: memobuild lock --update {node}"),
             });

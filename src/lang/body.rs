@@ -1,6 +1,7 @@
 //! The block of a line: its own lines, those of the fragments that it uses, and of the conditions that
 //! hold. A line that says `each` stands once for each value.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::suggest::{self, ticked};
@@ -8,7 +9,7 @@ use crate::lang::code::Code;
 use crate::lang::item::{Item, Reference};
 use crate::lang::label;
 use crate::lang::matrix::{Coordinate, written};
-use crate::lang::mistake::{Findings, Mistake, shorten};
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Env, ScopeId};
 use crate::lang::structure::MATRIX;
@@ -170,11 +171,19 @@ impl<'r, 'a> Reader<'r, 'a> {
             .collect();
         debug_assert!(line.holds != Holds::Around, "bug: a body that is read elsewhere");
         let mut kept: Vec<Item> = Vec::new();
+        let mut given: BTreeMap<&str, (ScopeId, Span)> = BTreeMap::new();
         for Spliced { mut item, from } in lines {
             let word = item.line.word;
-            if from.is_some() {
+            if let Some(fragment) = from {
                 if is_unique(&item) && own.contains(&word) {
                     continue;
+                }
+                match given.get(word) {
+                    Some(first) if is_unique(&item) && first.0 != fragment => {
+                        self.two_fragments(word, first.clone(), (fragment, item.word.clone()));
+                        continue;
+                    }
+                    _ => drop(given.insert(word, (fragment, item.word.clone()))),
                 }
                 if item.line.free.is_some() {
                     let before = item.properties.len();
@@ -187,6 +196,18 @@ impl<'r, 'a> Reader<'r, 'a> {
             kept.push(item);
         }
         kept
+    }
+
+    fn two_fragments(&mut self, word: &str, first: (ScopeId, Span), second: (ScopeId, Span)) {
+        let mut used: Vec<Span> = Vec::new();
+        for (scope, _) in [&first, &second] {
+            used.extend(self.world.scope(*scope).trail.first().map(|label| label.span.clone()));
+        }
+        let message = format!("two fragments give the line `{word}`");
+        let help = format!("write a line `{word}` in the body itself, which wins; or use one of them");
+        let mistake = Mistake::new(Code::SlotTwice, message, help);
+        let mistake = mistake.at(second.1, "and this one").at(first.1, "this one");
+        self.findings.add(used.into_iter().fold(mistake, |mistake, span| mistake.at(span, "used here")));
     }
 
     fn unknown_slot(&mut self, line: &Line, child: &Node) {
@@ -233,6 +254,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     pub(super) fn each_reference(&mut self, node: &'a Node, reference: Reference) -> Vec<Reference> {
         let apart = each_axes(node);
         let picked = picked(node);
+        self.strange_axes(node, &reference);
         let coordinates = if apart.is_empty() || node.word != "merge" {
             vec![self.coordinate.clone()]
         } else {
@@ -247,6 +269,31 @@ impl<'r, 'a> Reader<'r, 'a> {
             references.push(Reference { coordinate: Rc::new(coordinate), place, ..reference.clone() });
         }
         references
+    }
+
+    /// Axes that `pick` and `each` name, and what is referred to doesn't have.
+    fn strange_axes(&mut self, node: &Node, reference: &Reference) {
+        let named = named_axes(node);
+        let Ok(meant) = self.world.meant(&reference.label, self.env) else { return };
+        let declarations = meant.declarations();
+        if named.is_empty() || declarations.is_empty() {
+            return;
+        }
+        let mut axes = BTreeSet::new();
+        for declaration in declarations {
+            let coordinates = self.world.coordinates(declaration, &mut Findings::default());
+            axes.extend(coordinates.axes.iter().cloned());
+        }
+        let known: Vec<&str> = axes.iter().map(String::as_str).collect();
+        let target = self.slice(&reference.span).trim_matches('"');
+        for (axis, span) in named.into_iter().filter(|(axis, _)| !axes.contains(*axis)) {
+            let message = format!("`{target}` has no axis `{}`", shorten(axis));
+            let help = match known.as_slice() {
+                [] => "it stands only once: remove this".to_owned(),
+                known => suggest::help(axis, known, ticked, "its axes"),
+            };
+            self.findings.add(Mistake::new(Code::AxisUnknown, message, help).at(span, "not an axis of it"));
+        }
     }
 
     fn all_values(&self, label: &label::Label, apart: &[&str], picked: &Coordinate) -> Vec<Rc<Coordinate>> {
@@ -278,6 +325,23 @@ impl<'r, 'a> Reader<'r, 'a> {
 fn each_axes(node: &Node) -> Vec<&str> {
     let lines = node.children().iter().filter(|child| child.word == "each");
     lines.flat_map(Node::arguments).filter_map(|entry| entry.value.text()).collect()
+}
+
+/// What `pick` and `each` name, and where.
+fn named_axes(node: &Node) -> Vec<(&str, Span)> {
+    let mut named = Vec::new();
+    for child in node.children() {
+        match child.word.as_str() {
+            "pick" => {
+                named.extend(child.properties().map(|(key, _)| (key.text.as_str(), key.span.clone())));
+            }
+            "each" => named.extend(
+                child.arguments().filter_map(|entry| Some((entry.value.text()?, entry.span.clone()))),
+            ),
+            _ => {}
+        }
+    }
+    named
 }
 
 fn picked(node: &Node) -> Coordinate {

@@ -188,7 +188,9 @@ impl Taking<'_> {
     fn mistake(&self, name: &str, what: &str, help: &str) -> Box<Mistake> {
         let message =
             format!("`{}` takes {}, {name} is {what}", self.line.word, self.reference.wants.takes());
-        Box::new(Mistake::new(Code::TypeSlot, message, help).at(self.reference.span.clone(), what))
+        let mistake = Mistake::new(Code::TypeSlot, message, help).at(self.reference.span.clone(), what);
+        let given = self.instances.world.given_at(&self.reference.label, self.reference.scope);
+        Box::new(given.into_iter().fold(mistake, |mistake, span| mistake.at(span, "given here")))
     }
 
     /// The reference as it stands in the file.

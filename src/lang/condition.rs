@@ -14,6 +14,10 @@ const NAMESPACES: [&str; 4] = ["param", "matrix", "platform", "build"];
 impl World<'_> {
     /// Whether the block counts; `None` where that cannot be told, for a reason that `check_condition` tells.
     pub fn holds(&self, condition: &Node, env: Env<'_>) -> Option<bool> {
+        let is_malformed = condition.properties().next().is_none() || condition.arguments().next().is_some();
+        if is_malformed {
+            return None;
+        }
         let mut all = true;
         for (key, entry) in condition.properties() {
             match self.find(&key.text, env) {

@@ -22,27 +22,37 @@ pub struct Need {
 }
 
 pub fn report(needs: &[Need], name: &dyn Fn(InstanceId) -> String, findings: &mut Findings) {
+    for ring in rings(needs.iter().map(|need| (need.from, need.to))) {
+        let edges: Vec<&Need> = ring.iter().map(|&place| &needs[place]).collect();
+        findings.add(cycle(&edges, name));
+    }
+}
+
+/// Each ring once, as the places of its edges.
+pub fn rings<N: Copy + Ord>(edges: impl Iterator<Item = (N, N)>) -> Vec<Vec<usize>> {
     let mut nodes = BTreeMap::new();
     let mut graph: DiGraph<(), usize> = DiGraph::new();
-    for (place, need) in needs.iter().enumerate() {
-        let from = *nodes.entry(need.from).or_insert_with(|| graph.add_node(()));
-        let to = *nodes.entry(need.to).or_insert_with(|| graph.add_node(()));
+    let mut starts = Vec::new();
+    for (place, (from, to)) in edges.enumerate() {
+        let from = *nodes.entry(from).or_insert_with(|| graph.add_node(()));
+        let to = *nodes.entry(to).or_insert_with(|| graph.add_node(()));
         graph.add_edge(from, to, place);
+        starts.push(from);
     }
     // Not Tarjan's algorithm: petgraph's recurses, and a file may chain 100,000 nodes.
     let component_of = components(&graph);
-    let mut reported = vec![false; graph.node_count()];
-    for need in needs {
-        let start = nodes[&need.from];
+    let mut found = vec![false; graph.node_count()];
+    let mut rings = Vec::new();
+    for start in starts {
         let component = component_of[start.index()];
-        if !reported[component]
+        if !found[component]
             && let Some(ring) = ring(&graph, start, &component_of)
         {
-            reported[component] = true;
-            let edges: Vec<&Need> = ring.iter().map(|&edge| &needs[graph[edge]]).collect();
-            findings.add(cycle(&edges, name));
+            found[component] = true;
+            rings.push(ring.iter().map(|&edge| graph[edge]).collect());
         }
     }
+    rings
 }
 
 fn components(graph: &DiGraph<(), usize>) -> Vec<usize> {

@@ -40,8 +40,8 @@ pub struct Declaration {
     pub outputs: fn(&Item) -> Outputs,
     /// Only for items that are whole and whose references are resolved.
     pub lower: fn(&Item, &mut Edges<'_>) -> Op,
-    /// Its result is the same for all platforms: local files, for one.
-    pub is_for_any_platform: bool,
+    /// Its result is another on each platform, whatever its lines ask (`alike.rs`).
+    pub is_of_a_platform: bool,
 }
 
 /// What a node gives.

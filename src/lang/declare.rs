@@ -3,7 +3,7 @@
 
 mod params;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::base::suggest::{self, ticked};
@@ -18,7 +18,7 @@ use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Conditional, Conditions, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
 use crate::lang::settings::Settings;
-use crate::lang::syntax::Node;
+use crate::lang::syntax::{Entry, Node};
 use crate::lang::table::{KINDS, Line};
 use crate::lang::{Request, structure, version};
 
@@ -38,6 +38,7 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         settings: Settings::default(),
         profile_params: params::of_profile(files, request),
         used: RefCell::default(),
+        asked_platform: Cell::default(),
     };
     let mut declare = Declare {
         world,
@@ -256,7 +257,9 @@ impl<'a> Declare<'a, '_> {
     fn axis(&mut self, scope: ScopeId, node: &'a Node) {
         let item = self.read(scope, &structure::AXIS, node);
         let Some(name) = node.name() else { return };
-        let values: Vec<&str> = node.arguments().skip(1).filter_map(|entry| entry.value.text()).collect();
+        let sources = &self.world.files.sources;
+        let text = |entry: &'a Entry| entry.value.text().unwrap_or_else(|| sources.slice(&entry.span));
+        let values: Vec<&str> = node.arguments().skip(1).map(text).collect();
         let doc = node.children().iter().find(|child| child.word == "doc").and_then(Node::name);
         if let Some(first) = self.world.axes.get(name) {
             if first.values != values {
@@ -270,13 +273,13 @@ impl<'a> Declare<'a, '_> {
             return;
         }
         let mut seen = BTreeSet::new();
-        if let Some(twice) = values.iter().find(|value| !seen.insert(**value)) {
+        if let Some(twice) = values.iter().find(|value| !seen.insert(**value)).filter(|_| item.whole) {
             let message = format!("the axis `{name}` has the value `{}` twice", shorten(twice));
             let mistake = Mistake::new(Code::AxisValue, message, "remove one of them");
             self.findings.add(mistake.at(node.line_span(), "here"));
-        } else if item.whole {
-            self.world.axes.insert(name, Axis { node, values, doc });
         }
+        // A wrong one is there, too: that nodes name it is no second mistake.
+        self.world.axes.insert(name, Axis { node, values, doc });
     }
 
     fn map(&mut self, scope: ScopeId, node: &'a Node) {
@@ -298,7 +301,7 @@ impl<'a> Declare<'a, '_> {
             (true, Some(entry)) => match self.world.imported(entry.value.text().unwrap_or_default()) {
                 Ok(file) => Some(file),
                 Err(mistake) => {
-                    self.findings.add(mistake.at(entry.span.clone(), "not there"));
+                    self.findings.add(mistake.at(entry.span.clone(), "cannot be imported"));
                     None
                 }
             },
@@ -413,9 +416,10 @@ impl<'a> Declare<'a, '_> {
         for (scope, node) in unused {
             if !self.used.contains(&std::ptr::from_ref(node)) {
                 self.trial(scope, node);
+                // Now, so that what this one uses counts as used.
+                self.instances();
             }
         }
-        self.instances();
     }
 
     fn conditions(&mut self) {
@@ -432,16 +436,14 @@ impl<'a> Declare<'a, '_> {
         for scope in (0..self.world.scopes.len()).map(ScopeId) {
             self.defaults_twice(scope);
             let env = self.env(scope);
-            let mut twice: Vec<(Span, Span, String)> = Vec::new();
+            let mut twice: Vec<Mistake> = Vec::new();
             for (name, all) in &self.world.scope(scope).names {
                 let exist: Vec<&Named<'_>> =
                     all.iter().filter(|named| self.world.exists(&named.line, env)).collect();
                 let Some((first, others)) = exist.split_first() else { continue };
-                twice.extend(others.iter().map(|other| (span(first), span(other), (*name).to_owned())));
+                twice.extend(others.iter().map(|other| taken_twice(name, first, other)));
             }
-            for (first, second, name) in twice {
-                self.findings.add(taken("nodes", &name, first, second));
-            }
+            twice.into_iter().for_each(|mistake| self.findings.add(mistake));
         }
     }
 }
@@ -453,6 +455,18 @@ fn span(named: &Named<'_>) -> Span {
         What::Instance(_) => node.arguments().nth(1).map_or(node.name_span(), |entry| entry.span.clone()),
         _ => node.name_span(),
     }
+}
+
+/// Nodes, imports, templates and instances have their names from one set.
+fn taken_twice(name: &str, first: &Named<'_>, second: &Named<'_>) -> Mistake {
+    let both_are_nodes = [first, second].iter().all(|named| matches!(named.what, What::Node(_)));
+    if both_are_nodes {
+        return taken("nodes", name, span(first), span(second));
+    }
+    let (one, other) = (&first.line.node.word, &second.line.node.word);
+    let message = format!("`{name}` is the name of two things: `{one}` and `{other}`");
+    let mistake = Mistake::new(Code::NameTaken, message, "rename one of them");
+    mistake.at(span(second), "and this one").at(span(first), "this one")
 }
 
 fn taken(what: &str, name: &str, first: Span, second: Span) -> Mistake {

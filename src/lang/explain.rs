@@ -37,34 +37,67 @@ fn section(code: Code) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::base::tree_path::TreePath;
-    use crate::lang::{Flag, Request, load_text};
+    use crate::lang::lock::{self, Lock};
+    use crate::lang::mistake::Mistakes;
+    use crate::lang::tests::files;
+    use crate::lang::{Flag, Request, load_texts, policy};
 
-    /// What is wrong here cannot be shown in a few lines of a build file.
+    /// What is wrong here cannot be shown in a few lines of a build file: it is in what lies around it, in
+    /// what a command does, or in the file's bytes or size.
     const WITHOUT_EXAMPLE: &[Code] = &[
         Code::BuildInput,
         Code::FileMissing,
         Code::FileRead,
         Code::FileSize,
         Code::FileUtf8,
+        Code::FilesEmpty,
         Code::KdlCharacter,
         Code::KdlDepth,
         Code::GraphSize,
+        Code::RunNetwork,
+        Code::RunLostWrites,
+        Code::LockDiffers,
+        Code::LockRead,
     ];
 
-    /// The codes that an example gives. `// --param NAME=VALUE` in it stands for the command line.
+    /// What stands for the command line: lines `// --param NAME=VALUE`, `// --profile NAME`.
+    fn flags<'e>(example: &'e str, flag: &str) -> Vec<&'e str> {
+        let lines = example.lines().filter_map(|line| line.strip_prefix("// --"));
+        lines.filter_map(|line| line.strip_prefix(flag)?.strip_prefix(' ')).collect()
+    }
+
+    /// The codes that an example gives: when it is loaded, and by its policy.
     fn codes(example: &str) -> Vec<Code> {
-        let text = match example.contains("memobuild 1") || example.contains("// another version") {
-            true => example.to_owned(),
-            false => format!("memobuild 1\n{example}"),
-        };
-        let flags = example.lines().filter_map(|line| line.strip_prefix("// --param "));
-        let params: Vec<Flag> = flags
-            .filter_map(|flag| flag.split_once('='))
+        let mut texts = files(example);
+        for (path, text) in &mut texts {
+            let has_version = text.contains("memobuild 1") || text.contains("// another version");
+            if *path != lock::FILE_NAME && !has_version {
+                *text = format!("memobuild 1\n{text}");
+            }
+        }
+        let flags_of_params = flags(example, "param").into_iter().filter_map(|flag| flag.split_once('='));
+        let params: Vec<Flag> = flags_of_params
             .map(|(name, value)| Flag { package: TreePath::root(), name: name.into(), value: value.into() })
             .collect();
-        match load_text(&text, &Request { params: &params, ..Request::root() }) {
-            Ok(loaded) => loaded.warnings.shown.iter().map(|mistake| mistake.code).collect(),
-            Err(mistakes) => mistakes.shown.iter().map(|mistake| mistake.code).collect(),
+        let profile = flags(example, "profile").first().copied();
+        let request = Request { params: &params, profile, ..Request::root() };
+        let listed = |mistakes: &Mistakes| mistakes.shown.iter().map(|mistake| mistake.code).collect();
+        let (locks, texts): (Vec<_>, Vec<_>) = texts
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
+            .partition(|(path, _)| *path == lock::FILE_NAME);
+        if let Some(Err(mistakes)) = locks.first().map(|(_, text)| Lock::parse(text)) {
+            return listed(&mistakes);
+        }
+        match load_texts(&texts, &request) {
+            Ok(loaded) => {
+                let needed: Vec<_> = loaded.graph.default.iter().map(|output| output.node).collect();
+                let violations = policy::check(&loaded.graph, &needed, &loaded.settings.policy);
+                let mut codes: Vec<Code> = listed(&loaded.warnings);
+                codes.extend(violations.iter().map(|violation| violation.code));
+                codes
+            }
+            Err(mistakes) => listed(&mistakes),
         }
     }
 

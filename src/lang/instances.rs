@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::base::tree_path::TreePath;
+use crate::lang::alike;
 use crate::lang::check::{self, Target};
 use crate::lang::code::Code;
 use crate::lang::cycle::Need;
@@ -39,6 +40,8 @@ pub struct Instance {
     pub resolved: BTreeMap<usize, Resolved>,
     /// It was read to be looked through, or for a platform that the node does not have.
     pub is_absent: bool,
+    /// A value in it may differ between platforms.
+    pub asks_platform: bool,
 }
 
 /// What a reference means.
@@ -113,6 +116,14 @@ impl<'w> Instances<'w> {
         format!("{}{}", self.world.decl(instance.decl).label, suffix(&self.coordinate(id)))
     }
 
+    /// The same node on the platform that the build is for, which was read first.
+    pub fn usual(&self, id: InstanceId) -> InstanceId {
+        let Instance { decl, coordinate, .. } = self.get(id);
+        let platform = self.world.request.platform.clone();
+        let key = Key { decl: *decl, coordinate: coordinate.clone(), platform };
+        self.by_key.get(&key).copied().unwrap_or(id)
+    }
+
     /// With the platform as an axis, where that is not the usual one.
     pub fn coordinate(&self, id: InstanceId) -> Coordinate {
         let instance = self.get(id);
@@ -174,12 +185,13 @@ impl<'w> Instances<'w> {
         platform: Platform,
         findings: &mut Findings,
     ) -> Option<InstanceId> {
-        let usual = &self.world.request.platform;
-        let is_for_any = self.world.decl(decl).declaration.is_for_any_platform;
-        let platform = if is_for_any { usual.clone() } else { platform };
         let key = Key { decl, coordinate, platform };
         if let Some(known) = self.by_key.get(&key) {
             return Some(*known);
+        }
+        let usual = self.by_key.get(&Key { platform: self.world.request.platform.clone(), ..key.clone() });
+        if let Some(usual) = usual.filter(|usual| alike::is_source_for_all(self.get(**usual), self)) {
+            return Some(*usual);
         }
         if self.is_full || self.all.len() == MOST {
             if !std::mem::replace(&mut self.is_full, true) {
@@ -198,6 +210,7 @@ impl<'w> Instances<'w> {
 
     fn instance(&self, key: &Key, findings: &mut Findings) -> Instance {
         let world = self.world;
+        world.asked_platform.set(false);
         let decl = world.decl(key.decl);
         let is_trial = world.scope(decl.scope).is_trial;
         let env = Env {
@@ -224,6 +237,7 @@ impl<'w> Instances<'w> {
             outputs,
             resolved: BTreeMap::new(),
             is_absent: is_trial || !exists,
+            asks_platform: world.asked_platform.get(),
         }
     }
 
@@ -337,7 +351,12 @@ impl<'w> Instances<'w> {
         let meant = world.meant(&reference.label, env).map_err(|mistake| {
             let mut mistake = *mistake;
             let others = std::mem::take(&mut mistake.labels);
-            let mut mistake = mistake.at(reference.span.clone(), "not known");
+            let label = match mistake.code {
+                Code::RefPrivate => "may not be named here",
+                Code::RefPackage | Code::FileRead => "no such package",
+                _ => "not known",
+            };
+            let mut mistake = mistake.at(reference.span.clone(), label);
             mistake.labels.extend(others);
             Box::new(mistake)
         })?;

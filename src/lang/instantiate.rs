@@ -140,6 +140,12 @@ impl<'a> Declare<'a, '_> {
         for node in &params {
             let item = self.read(scope, &param::LINE, node);
             let Some(name) = item.text().and(node.name()) else { continue };
+            if !item.whole {
+                // Nobody knows whether it stands for a node.
+                self.world.scopes[scope.0].params.insert(name, Param::Poisoned);
+                self.world.scopes[scope.0].ghosts.insert(name.to_owned());
+                continue;
+            }
             let rule = param::rule(&item);
             let given = using.node.children().iter().find(|line| line.word == name);
             let value = match given {

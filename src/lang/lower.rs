@@ -9,6 +9,7 @@ use crate::graph::age;
 use crate::graph::graph::{Graph, Input, Node, NodeId, OutputRef};
 use crate::graph::op::{Host, Op};
 use crate::graph::value::Type;
+use crate::lang::alike;
 use crate::lang::decl::{Edges, Outputs, files};
 use crate::lang::instances::{Instance, InstanceId, Instances, Resolved};
 use crate::lang::item::Reference;
@@ -40,21 +41,23 @@ struct Grown {
 }
 
 pub fn lower(instances: &Instances<'_>, host: &Host, findings: &mut Findings) -> Option<Graph> {
-    let mut count = 0;
-    let ids = instances.all.iter().map(|instance| {
-        (!instance.is_absent).then(|| {
-            count += 1;
-            NodeId(count - 1)
-        })
-    });
-    let ids: Vec<Option<NodeId>> = ids.collect();
+    let standing = alike::standing(instances);
+    let mut ids: Vec<Option<NodeId>> = Vec::with_capacity(standing.len());
+    let mut nodes = Vec::new();
+    for (place, instance) in instances.all.iter().enumerate() {
+        let id = match standing[place].0 {
+            other if other < place => ids[other],
+            _ => (!instance.is_absent).then(|| {
+                nodes.push((InstanceId(place), instance));
+                NodeId(nodes.len() - 1)
+            }),
+        };
+        ids.push(id);
+    }
+    let count = nodes.len();
     let lowering = Lowering { instances, ids, count, host_folders: host, grown: RefCell::default() };
     let mut graph = Graph::default();
-    for (place, instance) in instances.all.iter().enumerate() {
-        if !instance.is_absent {
-            graph.nodes.push(lowering.node(InstanceId(place), instance));
-        }
-    }
+    graph.nodes.extend(nodes.into_iter().map(|(id, instance)| lowering.node(id, instance)));
     graph.exports = exports::lower(&lowering);
     graph.nodes.append(&mut lowering.grown.borrow_mut().nodes);
     age::set_ages(&mut graph);

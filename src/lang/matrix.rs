@@ -89,7 +89,7 @@ pub fn suffix(coordinate: &Coordinate) -> String {
 }
 
 impl<'a> World<'a> {
-    /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having no axes.
+    /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having its own axes only.
     pub fn coordinates(&self, id: DeclId, findings: &mut Findings) -> Rc<Coordinates> {
         if let Some(known) = self.coordinates.borrow().get(&id) {
             return known.clone().unwrap_or_else(|| Rc::new(Coordinates::none()));
@@ -110,11 +110,17 @@ impl<'a> World<'a> {
             coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
         }
         let own = coordinates.clone();
+        // What refers to it in a ring has its own axes, at least.
+        self.coordinates.borrow_mut().insert(id, Some(Rc::new(own.clone())));
+        let mut is_told = lines.is_empty();
         for (target, apart, line) in self.referred(id) {
             let theirs = self.coordinates(target, findings).without(&apart);
             coordinates = coordinates.join(&theirs).unwrap_or_else(|| too_many(line, findings));
+            if let (false, Some(lost)) = (is_told, lost(&own, &theirs, &coordinates)) {
+                is_told = true;
+                findings.add(self.lost(id, lines[0], &lost, target, line));
+            }
         }
-        self.check_lost(id, &lines, &own, &coordinates, findings);
         coordinates
     }
 
@@ -207,25 +213,12 @@ impl<'a> World<'a> {
     }
 
     /// A node that says which coordinates it has must have them all.
-    fn check_lost(
-        &self,
-        id: DeclId,
-        lines: &[&'a Node],
-        own: &Coordinates,
-        joined: &Coordinates,
-        findings: &mut Findings,
-    ) {
-        let lost = own.all.iter().find(|coordinate| {
-            !joined
-                .all
-                .iter()
-                .any(|full| coordinate.iter().all(|(axis, value)| full.get(axis) == Some(value)))
-        });
-        let (Some(lost), Some(line)) = (lost, lines.first()) else { return };
-        let name = &self.decl(id).label;
-        let message = format!("`{name}` has {}, and something that it refers to has not", suffix(lost));
+    fn lost(&self, id: DeclId, introduced: &Node, lost: &Coordinate, target: DeclId, line: &Node) -> Mistake {
+        let (name, target) = (&self.decl(id).label, &self.decl(target).label);
+        let message = format!("`{name}` stands at {}, and `{target}`, which it needs, doesn't", suffix(lost));
         let help = "exclude that coordinate here, or pick another one of the node: { pick AXIS=\"VALUE\"; }";
-        findings.add(Mistake::new(Code::AxisValue, message, help).at(line.line_span(), "introduced here"));
+        let mistake = Mistake::new(Code::AxisValue, message, help);
+        mistake.at(introduced.line_span(), "introduced here").at(line.line_span(), "needed here")
     }
 
     /// The declarations that a body refers to, with the axes in which it doesn't follow them.
@@ -313,6 +306,15 @@ pub fn written(value: &Value) -> Option<String> {
         Value::Bool(truth) => Some(truth.to_string()),
         _ => None,
     }
+}
+
+/// The first of a node's own coordinates that joining with those of another has left out.
+fn lost(own: &Coordinates, theirs: &Coordinates, joined: &Coordinates) -> Option<Coordinate> {
+    if own.axes.is_disjoint(&theirs.axes) {
+        return None;
+    }
+    let left: BTreeSet<Coordinate> = joined.all.iter().map(|coordinate| own.restrict(coordinate)).collect();
+    own.all.iter().find(|coordinate| !left.contains(*coordinate)).cloned()
 }
 
 fn too_many(line: &Node, findings: &mut Findings) -> Coordinates {

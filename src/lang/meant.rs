@@ -6,7 +6,7 @@ use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::files::{build_file, imported};
 use crate::lang::label::{self, Dotted, Label, package_name};
-use crate::lang::mistake::{Mistake, shorten};
+use crate::lang::mistake::{Mistake, Span, shorten};
 use crate::lang::scope::{DeclId, Env, Named, Param, ScopeId, What, World};
 
 /// Outputs of templates may lead to outputs of templates, this often.
@@ -106,6 +106,20 @@ impl World<'_> {
             }
             None => Ok(Meant::Poisoned),
         }
+    }
+
+    /// Where the outermost `use` gives the node that a parameter stands for.
+    pub fn given_at(&self, label: &Label, scope: ScopeId) -> Option<Span> {
+        let (mut label, mut scope, mut span) = (label.clone(), scope, None);
+        while let Label::Name(dotted) = &label {
+            let param =
+                self.around(scope).find_map(|scope| self.scope(scope).params.get(dotted.name.as_str()));
+            let Some(Param::Given { line, scope: outer, .. }) = param else { break };
+            span = Some(line.name_span());
+            let Some(next) = line.name().and_then(label::parse) else { break };
+            (label, scope) = (next, *outer);
+        }
+        span
     }
 
     fn of_named(
@@ -265,7 +279,7 @@ impl World<'_> {
     }
 
     /// Where a node of that name stands whose conditions don't hold here.
-    fn conditional(&self, name: &str, env: Env<'_>) -> Option<crate::lang::mistake::Span> {
+    fn conditional(&self, name: &str, env: Env<'_>) -> Option<Span> {
         self.around(env.scope)
             .find_map(|scope| Some(self.scope(scope).names.get(name)?.first()?.line.node.name_span()))
     }
@@ -278,7 +292,9 @@ impl World<'_> {
             return Err(Box::new(Mistake::new(Code::ImportForm, message, help)));
         }
         let Some(path) = imported(text) else {
-            let message = format!("`{}` names no file of the workspace", shorten(text));
+            let leaves = text.split('/').any(|part| part == "..") && text.starts_with("//");
+            let what = if leaves { "leaves the workspace" } else { "names no file of the workspace" };
+            let message = format!("`{}` {what}", shorten(text));
             let help = "write it from the root: \"//build/go.kdl\", or a package: \"//build\"";
             return Err(Box::new(Mistake::new(Code::ImportForm, message, help)));
         };

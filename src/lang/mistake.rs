@@ -21,6 +21,9 @@ pub use crate::lang::mistake::record::{Marked, Record};
 /// Bytes, counted through all `Sources`.
 pub type Span = Range<usize>;
 
+/// How a label begins that says in which of several instances a mistake is: `in [python=3.13]`.
+const IN_INSTANCE: &str = "in [";
+
 /// How many labels tell the way through templates and matrices; the innermost are kept.
 const LONGEST_TRAIL: u8 = 3;
 
@@ -93,6 +96,17 @@ impl Mistake {
         mistake
     }
 
+    /// The same, under words of the node, where they stand in it. `until` is where it ends at the latest.
+    pub fn of_words(self, sources: &Sources, node: &Node, until: usize, words: &str, label: &str) -> Mistake {
+        let start = node.span.start;
+        let Some(found) = sources.slice(&(start..until)).find(words) else {
+            return self.of_node(sources, node, label);
+        };
+        let mut mistake = self.at(start + found..start + found + words.len(), label);
+        mistake.place_in(sources);
+        mistake
+    }
+
     /// The first label added is the mistake's place.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Mistake {
         self.labels.push(Label::new(span, text));
@@ -107,6 +121,11 @@ impl Mistake {
                 self.trail += 1;
             }
         }
+    }
+
+    /// Of several instances that it was found in, none is named.
+    fn found_again(&mut self, trail: &[Label]) {
+        self.labels.retain(|label| !label.text.starts_with(IN_INSTANCE) || trail.contains(label));
     }
 
     /// Finds the texts that the labels stand in. Only then can the mistake be drawn.

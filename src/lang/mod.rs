@@ -39,8 +39,11 @@ pub mod declare;
 pub mod instantiate;
 pub mod instances;
 pub mod exports;
+pub mod alike;
 pub mod check;
 pub mod cycle;
+pub mod imports;
+pub mod maps;
 pub mod unused;
 pub mod flat;
 pub mod policy;
@@ -181,6 +184,8 @@ fn graph(
     warnings: &mut Findings,
 ) -> Option<(Graph, Settings)> {
     let world = declare::declare(files, request, findings);
+    imports::check(&world, findings);
+    maps::check(&world, findings);
     targets::check(&world, findings);
     let (instances, needs) = instances::read(&world, findings);
     cycle::report(&needs, &|id| instances.name(id), findings);

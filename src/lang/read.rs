@@ -5,14 +5,16 @@ use std::rc::Rc;
 
 use crate::base::suggest;
 use crate::lang::code::Code;
+use crate::lang::decl;
 use crate::lang::interpolate::Plain;
 use crate::lang::item::{Datum, Given, Item, Pair};
+use crate::lang::label::is_name;
 use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::scope::{Env, World};
-use crate::lang::syntax::{Entry, Node};
+use crate::lang::syntax::{Entry, Node, Value};
 use crate::lang::table::{Count, Holds, Line, Slot};
-use crate::lang::value::{Read, Written, read_value};
+use crate::lang::value::{Read, Written, number_for_text, read_value, takes_any_text};
 
 /// Reads one node, in one environment.
 pub struct Reader<'r, 'a> {
@@ -64,6 +66,9 @@ impl<'r, 'a> Reader<'r, 'a> {
             item.arguments.push(Given { datum: Datum::Null, span: entry.span.clone() });
             return;
         }
+        if self.name_left_out(item, &given) {
+            return;
+        }
         let mut rest = given.as_slice();
         let mut complete = true;
         for argument in item.line.arguments {
@@ -73,7 +78,7 @@ impl<'r, 'a> Reader<'r, 'a> {
             }
             let slot =
                 if argument.slot == Slot::Script && expands(node) { Slot::Expanded } else { argument.slot };
-            for entry in &rest[..taken] {
+            for entry in self.without_numbers(item, slot, &rest[..taken]) {
                 self.argument(node, item, slot, entry, argument.count == Count::Some);
             }
             rest = &rest[taken..];
@@ -81,6 +86,49 @@ impl<'r, 'a> Reader<'r, 'a> {
         if let Some(entry) = rest.first() {
             self.extra_argument(item.line, entry);
         }
+    }
+
+    /// `pull "alpine:3"`: the only value is none of a name, and more values than it are wanted.
+    fn name_left_out(&mut self, item: &mut Item, given: &[&Entry]) -> bool {
+        let wants = item.line.arguments;
+        let (Some(first), [entry]) = (wants.first(), given) else { return false };
+        let needed = wants.iter().filter(|argument| argument.count != Count::Maybe).count();
+        let is_named = entry.value.text().is_none_or(is_name);
+        if first.slot != Slot::Name || needed < 2 || is_named {
+            return false;
+        }
+        let (word, source) = (item.line.word, shorten(self.slice(&entry.span)));
+        let example = item.line.example.split(' ').nth(1).unwrap_or(first.name);
+        let mistake = Mistake::new(
+            Code::SlotMissing,
+            format!("`{word}` has no name: a bare word that other lines call it by"),
+            format!("write one before the value: {word} {example} {source}"),
+        );
+        self.findings.add(mistake.at(entry.span.clone(), "a name stands before this"));
+        item.whole = false;
+        true
+    }
+
+    /// Several numbers where texts are wanted are one mistake, put right at once.
+    fn without_numbers<'e>(&mut self, item: &mut Item, slot: Slot, given: &[&'e Entry]) -> Vec<&'e Entry> {
+        let is_number = |entry: &&Entry| matches!(entry.value, Value::Int(_) | Value::Float(_));
+        let (numbers, others): (Vec<&Entry>, Vec<&Entry>) = given.iter().copied().partition(is_number);
+        if numbers.len() < 2 || !takes_any_text(slot) {
+            return given.to_vec();
+        }
+        let mut mistake = *number_for_text(&self.written(item.line, slot, numbers[0], true));
+        let texts = given.iter().map(|entry| match is_number(entry) {
+            true => format!("\"{}\"", self.slice(&entry.span)),
+            false => self.slice(&entry.span).to_owned(),
+        });
+        let help = texts.collect::<Vec<_>>().join(" ");
+        mistake.help = shorten(&help);
+        for entry in &numbers[1..] {
+            mistake = mistake.at(entry.span.clone(), "and another one");
+        }
+        self.findings.add(mistake);
+        item.whole = false;
+        others
     }
 
     /// Where several may stand, a list gives all of its values.
@@ -105,23 +153,39 @@ impl<'r, 'a> Reader<'r, 'a> {
         if self.findings.is_full() {
             return None;
         }
-        let written = Written {
+        let written = self.written(line, slot, entry, several);
+        read_value(&written, self)
+    }
+
+    fn written<'w>(&self, line: &'w Line, slot: Slot, entry: &'w Entry, several: bool) -> Written<'w>
+    where
+        'a: 'w,
+    {
+        Written {
             line,
             key: entry.key.as_ref().map(|key| key.text.as_str()),
             slot,
             several,
             value: &entry.value,
             span: entry.span.clone(),
-            source: self.world.files.sources.slice(&entry.span),
-        };
-        read_value(&written, self)
+            source: self.slice(&entry.span),
+        }
     }
 
     fn missing_argument(&mut self, node: &Node, item: &Item, name: &str, slot: Slot) {
         let word = item.line.word;
         if let Some(comment) = self.comment_after(&item.word) {
-            let message = format!("everything after `//` is a comment, so `{word}` has no {name}");
-            let help = format!("quote it: \"{}\"", shorten(self.slice(&comment)));
+            let lacking = match slot {
+                Slot::Name => "name",
+                Slot::Reference(_) => "node to take",
+                _ => "value",
+            };
+            let message = format!("everything after `//` is a comment, so `{word}` has no {lacking}");
+            let mut help = format!("labels are quoted: \"{}\"", shorten(self.slice(&comment)));
+            if word == "pull" {
+                help += ". And ";
+                help += decl::pull::NOT_FOR_LABELS;
+            }
             self.findings.add(Mistake::new(Code::KdlComment, message, help).at(comment, "read as a comment"));
             return;
         }

@@ -1,7 +1,7 @@
 //! What names stand for. Each file is a scope, and so is each instance of a template and each use of a
 //! fragment: their own names are private, and what they don't know is looked up where they are written.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -44,6 +44,8 @@ pub struct World<'a> {
     pub profile_params: BTreeMap<String, ProfileParam>,
     /// Parameters that something uses.
     pub used: RefCell<BTreeSet<(ScopeId, String)>>,
+    /// Whether a value that was read since this was cleared may differ between platforms.
+    pub asked_platform: Cell<bool>,
 }
 
 #[derive(Debug, Default)]

@@ -233,9 +233,20 @@ impl Look<'_> {
         let blob = &blob[..blob.find(ends).unwrap_or(blob.len())];
         let Some(symbol) = blob.chars().find(|symbol| "/()[]#\\".contains(*symbol)) else { return Next::Go };
         let end = start + blob.len();
-        let (label, help) = (format!("`{symbol}` cannot stand in a bare word"), format!("\"{blob}\""));
-        self.add(Code::KdlQuote, "this value needs quotes", start..end, &label, shorten(&help));
+        let label = format!("`{symbol}` cannot stand in a bare word");
+        let help = format!("{}\"{}\"", self.only_word_before(start), shorten(blob));
+        self.add(Code::KdlQuote, "this value needs quotes", start..end, &label, help);
         Next::Skip(end)
+    }
+
+    /// `include ` before the first value of such a line; nothing before a later one.
+    fn only_word_before(&self, start: usize) -> &str {
+        let before = &self.text[..start];
+        let line =
+            before.rsplit(|symbol: char| is_newline(symbol) || matches!(symbol, ';' | '{' | '}')).next();
+        let line = line.unwrap_or_default().trim_start();
+        let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        if line.strip_suffix(' ').is_some_and(is_word) { line } else { "" }
     }
 
     fn touches_text(&self) -> bool {

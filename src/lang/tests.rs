@@ -32,7 +32,7 @@ fn page(result: &Result<Loaded, Mistakes>) -> String {
     }
 }
 
-/// `// --param a=b --param c=d` in the first line.
+/// `// --param a=b --param c=d` in the first line; `// --profile a` is read there, too.
 fn params(text: &str) -> Vec<Flag> {
     let first = text.lines().next().unwrap_or_default();
     let flags = first.strip_prefix("// ").into_iter().flat_map(|flags| flags.split("--param "));
@@ -43,7 +43,7 @@ fn params(text: &str) -> Vec<Flag> {
 }
 
 /// Several files stand in one text, each behind a line `%% path`.
-fn load_case(text: &str) -> Result<Loaded, Mistakes> {
+pub(super) fn files(text: &str) -> Vec<(&str, String)> {
     let mut files: Vec<(&str, String)> = vec![(FILE_NAME, String::new())];
     for line in text.split_inclusive('\n') {
         match line.strip_prefix("%% ") {
@@ -51,9 +51,15 @@ fn load_case(text: &str) -> Result<Loaded, Mistakes> {
             None => files.last_mut().unwrap().1.push_str(line),
         }
     }
+    files
+}
+
+fn load_case(text: &str) -> Result<Loaded, Mistakes> {
+    let files = files(text);
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     let params = params(text);
-    load_texts(&files, &Request { params: &params, platform: platform(), ..Request::root() })
+    let profile = text.lines().next().and_then(|first| first.strip_prefix("// --profile "));
+    load_texts(&files, &Request { params: &params, profile, platform: platform(), ..Request::root() })
 }
 
 fn case_files() -> Vec<PathBuf> {
@@ -176,6 +182,20 @@ fn a_workspace_without_a_build_file() {
     let workspace = tempfile::tempdir().unwrap();
     let mistakes = load(workspace.path(), &Request::root()).unwrap_err();
     assert_eq!(mistakes.records()[0].code, "memo::file::missing");
+}
+
+#[test]
+fn no_import_leads_out_of_the_workspace() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("go.kdl"), "memobuild 1\nfiles a\n").unwrap();
+    let workspace = tempfile::tempdir().unwrap();
+    let text = "memobuild 1\nimport \"//go.kdl\" as=go\nuse go.program one\n";
+    std::fs::write(workspace.path().join(FILE_NAME), text).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("go.kdl"), workspace.path().join("go.kdl")).unwrap();
+    let records = load(workspace.path(), &Request::root()).unwrap_err().records();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((records[0].code, records[0].line), ("memo::file::read", Some(2)));
+    assert!(records[0].help.contains("no link may lead out"), "{records:?}");
 }
 
 fn noise(length: usize) -> Vec<u8> {

@@ -163,7 +163,7 @@ fn takes_text(slot: Slot) -> bool {
 }
 
 /// Where a number that is put between quotes makes sense.
-fn takes_any_text(slot: Slot) -> bool {
+pub(super) fn takes_any_text(slot: Slot) -> bool {
     matches!(slot, Slot::Text | Slot::Choice | Slot::Late | Slot::Script | Slot::Expanded | Slot::Glob)
 }
 
@@ -398,7 +398,7 @@ fn escaped_script(written: &Written<'_>, start: usize) -> Box<Mistake> {
     Box::new(Mistake::new(Code::ScriptEscape, message, help).at(place..place + length, "an escape of KDL"))
 }
 
-fn number_for_text(written: &Written<'_>) -> Box<Mistake> {
+pub(super) fn number_for_text(written: &Written<'_>) -> Box<Mistake> {
     let (taker, source) = (written.taker(), written.source);
     let number = match written.value {
         Value::Float(float) => float.to_string(),

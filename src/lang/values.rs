@@ -7,6 +7,7 @@ use crate::base::suggest;
 use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::interpolate::{BadValue, Found, Plain, Substituted, substitute};
+use crate::lang::label::is_name;
 use crate::lang::mistake::{Mistake, shorten};
 use crate::lang::platform;
 use crate::lang::scope::{Env, Param, ScopeId, World};
@@ -25,7 +26,7 @@ impl<'a> World<'a> {
             "param" => self.find_parameter(field, env),
             "matrix" => env.coordinate.get(field).map(|value| Found::Plain(Plain::Text(value.clone()))),
             "map" => return self.find_in_map(name, field, env),
-            "platform" => platform_field(env.platform, field),
+            "platform" => platform_field(self.target(env), field),
             "build" => platform_field(&self.request.platform, field),
             "from" => field.strip_prefix("env.").map(|variable| Found::FromEnv(variable.to_owned())),
             "git" if GIT_FIELDS.contains(&field) => return self.find_in_git(name, field, env),
@@ -37,6 +38,12 @@ impl<'a> World<'a> {
             None if env.is_dead && namespace == "matrix" => Ok(Found::Poisoned),
             None => Err(self.unknown(name, env)),
         }
+    }
+
+    /// The platform, for what then differs between platforms.
+    fn target<'e>(&self, env: Env<'e>) -> &'e Platform {
+        self.asked_platform.set(true);
+        env.platform
     }
 
     /// Whether a script that holds `${NAME}` was meant to hold its value.
@@ -148,6 +155,8 @@ impl<'a> World<'a> {
                 match row(node, &key) {
                     Some(row) => row,
                     None if env.is_dead => return Ok(Found::Poisoned),
+                    // That the map lacks the row is told there.
+                    None if self.is_possible(by, &key, env) => return Ok(Found::Poisoned),
                     None => return Err(no_row(name, map, &key)),
                 }
             }
@@ -159,10 +168,15 @@ impl<'a> World<'a> {
         }
     }
 
+    fn is_possible(&self, name: &str, value: &str, env: Env<'_>) -> bool {
+        let found = self.find(name, env).unwrap_or(Found::Poisoned);
+        self.possible(name, &found, env).is_some_and(|all| all.iter().any(|possible| possible == value))
+    }
+
     /// What a map is looked up by.
     fn find_key(&self, by: &str, env: Env<'_>) -> Result<Found, BadValue> {
         match by {
-            "platform" => Ok(Found::Plain(Plain::Text(platform::short(env.platform)))),
+            "platform" => Ok(Found::Plain(Plain::Text(platform::short(self.target(env))))),
             by if by.starts_with("map.") => Ok(Found::Poisoned),
             by => self.find(by, env),
         }
@@ -284,7 +298,8 @@ fn no_row(name: &str, map: &str, key: &str) -> BadValue {
 
 /// A row's word as it may be written.
 pub fn row_word(key: &str) -> String {
-    if crate::lang::label::is_name(key) { key.to_owned() } else { format!("\"{}\"", shorten(key)) }
+    let is_keyword = ["true", "false", "null", "inf", "nan"].contains(&key);
+    if is_name(key) && !is_keyword { key.to_owned() } else { format!("\"{}\"", shorten(key)) }
 }
 
 fn no_field(name: &str, map: &str, field: &str, row: &Node) -> BadValue {

@@ -43,13 +43,16 @@ fn on_ourselves(store: &Path, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn every_example_and_our_own_build_pass_check() {
+fn every_example_and_our_own_build_pass_check_and_are_well_formatted() {
     for name in examples() {
-        Space::example(&name).ok(&["check"]);
+        let space = Space::example(&name);
+        space.ok(&["check"]);
+        space.ok(&["fmt", "--check", "."]);
     }
     let space = Space::new();
     space.file("memobuild.kdl", fs::read(root().join("memobuild.kdl")).unwrap());
     space.ok(&["check"]);
+    space.ok(&["fmt", "--check"]);
 }
 
 /// Also where the images that they stand on are out of reach; but `layers` needs a base that lies beside it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kdl::{KdlDocument, KdlNode};
 use memobuild::lang::table::{KINDS, Line};
+use memobuild::lang::{Request, format, load_texts};
 
 /// Build files below a folder.
 pub(crate) fn build_files(folder: &Path) -> Vec<PathBuf> {
@@ -72,6 +73,38 @@ fn shown() -> Vec<PathBuf> {
     let mut files = build_files(&root().join("examples"));
     files.push(root().join("memobuild.kdl"));
     files
+}
+
+/// The blocks of a section of README: one whose first line names a file is of that, others of the root's.
+fn blocks(section: &str) -> BTreeMap<String, String> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let text = readme.split("\n## ").find(|text| text.starts_with(section)).unwrap();
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for block in text.split("```kdl\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let named = block.strip_prefix("// ").and_then(|rest| rest.lines().next());
+        let name = named.filter(|name| name.ends_with(".kdl")).unwrap_or("memobuild.kdl");
+        let file = files.entry(name.to_owned()).or_default();
+        if !file.is_empty() {
+            file.push('\n');
+        }
+        file.push_str(block);
+    }
+    files
+}
+
+#[test]
+fn what_readme_shows_loads_without_a_word_and_is_well_formatted() {
+    for (section, count) in [("A build file", 1), ("The language in five minutes", 2)] {
+        let files = blocks(section);
+        assert_eq!(files.len(), count, "{section}: {files:?}");
+        for (name, text) in &files {
+            assert_eq!(&format::format(name, text).unwrap(), text, "{section}: {name}");
+        }
+        let texts: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+        let loaded = load_texts(&texts, &Request::root()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        assert!(loaded.warnings.shown.is_empty(), "{section}: {:?}", loaded.warnings);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn space(text: &str) -> Option<Space> {
 }
 
 /// Without the lines that differ from build to build.
-fn words(stderr: &str) -> String {
+pub(crate) fn words(stderr: &str) -> String {
     let differs = |line: &&str| line.contains(" s spent") || line.starts_with('[');
     stderr.lines().filter(|line| !differs(line)).map(|line| format!("{}\n", line.trim_end())).collect()
 }

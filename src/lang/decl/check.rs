@@ -82,7 +82,7 @@ const LAYERS: Line = Line {
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 fn outputs(_: &Item) -> Outputs {
     Outputs::only("passed", Type::Text)

@@ -33,7 +33,7 @@ const IGNORE_FILE: Line = Line {
     doc: "Leaves out what the rules of this file leave out, relative to `root`; none of them takes back what \
           another file or an `exclude` leaves out.",
     example: "ignore-file \".dockerignore\" syntax=docker",
-    arguments: &[one("PATH", Slot::Folder)],
+    arguments: &[one("PATH", Slot::Part)],
     properties: &[may(
         "syntax",
         Slot::Word(&["docker", "git"]),
@@ -44,7 +44,7 @@ const IGNORE_FILE: Line = Line {
 };
 
 pub const KIND: Declaration =
-    Declaration { line: &LINE, check: nothing_to_check, outputs, lower, is_for_any_platform: true };
+    Declaration { line: &LINE, check: nothing_to_check, outputs, lower, is_of_a_platform: false };
 
 fn outputs(_: &Item) -> Outputs {
     Outputs::only(TREE, Type::Tree)
@@ -86,4 +86,31 @@ pub fn anonymous(path: &TreePath) -> Op {
         modes: Modes::Canonical,
         single: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::{Request, load_texts};
+
+    fn scan(line: &str) -> Scan {
+        let top = "memobuild 1\ndefault \"//services/api:out\"\n";
+        let package = format!("memobuild 1\n{line}\ntree out {{ copy src to=\"/\"; }}\n");
+        let texts = [("memobuild.kdl", top), ("services/api/memobuild.kdl", &package)];
+        let graph = load_texts(&texts, &Request::root()).unwrap().graph;
+        let scans = graph.nodes.iter().find_map(|node| match &node.op {
+            Op::Scan(scan) => Some(scan.clone()),
+            _ => None,
+        });
+        scans.unwrap()
+    }
+
+    #[test]
+    fn paths_are_those_of_the_package() {
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        assert_eq!(scan("files src").root, path("services/api"));
+        assert_eq!(scan("files src root=\"web\"").root, path("services/api/web"));
+        let found = scan("files src root=\"web\" { ignore-file \"x/.dockerignore\"; }");
+        assert_eq!(found.ignore_files[0].path, path("x/.dockerignore"), "relative to `root`");
+    }
 }

@@ -25,7 +25,7 @@ pub const LINE: Line = Line {
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: true };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 fn outputs(_: &Item) -> Outputs {
     Outputs::only(TREE, Type::Tree)

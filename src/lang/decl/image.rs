@@ -17,7 +17,7 @@ use crate::oci::image::{Compression, Format, Healthcheck, Packing};
 
 pub use rows::{LINE, PLATFORMS};
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: true };
 
 /// The greatest level of gzip, and of zstd without `--ultra`.
 const GZIP_LEVELS: std::ops::RangeInclusive<i64> = 0..=9;

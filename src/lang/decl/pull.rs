@@ -18,7 +18,11 @@ pub const LINE: Line = Line {
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: true };
+
+/// For messages: what people mean who pull a label.
+pub const NOT_FOR_LABELS: &str =
+    "`pull` is for registries; to use another package's node, name it in `from`, `mount` or `copy`.";
 
 fn outputs(_: &Item) -> Outputs {
     Outputs::only("image", Type::Image)
@@ -30,8 +34,8 @@ fn check(item: &Item, findings: &mut Findings) {
         && source(text).is_none()
     {
         let message = format!("`{}` names no image", shorten(text));
-        let help = "write \"docker.io/library/alpine:3.22\", or a layout without `..`: \"oci:PATH:TAG\"";
-        findings.add(Mistake::new(Code::PullTransport, message, help).at(given.span.clone(), "not an image"));
+        let mistake = Mistake::new(Code::PullTransport, message, instead_of(text));
+        findings.add(mistake.at(given.span.clone(), "not an image"));
     }
     if let Some(digest) = item.property("digest")
         && let Some(text) = digest.text()
@@ -40,6 +44,17 @@ fn check(item: &Item, findings: &mut Findings) {
         let message = format!("`{}` is not a digest", shorten(text));
         let help = "write \"sha256:\" and 64 hexadecimal digits";
         findings.add(Mistake::new(Code::TypeValue, message, help).at(digest.span.clone(), "given here"));
+    }
+}
+
+/// What to write instead of a text that names no image.
+fn instead_of(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    match text.split_once("://") {
+        _ if text.starts_with("//") => NOT_FOR_LABELS.to_owned(),
+        Some((_, image)) if is_reference(image) => format!("write it without the transport: \"{image}\""),
+        None if is_reference(&lower) => format!("write it in lower case: \"{lower}\""),
+        _ => "write \"docker.io/library/alpine:3.22\", or a layout without `..`: \"oci:PATH:TAG\"".to_owned(),
     }
 }
 

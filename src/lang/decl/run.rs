@@ -19,7 +19,7 @@ use crate::lang::mistake::{Findings, Mistake, Span};
 pub use mounts::mounts;
 pub use rows::{BODY_OF_RUN, ENV, EXEC, LINE, MOUNT, SH};
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 const FREE: [&str; 3] = [free_output::ROOTFS, free_output::TREE, free_output::DIFF];
 
@@ -31,7 +31,8 @@ fn stands_on_host(item: &Item) -> bool {
 fn check(item: &Item, findings: &mut Findings) {
     check_run(item, &FREE, findings);
     check_locked(item, findings);
-    if stands_on_host(item) && item.only("output").is_none() {
+    // A line that was not read may have been it.
+    if item.whole && stands_on_host(item) && item.only("output").is_none() {
         let message = "a run on `host` gives nothing but its outputs, and this one has none";
         let help = "add: output NAME \"/out\"";
         findings.add(Mistake::new(Code::RunOutputs, message, help).at(item.word.clone(), "has no `output`"));
@@ -53,7 +54,7 @@ fn check_locked(item: &Item, findings: &mut Findings) {
 
 /// What holds for `run` and `test`; `taken` are names that outputs may not have.
 pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
-    if item.only("exec").is_none() && item.only("sh").is_none() {
+    if item.whole && item.only("exec").is_none() && item.only("sh").is_none() {
         let message = format!("this `{}` has no command", item.line.word);
         let help = "add: exec \"PROGRAM\" \"ARGUMENT\", or sh \"SCRIPT\"; to arrange files, use `tree`";
         findings.add(

@@ -50,7 +50,7 @@ const EXPECT: Line = Line {
 /// The one output of a passed test.
 const PASSED: &str = "passed";
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 fn check(item: &Item, findings: &mut Findings) {
     run::check_run(item, &[PASSED], findings);

@@ -37,7 +37,7 @@ pub const FROM: Line = Line {
     ..Line::EMPTY
 };
 
-pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_for_any_platform: false };
+pub const KIND: Declaration = Declaration { line: &LINE, check, outputs, lower, is_of_a_platform: false };
 
 fn outputs(item: &Item) -> Outputs {
     match item.only("from") {

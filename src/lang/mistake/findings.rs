@@ -1,6 +1,6 @@
 //! Collects mistakes while files are read: each once, in the order of the files, and never too many.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use miette::Severity;
@@ -19,7 +19,10 @@ const KEPT: usize = 10 * SHOWN;
 #[derive(Debug, Default)]
 pub struct Findings {
     kept: Vec<Mistake>,
-    seen: BTreeSet<Identity>,
+    /// With their places among the kept.
+    seen: BTreeMap<Identity, usize>,
+    /// Places of those that were added once more.
+    again: Vec<usize>,
     more: usize,
     count: usize,
 }
@@ -41,13 +44,14 @@ impl Findings {
         self.count += 1;
         let place = mistake.labels.first().map(|label| (label.span.start, label.span.end));
         let identity = (mistake.code, place, mistake.message.clone());
-        if self.seen.contains(&identity) {
+        if let Some(place) = self.seen.get(&identity) {
+            self.again.push(*place);
             return;
         }
         if self.is_full() {
             self.more += 1;
         } else {
-            self.seen.insert(identity);
+            self.seen.insert(identity, self.kept.len());
             self.kept.push(mistake);
         }
     }
@@ -66,9 +70,12 @@ impl Findings {
 
     /// Every mistake that `find` adds gets the trail's labels, innermost first, behind its own.
     pub fn within<R>(&mut self, trail: &[Label], find: impl FnOnce(&mut Findings) -> R) -> R {
-        let before = self.kept.len();
+        let (before, again) = (self.kept.len(), self.again.len());
         let result = find(self);
         self.kept[before..].iter_mut().for_each(|mistake| mistake.follow(trail));
+        for &place in &self.again[again..] {
+            self.kept[place].found_again(trail);
+        }
         result
     }
 

@@ -15,9 +15,11 @@ fn lowered(text: &str) -> Result<Workspace, Vec<(&'static str, String)>> {
     let mut findings = Findings::default();
     let files = files::from_texts(&[("memobuild.kdl", text)], &mut findings);
     let request = Request::root();
-    let world = declare::declare(&files, &request, &mut Findings::default());
+    let world = declare::declare(&files, &request, &mut findings);
     let document = files.files[0].document.as_ref().expect("KDL");
-    let node = document.nodes.iter().find(|node| node.word == "workspace").expect("a block");
+    let Some(node) = document.nodes.iter().find(|node| node.word == "workspace") else {
+        return Ok(Workspace::default());
+    };
     let nothing = BTreeMap::new();
     let scope = world.root().expect("a root file");
     let env = Env { scope, coordinate: &nothing, platform: &request.platform, is_dead: false };
