@@ -33,5 +33,6 @@ mod hermetic;
 mod fuzz;
 mod shown;
 mod lock;
+mod export;
 mod settings;
 mod language;
