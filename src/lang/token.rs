@@ -135,20 +135,27 @@ impl<'a> Tokens<'a> {
         self.at += hashes;
         let quotes = if self.rest().starts_with("\"\"\"") { 3 } else { 1 };
         self.at += quotes;
-        let bytes = self.text.as_bytes();
-        while self.at < bytes.len() {
-            match bytes[self.at] {
-                b'\\' if !raw => self.at += 2,
-                b'"' if self.closes(quotes, hashes) => {
+        while let Some(symbol) = self.rest().chars().next() {
+            match symbol {
+                '\\' if !raw => self.escape(),
+                '"' if self.closes(quotes, hashes) => {
                     self.at += quotes + hashes;
                     return Kind::Text { raw, closed: true };
                 }
-                b'\n' | b'\r' if quotes == 1 => return Kind::Text { raw, closed: false },
-                _ => self.at += 1,
+                _ if quotes == 1 && is_newline(symbol) => return Kind::Text { raw, closed: false },
+                _ => self.at += symbol.len_utf8(),
             }
         }
-        self.at = bytes.len();
         Kind::Text { raw, closed: false }
+    }
+
+    /// One escaped character, or all white space and line ends after the backslash.
+    fn escape(&mut self) {
+        self.at += 1;
+        let rest = self.rest();
+        let is_white = |symbol: char| is_space(symbol) || is_newline(symbol);
+        let white = rest.len() - rest.trim_start_matches(is_white).len();
+        self.at += if white > 0 { white } else { rest.chars().next().map_or(0, char::len_utf8) };
     }
 
     fn closes(&self, quotes: usize, hashes: usize) -> bool {
@@ -166,10 +173,6 @@ impl Iterator for Tokens<'_> {
         let start = self.at;
         let first = self.rest().chars().next()?;
         let kind = self.kind(first);
-        // A backslash before a character of several bytes: stay on a boundary.
-        while !self.text.is_char_boundary(self.at) {
-            self.at += 1;
-        }
         Some(Token { kind, span: start..self.at })
     }
 }
@@ -232,6 +235,8 @@ mod tests {
         check("/- a \\\n  b", &["/-", "a", "\\", "\n", "b"]);
         check("src/x", &["src", "/", "x"]);
         check("a \"x\nb", &["a", "\"x", "\n", "b"]);
+        check("a #\"x\u{85}y\"#", &["a", "#\"x", "\u{85}", "y", "\"#"]);
+        check("a \"x \\ \r\n\u{85} y\" b", &["a", "\"x \\ \r\n\u{85} y\"", "b"]);
     }
 
     #[test]
