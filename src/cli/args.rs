@@ -30,13 +30,15 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Bring targets up to date
     Build(BuildArgs),
+    /// Write results into the workspace, where `export` lines say
+    Export(ExportArgs),
     /// Show what a build would do, without doing it
     Plan(PlanArgs),
     /// Show the nodes and what they need of each other
     Graph(GraphArgs),
     /// Show nodes with all values put in
     Show(ShowArgs),
-    /// List what one may ask for and set: targets, groups, params, axes
+    /// List what one may ask for and set: targets, groups, exports, params, axes
     List(ListArgs),
     /// Read and resolve everything, and report every mistake
     Check(CheckArgs),
@@ -91,6 +93,32 @@ pub(super) struct BuildArgs {
     pub(super) progress: Option<Progress>,
 }
 
+#[derive(clap::Args, Debug)]
+pub(super) struct ExportArgs {
+    /// What to write: an `export`, or //FOLDER/... for all below [default: all of the package]
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+
+    /// Write nothing, and fail where something would change
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+
+    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     /// A live view on a terminal, plain lines elsewhere
@@ -141,7 +169,7 @@ pub(super) enum GraphFormat {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ShowArgs {
-    /// A node, NODE.OUTPUT or a group [default: all nodes]
+    /// A node, 'NODE[AXIS=VALUE]', NODE.OUTPUT or a group [default: all nodes]
     #[arg(value_name = "NODE")]
     pub(super) node: Option<String>,
 
@@ -169,6 +197,10 @@ pub(super) enum ShowFormat {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
+    /// Only these and what their packages have: //services/... for all below a folder [default: all]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,

@@ -10,6 +10,7 @@ mod policy;
 mod output;
 mod progress;
 mod build;
+mod export;
 mod plan;
 mod graph;
 mod show;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
 fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Build(build) => build::build(args, build),
+        Command::Export(export) => export::export(args, export),
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),
         Command::Show(show) => show::show(args, show),

@@ -7,7 +7,7 @@ use crate::graph::show::Shown;
 
 pub(super) fn show(args: &Args, asked: &ShowArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
-    let graph = load::load(args, &workspace, &asked.params, &[])?.graph;
+    let graph = load::load(args, &workspace, &asked.params, asked.node.as_slice())?.graph;
     let shown = match &asked.node {
         Some(name) => Shown::named(&graph, name)?,
         None => Shown::all(&graph),

@@ -29,6 +29,9 @@ impl From<TreeError> for ExecError {
             TreeError::BadLink { .. } | TreeError::FollowedTooFar { .. } => {
                 input("leave the link out with `exclude`, or copy without `follow`")
             }
+            TreeError::LeadsOut { .. } => input("let the link lead to a file of the tree"),
+            TreeError::Special { .. } => input("leave it out of the tree"),
+            TreeError::InTheWay { .. } => input("remove it, or let the export land elsewhere"),
             TreeError::Io { .. }
             | TreeError::Changed { .. }
             | TreeError::TooDeep { .. }

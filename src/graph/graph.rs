@@ -28,6 +28,48 @@ pub struct Graph {
     /// In the order of their files; the graph itself has their values already.
     pub params: Vec<ParamInfo>,
     pub axes: Vec<AxisInfo>,
+    pub exports: Vec<Export>,
+}
+
+/// What `memobuild export` writes into the workspace. No target: a build makes none of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// In full: `//services/api:generated`; of the root package, `generated`.
+    pub name: String,
+    /// The folder of its package, which `to` lies in.
+    pub package: TreePath,
+    pub output: OutputRef,
+    /// The part of the output that is taken.
+    pub path: Option<TreePath>,
+    /// A file or folder, from the workspace's root.
+    pub to: TreePath,
+    /// What a single file is called in `to`; without, it lands as `to`.
+    pub file_name: Option<String>,
+    pub mode: ExportMode,
+    pub doc: Option<String>,
+    /// `memobuild.kdl:12`, to be shown.
+    pub place: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportMode {
+    /// What else is in the folder goes.
+    #[default]
+    Replace,
+    /// What else is in the folder stays.
+    Merge,
+}
+
+impl ExportMode {
+    /// As a build file says it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ExportMode::Replace => "replace",
+            ExportMode::Merge => "merge",
+        }
+    }
 }
 
 /// A group as it was declared, for people.

@@ -1,6 +1,6 @@
 //! A part of a graph, as a graph: the chosen nodes and the edges among them, numbered anew.
 
-use crate::graph::graph::{Graph, NodeId, OutputRef};
+use crate::graph::graph::{Export, Graph, NodeId, OutputRef};
 
 /// The nodes of `kept` in the order of `graph`, with the targets and defaults that name nothing else.
 /// All that they need must be among them (`select::needed`).
@@ -26,6 +26,11 @@ pub fn restricted(graph: &Graph, kept: &[NodeId]) -> Graph {
         params: graph.params.clone(),
         axes: graph.axes.clone(),
         prefix: graph.prefix.clone(),
+        exports: graph
+            .exports
+            .iter()
+            .filter_map(|export| Some(Export { output: moved(&export.output)?, ..export.clone() }))
+            .collect(),
     };
     part.groups.retain(|group| part.targets.contains_key(&group.name));
     part

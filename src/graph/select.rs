@@ -7,7 +7,6 @@ use petgraph::visit::DfsPostOrder;
 
 use crate::base::suggest;
 use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
-use crate::graph::op::Op;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
@@ -62,6 +61,15 @@ pub fn targets(graph: &Graph, names: &[String]) -> Result<Vec<OutputRef>, Select
     Ok(chosen)
 }
 
+/// What a node is called without its coordinate: `app` of `app[python=3.12]`. `None` for what nobody declared.
+pub fn target_of<'g>(graph: &'g Graph, node: &Node) -> Option<&'g str> {
+    let label = match node.name.strip_suffix(']') {
+        Some(name) => name.split('[').next()?,
+        None => node.name.as_str(),
+    };
+    graph.targets.get_key_value(label).map(|(name, _)| name.as_str())
+}
+
 /// `services` of `//services/...`: all packages below a folder.
 pub fn wildcard(target: &str) -> Option<&str> {
     target.strip_prefix("//")?.strip_suffix("...").map(|folder| folder.trim_end_matches('/'))
@@ -103,7 +111,8 @@ fn named<'g>(graph: &'g Graph, name: &str) -> Option<&'g Vec<OutputRef>> {
 /// Every node that the files of these packages declare.
 fn below(graph: &Graph, folder: &str) -> Option<Vec<OutputRef>> {
     let is_below = |node: &Node| match node.name.strip_prefix("//") {
-        None => folder.is_empty() && !node.name.starts_with('.') && !matches!(node.op, Op::Host(_)),
+        _ if target_of(graph, node).is_none() => false,
+        None => folder.is_empty(),
         Some(label) => {
             let rest = label.strip_prefix(folder);
             folder.is_empty() || rest.is_some_and(|rest| rest.starts_with(['/', ':']))
@@ -177,7 +186,7 @@ fn unknown(graph: &Graph, name: &str) -> SelectError {
 mod tests {
     use super::*;
     use crate::graph::graph::{Input, Select};
-    use crate::graph::op::Host;
+    use crate::graph::op::{Host, Op};
 
     /// Node `i` needs the nodes of `inputs[i]`.
     fn graph(inputs: &[&[usize]]) -> Graph {
@@ -236,7 +245,97 @@ mod tests {
         let error = names(&["m1"]).unwrap_err();
         assert_eq!(error.to_string(), "there is no target `m1`");
         assert_eq!(error.help(), "did you mean `n1`?");
-        assert_eq!(names(&["something"]).unwrap_err().help(), "`memobuild graph` lists the targets");
+        assert_eq!(names(&["something"]).unwrap_err().help(), "`memobuild list` tells the targets");
         assert_eq!(names(&[]).unwrap_err(), SelectError::Nothing);
+    }
+
+    /// Two packages; `app` of the root stands at two coordinates, one of them for another platform.
+    fn packages(prefix: &str) -> Graph {
+        let mut graph = graph(&[&[], &[], &[], &[], &[]]);
+        let names =
+            ["app[python=3.12]", "app[python=3.13]", "//services/api:app", "//services/api:lib", "./src"];
+        for (node, name) in graph.nodes.iter_mut().zip(names) {
+            node.name = name.into();
+            if let Some((_, value)) = name.trim_end_matches(']').split_once("python=") {
+                node.coordinate.insert("python".into(), value.into());
+            }
+        }
+        graph.nodes[1].platform = crate::oci::image::Platform {
+            os: "linux".into(),
+            architecture: "arm".into(),
+            variant: Some("v7".into()),
+        };
+        graph.targets = [
+            ("app", vec![0, 1]),
+            ("app.out", vec![0, 1]),
+            ("//", vec![0]),
+            ("//services/api:app", vec![2]),
+            ("//services/api:lib", vec![3]),
+            ("//services/api", vec![2]),
+        ]
+        .into_iter()
+        .map(|(name, nodes)| (name.to_owned(), nodes.into_iter().map(output).collect()))
+        .collect();
+        graph.prefix = prefix.into();
+        graph
+    }
+
+    fn chosen(graph: &Graph, name: &str) -> Result<Vec<usize>, SelectError> {
+        targets(graph, &[name.to_owned()]).map(|outputs| outputs.iter().map(|output| output.node.0).collect())
+    }
+
+    #[test]
+    fn coordinates_packages_and_folders() {
+        let root = packages("");
+        for (name, expected) in [
+            ("app", vec![0, 1]),
+            ("//:app", vec![0, 1]),
+            ("app[python=3.12]", vec![0]),
+            ("app.out[python=3.13]", vec![1]),
+            ("app[platform=linux/arm]", vec![1]),
+            ("app[platform=linux/arm/v7]", vec![1]),
+            ("app[python=3.13, platform=linux/arm]", vec![1]),
+            ("//services/api", vec![2]),
+            ("//services/api:lib", vec![3]),
+            ("//services/...", vec![2, 3]),
+            ("//services/api/...", vec![2, 3]),
+            ("//...", vec![0, 1, 2, 3]),
+        ] {
+            assert_eq!(chosen(&root, name).as_deref(), Ok(expected.as_slice()), "{name}");
+        }
+        let package = packages("//services/api:");
+        assert_eq!(chosen(&package, "app"), Ok(vec![2]));
+        assert_eq!(chosen(&package, "//:app[python=3.12]"), Ok(vec![0]));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let root = packages("");
+        let help = |name: &str| {
+            let error = chosen(&root, name).unwrap_err();
+            (error.to_string(), error.help())
+        };
+        let (message, there) = help("app[python=3.11]");
+        assert_eq!(message, "`app[python=3.11]` is not at that coordinate");
+        assert_eq!(there, "it is there at [python=3.12] [python=3.13]");
+        assert_eq!(help("app[platform=linux/arm,python=3.12]").1, there);
+        assert_eq!(
+            help("//services/api:lib[python=3.12]").1,
+            "it stands in no matrix: leave the brackets out"
+        );
+        assert!(matches!(chosen(&root, "app[python]"), Err(SelectError::Form(_))));
+        assert!(matches!(chosen(&root, "app[python=3.12"), Err(SelectError::Form(_))));
+        assert_eq!(help("//serv/...").0, "there is no target `//serv/...`");
+        assert_eq!(help("//services/api:ap").1, "did you mean `//services/api:app`?");
+        assert_eq!(help("lib").0, "there is no target `lib`");
+        let package = packages("//services/api:");
+        assert_eq!(chosen(&package, "lob").unwrap_err().help(), "did you mean `lib`?");
+    }
+
+    #[test]
+    fn what_nobody_declared_is_no_target() {
+        let graph = packages("");
+        let of = |node: usize| target_of(&graph, graph.node(NodeId(node)));
+        assert_eq!([of(0), of(2), of(4)], [Some("app"), Some("//services/api:app"), None]);
     }
 }

@@ -8,9 +8,11 @@ mod overview;
 mod signature;
 mod list;
 
+use std::collections::BTreeSet;
+
 use crate::base::suggest;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
-use crate::graph::select::SelectError;
+use crate::graph::select::{self, SelectError};
 
 pub use document::Document;
 pub use list::Listing;
@@ -29,18 +31,21 @@ impl<'a> Shown<'a> {
 
     /// The nodes that a target names, or the node of that name where it is no target (`host`, `./src`).
     pub fn named(graph: &'a Graph, name: &str) -> Result<Shown<'a>, SelectError> {
-        let mut nodes: Vec<NodeId> = match graph.targets.get(name) {
-            Some(outputs) => outputs.iter().map(|output| output.node).collect(),
-            None => graph.ids().filter(|&id| graph.node(id).name == name).collect(),
-        };
-        nodes.sort_unstable();
-        nodes.dedup();
-        if nodes.is_empty() {
-            let known = graph.targets.keys().chain(graph.nodes.iter().map(|node| &node.name));
-            let suggestion = suggest::nearest(name, known.map(String::as_str)).map(str::to_owned);
-            return Err(SelectError::Unknown { name: name.to_owned(), suggestion });
+        if let Some(id) = graph.ids().find(|&id| graph.node(id).name == name) {
+            return Ok(Shown { graph, nodes: vec![id] });
         }
-        Ok(Shown { graph, nodes })
+        match select::targets(graph, &[name.to_owned()]) {
+            Ok(outputs) => {
+                let nodes: BTreeSet<NodeId> = outputs.iter().map(|output| output.node).collect();
+                Ok(Shown { graph, nodes: nodes.into_iter().collect() })
+            }
+            Err(SelectError::Unknown { name, suggestion }) => {
+                let known = graph.nodes.iter().map(|node| node.name.as_str());
+                let suggestion = suggestion.or_else(|| suggest::nearest(&name, known).map(str::to_owned));
+                Err(SelectError::Unknown { name, suggestion })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// For people: place, words, inputs and what it does, shortened.

@@ -85,6 +85,7 @@ codes! {
     GraphCycle "memo::graph::cycle" "Nodes need each other."
     GraphSize "memo::graph::size" "The build has more nodes, coordinates or outputs than any machine can hold."
     MountTwice "memo::mount::twice" "Two mounts stand at one path."
+    ExportPlace "memo::export::place" "An export would write where it may not, or remove what is not its own."
     PathForm "memo::path::form" "The path is not one that this slot takes."
     OutputTwice "memo::output::twice" "Two outputs share a name or a path."
     OutputName "memo::output::name" "The name belongs to an output that every such node has."

@@ -10,6 +10,7 @@ use crate::lang::check::{self, Target};
 use crate::lang::code::Code;
 use crate::lang::cycle::Need;
 use crate::lang::decl::Outputs;
+use crate::lang::exports::{self, Exported};
 use crate::lang::item::{Given, Item, Reference};
 use crate::lang::label::Label as Written;
 use crate::lang::matrix::{Coordinate, suffix};
@@ -67,6 +68,8 @@ struct Key {
 pub struct Instances<'w> {
     pub world: &'w World<'w>,
     pub all: Vec<Instance>,
+    /// They refer to instances, and are none.
+    pub exports: Vec<Exported>,
     by_key: HashMap<Key, InstanceId>,
     /// Platforms that a node says it has, in its coordinates.
     platforms: HashMap<(DeclId, Rc<Coordinate>), Vec<Platform>>,
@@ -84,6 +87,7 @@ pub fn read<'w>(world: &'w World<'w>, findings: &mut Findings) -> (Instances<'w>
     let mut instances = Instances {
         world,
         all: Vec::new(),
+        exports: Vec::new(),
         by_key: HashMap::new(),
         platforms: HashMap::new(),
         is_full: false,
@@ -91,6 +95,7 @@ pub fn read<'w>(world: &'w World<'w>, findings: &mut Findings) -> (Instances<'w>
     for decl in (0..world.decls.len()).map(DeclId) {
         instances.of_declaration(decl, findings);
     }
+    instances.exports = exports::read(&mut instances, findings);
     let mut needs = Vec::new();
     let mut next = 0;
     while next < instances.all.len() {
@@ -294,6 +299,24 @@ impl<'w> Instances<'w> {
         };
         result.unwrap_or_else(|mistake| {
             findings.within(&trail, |findings| findings.add(*mistake));
+            Resolved::Poisoned
+        })
+    }
+
+    /// What the reference of a line means that stands in no node.
+    pub fn of_line(
+        &mut self,
+        item: &Item,
+        reference: &Reference,
+        is_absent: bool,
+        findings: &mut Findings,
+    ) -> Resolved {
+        let usual = self.world.request.platform.clone();
+        let has_path = item.property("path").is_some();
+        let found = self.look(reference, &usual, is_absent, findings);
+        let found = found.and_then(|target| check::reference(self, item.line, has_path, reference, target));
+        found.unwrap_or_else(|mistake| {
+            findings.add(*mistake);
             Resolved::Poisoned
         })
     }

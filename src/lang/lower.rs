@@ -14,7 +14,7 @@ use crate::lang::decl::{Edges, Outputs, files};
 use crate::lang::instances::{Instance, InstanceId, Instances, Resolved};
 use crate::lang::item::Reference;
 use crate::lang::mistake::{Findings, Span};
-use crate::lang::targets;
+use crate::lang::{declared, exports, targets};
 
 /// The output of the node that stands for this machine, and its name.
 pub const HOST: &str = "host";
@@ -58,9 +58,11 @@ pub fn lower(instances: &Instances<'_>, host: &Host, findings: &mut Findings) ->
     let lowering = Lowering { instances, ids, count, host_folders: host, grown: RefCell::default() };
     let mut graph = Graph::default();
     graph.nodes.extend(nodes.into_iter().map(|(id, instance)| lowering.node(id, instance)));
+    graph.exports = exports::lower(&lowering);
     graph.nodes.append(&mut lowering.grown.borrow_mut().nodes);
     age::set_ages(&mut graph);
     targets::add(&lowering, &mut graph, findings)?;
+    declared::add(instances.world, &mut graph);
     Some(graph)
 }
 
@@ -92,18 +94,22 @@ impl Lowering<'_> {
 
     /// The output that a reference names. `scratch` is no node.
     pub fn output(&self, from: InstanceId, reference: &Reference) -> OutputRef {
-        let resolved = self.instances.get(from).resolved.get(&reference.place).cloned();
+        let resolved = self.instances.get(from).resolved.get(&reference.place);
+        self.output_of(resolved.expect("bug: a reference that was not looked at"), &reference.span)
+    }
+
+    /// `span` is where it is named.
+    pub fn output_of(&self, resolved: &Resolved, span: &Span) -> OutputRef {
         match resolved {
-            Some(Resolved::Output { instance, output }) => {
-                let node = self.id(instance).expect("bug: a reference to what does not exist");
-                OutputRef { node, output }
+            Resolved::Output { instance, output } => {
+                let node = self.id(*instance).expect("bug: a reference to what does not exist");
+                OutputRef { node, output: output.clone() }
             }
-            Some(Resolved::Local(path)) => {
-                let node = self.local(&path, &reference.span);
-                OutputRef { node, output: TREE.to_owned() }
+            Resolved::Local(path) => OutputRef { node: self.local(path, span), output: TREE.to_owned() },
+            Resolved::Host => OutputRef { node: self.host(span), output: HOST.to_owned() },
+            Resolved::Scratch | Resolved::Poisoned => {
+                unreachable!("bug: a reference that was not resolved")
             }
-            Some(Resolved::Host) => OutputRef { node: self.host(&reference.span), output: HOST.to_owned() },
-            _ => unreachable!("bug: a reference that was not resolved"),
         }
     }
 
@@ -113,7 +119,11 @@ impl Lowering<'_> {
 
     /// What a single file that the reference means is called, where that is known.
     pub fn file_name(&self, from: InstanceId, reference: &Reference) -> Option<String> {
-        match self.instances.get(from).resolved.get(&reference.place)? {
+        self.name_of_file(self.instances.get(from).resolved.get(&reference.place)?)
+    }
+
+    pub fn name_of_file(&self, resolved: &Resolved) -> Option<String> {
+        match resolved {
             Resolved::Local(path) => last_name(path),
             Resolved::Output { instance, output } => {
                 let item = &self.instances.get(*instance).item;

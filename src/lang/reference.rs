@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::lang::code::Code;
 use crate::lang::rows::{self, Row};
-use crate::lang::table::{Argument, Count, KINDS, Line, Often, Property, Slot, Wants};
+use crate::lang::table::{
+    Argument, COMMON, COMMON_PROPERTIES, CONDITIONS, Count, Holds, KINDS, Line, Often, Property, Slot, Wants,
+};
 
 /// Markdown.
 pub fn reference() -> String {
@@ -16,6 +18,7 @@ pub fn reference() -> String {
     for line in KINDS {
         section(&mut page, line, "", &rows);
     }
+    every_node(&mut page, &rows);
     page.push_str("\n## Codes of mistakes\n\n| code | means |\n|---|---|\n");
     for code in Code::ALL {
         let _ = writeln!(page, "| `{}` | {} |", code.as_str(), code.meaning());
@@ -41,16 +44,49 @@ fn section(page: &mut String, line: &'static Line, within: &str, rows: &[Row]) {
         Often::Many => " (any number)",
     };
     let _ = write!(page, "{often}\n\n```kdl\n{}\n```\n", line.example);
-    for property in line.properties {
+    properties(page, line.properties);
+    if let Some(holds) = holds(line) {
+        let _ = write!(page, "\n{holds}\n");
+    }
+    for inner in line.body {
+        section(page, inner, &title, rows);
+    }
+}
+
+/// Told once.
+fn every_node(page: &mut String, rows: &[Row]) {
+    let conditions: Vec<String> = CONDITIONS.iter().map(|line| format!("`{}`", line.word)).collect();
+    let _ = write!(
+        page,
+        "\n## In the block of every node\n\nThese lines, and {}, which are told above.\n",
+        conditions.join(", ")
+    );
+    properties(page, COMMON_PROPERTIES);
+    for line in COMMON {
+        section(page, line, rows::NODE, rows);
+    }
+}
+
+/// What else its block holds.
+fn holds(line: &Line) -> Option<&'static str> {
+    match line.holds {
+        Holds::Lines => None,
+        Holds::Node => Some("Its block may hold what that of every node may, too."),
+        Holds::Nodes => Some("Its block holds nodes, as at file level."),
+        Holds::Around => Some("Its block holds what may stand where it stands itself, or is used."),
+        Holds::Values => Some("Its block holds a line for each parameter: its name and its value."),
+        Holds::Rows => Some("Its block holds a line for each key: the key, then FIELD=VALUE…."),
+    }
+}
+
+fn properties(page: &mut String, properties: &[Property]) {
+    for property in properties {
         let required = if property.required { ", required" } else { "" };
         let _ =
             write!(page, "\n* `{}=` {}{required}. {}", property.name, property.slot.takes(), property.doc);
     }
-    if !line.properties.is_empty() {
+    if !properties.is_empty() {
         page.push('\n');
-    }
-    for inner in line.body {
-        section(page, inner, &title, rows);
     }
 }
 
@@ -58,7 +94,8 @@ fn signature(line: &Line) -> String {
     let arguments = line.arguments.iter().map(argument);
     let properties = line.properties.iter().map(property);
     let free = line.free.iter().map(|_| "KEY=TEXT…".to_owned());
-    let body = (!line.body.is_empty()).then(|| "{ … }".to_owned());
+    let has_block = !line.body.is_empty() || line.holds != Holds::Lines;
+    let body = has_block.then(|| "{ … }".to_owned());
     std::iter::once(line.word.to_owned())
         .chain(arguments)
         .chain(properties)

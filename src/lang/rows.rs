@@ -1,7 +1,10 @@
 //! The rows of the table, each once: one that stands in several bodies, or in its own, is found where it
 //! stands first. What is printed from the table is printed from these, so that it ends.
 
-use crate::lang::table::{KINDS, Line};
+use crate::lang::table::{COMMON, KINDS, Line};
+
+/// Where the lines stand that every node may hold.
+pub const NODE: &str = "every node";
 
 #[derive(Debug)]
 pub struct Row {
@@ -15,6 +18,9 @@ pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for line in KINDS {
         visit(&mut rows, line, "");
+    }
+    for line in COMMON {
+        visit(&mut rows, line, NODE);
     }
     rows
 }
@@ -57,6 +63,7 @@ mod tests {
         let titles: Vec<&str> = rows.iter().map(|row| row.title.as_str()).collect();
         assert!(titles.contains(&"run / mount") && titles.contains(&"image / layer"), "{titles:?}");
         assert!(!titles.contains(&"test / mount"), "it is the row of `run`");
+        assert!(titles.contains(&"every node / matrix"), "{titles:?}");
         let mut distinct = titles.clone();
         distinct.sort_unstable();
         distinct.dedup();

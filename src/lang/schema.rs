@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::graph::show::kdl_text::{quoted, word};
 use crate::lang::rows::{self, Row};
-use crate::lang::table::{Argument, Count, KINDS, Line, Often, Property, Slot};
+use crate::lang::table::{Argument, CONDITIONS, Count, Holds, KINDS, Line, Often, Property, Slot};
 
 const HEADER: &str = "\
 // What memobuild.kdl may hold, in the words of the KDL Schema Language 1.0, as KDL 2.
@@ -33,7 +33,7 @@ pub fn kdl_schema() -> String {
         }
         page.line("other-nodes-allowed #false");
         page.block("definitions", |page| {
-            let is_kind = |row: &&Row| KINDS.iter().any(|kind| std::ptr::eq(*kind, row.line));
+            let is_kind = |row: &&Row| !row.title.contains('/');
             for row in rows.iter().filter(|row| !is_kind(row)) {
                 node(page, row.line, &rows);
             }
@@ -83,23 +83,36 @@ fn node(page: &mut Page, line: &'static Line, rows: &[Row]) {
         for argument in line.arguments {
             value(page, argument, line.removable);
         }
-        for property in line.properties {
+        for property in line.all_properties() {
             named(page, property);
         }
         if let Some(slot) = line.free {
             page.block("prop", |page| slot_lines(page, slot, line.removable));
         }
-        if !line.body.is_empty() {
-            page.block("children", |page| {
-                for row in line.body.iter().filter_map(|inner| rows::find(rows, inner)) {
-                    page.line(&format!("node ref={}", quoted(&format!("[id=\"{}\"]", id(row)))));
-                }
-                page.line("other-nodes-allowed #false");
-            });
-        }
+        children(page, line, rows);
         if line.free.is_none() {
             page.line("other-props-allowed #false");
         }
+    });
+}
+
+fn children(page: &mut Page, line: &Line, rows: &[Row]) {
+    let others: &[&'static Line] = match line.holds {
+        Holds::Node => CONDITIONS,
+        Holds::Nodes => KINDS,
+        Holds::Lines | Holds::Around | Holds::Values | Holds::Rows => &[],
+    };
+    let inside: Vec<&Line> = line.slots().chain(others.iter().copied()).collect();
+    if inside.is_empty() && line.holds == Holds::Lines {
+        return;
+    }
+    page.block("children", |page| {
+        for row in inside.iter().filter_map(|inner| rows::find(rows, inner)) {
+            page.line(&format!("node ref={}", quoted(&format!("[id=\"{}\"]", id(row)))));
+        }
+        // Names of parameters, keys of tables, and lines of whatever is around, are known there only.
+        let is_open = matches!(line.holds, Holds::Around | Holds::Values | Holds::Rows);
+        page.line(&format!("other-nodes-allowed #{is_open}"));
     });
 }
 

@@ -142,12 +142,17 @@ impl Line {
     };
 
     pub fn property(&self, name: &str) -> Option<&'static Property> {
-        let common: &[Property] = if self.holds == Holds::Node { COMMON_PROPERTIES } else { &[] };
-        self.properties.iter().chain(common).find(|property| property.name == name)
+        self.all_properties().find(|property| property.name == name)
     }
 
     pub fn slot(&self, word: &str) -> Option<&'static Line> {
         self.slots().find(|line| line.word == word)
+    }
+
+    /// Those that may stand on it: its own, then what every node may have.
+    pub fn all_properties(&self) -> impl Iterator<Item = &'static Property> {
+        let common: &[Property] = if self.holds == Holds::Node { COMMON_PROPERTIES } else { &[] };
+        self.properties.iter().chain(common)
     }
 
     /// The lines that may stand in its block.
@@ -206,6 +211,9 @@ pub const KINDS: &[&Line] = &[
 
 /// What the block of every node may hold.
 pub const COMMON: &[&Line] = &[&structure::MATRIX, &MARK, &DOC];
+
+/// What the block of every node may hold, and says nothing of its own.
+pub const CONDITIONS: &[&Line] = &[&structure::WHEN, &structure::UNLESS, &structure::USE];
 
 pub const COMMON_PROPERTIES: &[Property] =
     &[may("private", Slot::Bool, "Whether other packages may not name it; default #false.")];
@@ -340,7 +348,8 @@ mod tests {
 
     #[test]
     fn every_row_is_complete() {
-        each(KINDS, &mut |line| {
+        let all: Vec<&Line> = KINDS.iter().chain(COMMON).copied().collect();
+        each(&all, &mut |line| {
             assert!(
                 !line.word.is_empty() && line.doc.ends_with('.') && !line.example.is_empty(),
                 "{}",

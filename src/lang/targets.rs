@@ -156,7 +156,7 @@ fn ring<'w>(
 }
 
 fn all_groups<'w>(world: &'w World<'_>) -> Vec<(ScopeId, &'w str)> {
-    let scopes = world.scopes.iter().enumerate();
+    let scopes = world.scopes.iter().enumerate().filter(|(_, scope)| !scope.is_trial);
     scopes
         .flat_map(|(place, scope)| scope.groups.iter().map(move |(name, _)| (ScopeId(place), *name)))
         .collect()

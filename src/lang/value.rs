@@ -256,7 +256,7 @@ fn folder(written: &Written<'_>, text: &str, reader: &Reader<'_, '_>) -> Checked
     match TreePath::parse(text) {
         Ok(path) => {
             let package = &reader.world.scope(reader.env.scope).package;
-            Ok(Datum::Path { path: package.below(&path), slash: false })
+            Ok(Datum::Path { path: package.below(&path), slash: text.ends_with('/') })
         }
         Err(error) => Err(outside(error.to_string())),
     }

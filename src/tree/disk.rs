@@ -5,6 +5,7 @@ pub mod materialize;
 pub mod snapshot;
 pub mod capture;
 pub mod upper;
+pub mod land;
 mod make;
 mod contents;
 mod inode;

@@ -34,6 +34,13 @@ pub enum TreeError {
     BadLink { path: TreePath, target: String, why: BadLink },
     #[error("with its symbolic links followed, `{path}` holds more than {most} {what}")]
     FollowedTooFar { path: TreePath, most: u64, what: &'static str },
+    /// Of a tree that is to be kept among sources.
+    #[error("the symbolic link `{path}` leads to `{target}`, out of the workspace")]
+    LeadsOut { path: TreePath, target: String },
+    #[error("`{path}` is no file, folder or symbolic link")]
+    Special { path: TreePath },
+    #[error("something else is in the way at {}", path.display())]
+    InTheWay { path: PathBuf },
     #[error("cancelled")]
     Cancelled,
 }

@@ -86,13 +86,14 @@ fn the_events() {
 
 #[test]
 fn the_help_texts() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["build"],
         &["plan"],
         &["graph"],
         &["show"],
         &["list"],
+        &["export"],
         &["check"],
         &["explain"],
         &["fmt"],

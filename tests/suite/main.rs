@@ -33,4 +33,5 @@ mod hermetic;
 mod fuzz;
 mod shown;
 mod lock;
+mod export;
 mod settings;

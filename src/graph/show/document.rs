@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::base::tree_path::TreePath;
-use crate::graph::graph::{Graph, Input, Node, OutputRef};
+use crate::graph::graph::{Export, ExportMode, Graph, Input, Node, OutputRef};
 use crate::graph::op::Op;
 use crate::graph::show::Shown;
 use crate::graph::value::Type;
@@ -22,6 +22,9 @@ pub struct Document<'a> {
     targets: BTreeMap<&'a str, Vec<ShownOutput<'a>>>,
     /// What is built when nothing is asked for.
     default: Vec<ShownOutput<'a>>,
+    /// What `memobuild export` writes into the workspace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<ShownExport<'a>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,11 @@ struct ShownNode<'a> {
     name: &'a str,
     /// The word that it was declared with.
     kind: &'a str,
+    /// A value for each axis of a matrix that it stands in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    coordinate: &'a BTreeMap<String, String>,
+    /// What the result is for, and where its commands execute.
+    platform: String,
     /// Words for people.
     doc: Option<&'a str>,
     /// File and line.
@@ -74,6 +82,24 @@ struct ShownOutput<'a> {
     output: &'a str,
 }
 
+/// A result, and where it lands.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ShownExport<'a> {
+    name: &'a str,
+    node: &'a str,
+    output: &'a str,
+    /// The part of it that is taken; null: all.
+    path: Option<&'a TreePath>,
+    /// A file or folder, from the workspace's root.
+    to: &'a TreePath,
+    mode: ExportMode,
+    /// Words for people.
+    doc: Option<&'a str>,
+    /// File and line.
+    place: &'a str,
+}
+
 impl<'a> Document<'a> {
     pub(super) fn of(shown: &Shown<'a>) -> Document<'a> {
         let graph = shown.graph;
@@ -93,6 +119,12 @@ impl<'a> Document<'a> {
                 .filter(|output| shown.has(output))
                 .map(|output| ShownOutput::of(graph, output))
                 .collect(),
+            exports: graph
+                .exports
+                .iter()
+                .filter(|export| shown.has(&export.output))
+                .map(|export| ShownExport::of(graph, export))
+                .collect(),
         }
     }
 }
@@ -102,6 +134,8 @@ impl<'a> ShownNode<'a> {
         ShownNode {
             name: &node.name,
             kind: node.kind,
+            coordinate: &node.coordinate,
+            platform: node.platform.to_string(),
             doc: node.doc.as_deref(),
             place: &node.place,
             op: &node.op,
@@ -130,6 +164,21 @@ impl<'a> ShownInput<'a> {
 impl<'a> ShownOutput<'a> {
     fn of(graph: &'a Graph, output: &'a OutputRef) -> ShownOutput<'a> {
         ShownOutput { node: &graph.node(output.node).name, output: &output.output }
+    }
+}
+
+impl<'a> ShownExport<'a> {
+    fn of(graph: &'a Graph, export: &'a Export) -> ShownExport<'a> {
+        ShownExport {
+            name: &export.name,
+            node: &graph.node(export.output.node).name,
+            output: &export.output.output,
+            path: export.path.as_ref(),
+            to: &export.to,
+            mode: export.mode,
+            doc: export.doc.as_deref(),
+            place: &export.place,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
 
-use crate::graph::graph::{Graph, Node, OutputRef};
+use crate::graph::graph::{Export, Graph, Node, OutputRef};
 use crate::graph::show::kdl_text::{block, quoted, word};
 use crate::graph::show::{Shown, reference};
 
@@ -24,6 +24,9 @@ pub(super) fn document(shown: &Shown) -> String {
     let groups = groups.filter(|(_, outputs)| outputs.iter().all(|output| shown.has(output)));
     let lines: Vec<String> = groups
         .map(|(group, outputs)| format!("group {}{}", word(&group.name), references(graph, outputs)))
+        .chain(
+            graph.exports.iter().filter(|export| shown.has(&export.output)).map(|export| line(graph, export)),
+        )
         .chain((!default.is_empty()).then(|| format!("default{}", references(graph, default))))
         .collect();
     if !lines.is_empty() {
@@ -32,12 +35,29 @@ pub(super) fn document(shown: &Shown) -> String {
     page
 }
 
+fn line(graph: &Graph, export: &Export) -> String {
+    let path = export.path.as_ref().map(|path| format!(" path={}", quoted(&path.to_string())));
+    format!(
+        "export {} {}{} to={} mode={}",
+        word(&export.name),
+        word(&reference(graph, &export.output)),
+        path.unwrap_or_default(),
+        quoted(&export.to.to_string()),
+        export.mode.word()
+    )
+}
+
 fn references<'a>(graph: &Graph, outputs: impl IntoIterator<Item = &'a OutputRef>) -> String {
     outputs.into_iter().map(|output| format!(" {}", word(&reference(graph, output)))).collect()
 }
 
 fn node(page: &mut String, graph: &Graph, node: &Node) {
     let _ = writeln!(page, "{} {} place={} {{", word(node.kind), word(&node.name), quoted(&node.place));
+    if !node.coordinate.is_empty() {
+        let pairs = node.coordinate.iter().map(|(axis, value)| format!(" {}={}", word(axis), quoted(value)));
+        let _ = writeln!(page, "{INDENT}coordinate{}", pairs.collect::<String>());
+    }
+    let _ = writeln!(page, "{INDENT}platform {}", quoted(&node.platform.to_string()));
     if let Some(doc) = &node.doc {
         let _ = writeln!(page, "{INDENT}doc {}", block(doc, INDENT));
     }

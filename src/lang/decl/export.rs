@@ -1,7 +1,7 @@
 //! `export`: where a result lands in the workspace, when `memobuild export` is asked for it.
 
 use crate::lang::structure::PICK;
-use crate::lang::table::{Line, Slot, Wants, may, must, one};
+use crate::lang::table::{DOC, Line, Slot, Wants, may, must, one};
 
 pub const LINE: Line = Line {
     word: "export",
@@ -9,7 +9,11 @@ pub const LINE: Line = Line {
     example: "export generated gen.go to=\"gen\"",
     arguments: &[one("NAME", Slot::Name), one("REF", Slot::Reference(Wants::Tree))],
     properties: &[
-        must("to", Slot::Folder, "The folder or file, below the package's folder."),
+        must(
+            "to",
+            Slot::Folder,
+            "Where it lands, below the package's folder: a folder's entries in it, a file as it, or in it if it ends in `/`.",
+        ),
         may("path", Slot::Part, "The part of REF that is taken."),
         may(
             "mode",
@@ -17,6 +21,6 @@ pub const LINE: Line = Line {
             "`replace` (default): what else is in the folder goes; `merge`: it stays.",
         ),
     ],
-    body: &[&PICK],
+    body: &[&PICK, &DOC],
     ..Line::EMPTY
 };

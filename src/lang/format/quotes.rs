@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use crate::lang::format::layout::{Block, Entry, Part};
 use crate::lang::number;
-use crate::lang::structure::{FRAGMENT, UNLESS, USE, WHEN};
-use crate::lang::table::{Argument, Count, Holds, KINDS, Line, Slot};
+use crate::lang::structure::FRAGMENT;
+use crate::lang::table::{Argument, CONDITIONS, Count, Holds, KINDS, Line, Slot};
 
 /// `known` are the lines that may stand in the block.
 pub fn enforce(block: &mut Block<'_>, known: &[&'static Line]) {
@@ -73,7 +73,7 @@ fn inside(line: &'static Line, known: &[&'static Line]) -> Vec<&'static Line> {
         _ => line.slots().collect(),
     };
     if line.holds == Holds::Node {
-        lines.extend([&WHEN, &UNLESS, &USE]);
+        lines.extend(CONDITIONS);
     }
     lines
 }
