@@ -8,6 +8,8 @@ mod overview;
 mod signature;
 mod list;
 
+use std::collections::BTreeSet;
+
 use crate::base::suggest;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::select::{self, SelectError};
@@ -29,19 +31,21 @@ impl<'a> Shown<'a> {
 
     /// The nodes that a target names, or the node of that name where it is no target (`host`, `./src`).
     pub fn named(graph: &'a Graph, name: &str) -> Result<Shown<'a>, SelectError> {
-        let mut nodes: Vec<NodeId> = match select::targets(graph, &[name.to_owned()]) {
-            Ok(outputs) => outputs.iter().map(|output| output.node).collect(),
-            Err(error) => {
-                let nodes: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).name == name).collect();
-                if nodes.is_empty() {
-                    return Err(with_nodes(graph, error));
-                }
-                nodes
+        if let Some(id) = graph.ids().find(|&id| graph.node(id).name == name) {
+            return Ok(Shown { graph, nodes: vec![id] });
+        }
+        match select::targets(graph, &[name.to_owned()]) {
+            Ok(outputs) => {
+                let nodes: BTreeSet<NodeId> = outputs.iter().map(|output| output.node).collect();
+                Ok(Shown { graph, nodes: nodes.into_iter().collect() })
             }
-        };
-        nodes.sort_unstable();
-        nodes.dedup();
-        Ok(Shown { graph, nodes })
+            Err(SelectError::Unknown { name, suggestion }) => {
+                let known = graph.nodes.iter().map(|node| node.name.as_str());
+                let suggestion = suggestion.or_else(|| suggest::nearest(&name, known).map(str::to_owned));
+                Err(SelectError::Unknown { name, suggestion })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// For people: place, words, inputs and what it does, shortened.
@@ -67,18 +71,6 @@ impl<'a> Shown<'a> {
 
     fn has(&self, output: &OutputRef) -> bool {
         self.nodes.binary_search(&output.node).is_ok()
-    }
-}
-
-/// Where no target is near, a node may be.
-fn with_nodes(graph: &Graph, error: SelectError) -> SelectError {
-    match error {
-        SelectError::Unknown { name, suggestion: None } => {
-            let known = graph.nodes.iter().map(|node| node.name.as_str());
-            let suggestion = suggest::nearest(&name, known).map(str::to_owned);
-            SelectError::Unknown { name, suggestion }
-        }
-        error => error,
     }
 }
 

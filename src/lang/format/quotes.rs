@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::lang::format::layout::{Block, Entry, Part};
 use crate::lang::number;
 use crate::lang::structure::FRAGMENT;
-use crate::lang::table::{Argument, CONDITIONS, Holds, KINDS, Line, Slot};
+use crate::lang::table::{Argument, CONDITIONS, Count, Holds, KINDS, Line, Slot};
 
 /// `known` are the lines that may stand in the block.
 pub fn enforce(block: &mut Block<'_>, known: &[&'static Line]) {
@@ -81,7 +81,7 @@ fn inside(line: &'static Line, known: &[&'static Line]) -> Vec<&'static Line> {
 /// The last argument of a line may take any number of values.
 fn next_argument(arguments: &mut std::slice::Iter<'_, Argument>) -> Option<Slot> {
     let argument = arguments.as_slice().first()?;
-    if !argument.count.is_several() {
+    if argument.count != Count::Some {
         arguments.next();
     }
     Some(argument.slot)
