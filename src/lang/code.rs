@@ -71,7 +71,7 @@ codes! {
     ParamValue "memo::param::value" "The value does not fit the parameter."
     ParamUnused "memo::param::unused" "Nothing uses the parameter."
     GraphCycle "memo::graph::cycle" "Nodes need each other."
-    GraphSize "memo::graph::size" "Groups of groups name more than a million outputs."
+    GraphSize "memo::graph::size" "Templates, matrices or groups make more than any build needs."
     AxisUnknown "memo::axis::unknown" "There is no axis of that name."
     AxisValue "memo::axis::value" "The node does not exist at that coordinate, or an axis has other values."
     ConditionName "memo::when::name" "A condition cannot ask for that."

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::label::{self, Label};
 use crate::lang::mistake::{Findings, Mistake, shorten};
@@ -22,6 +23,16 @@ pub struct Axis<'a> {
     pub node: &'a Node,
     pub values: Vec<&'a str>,
     pub doc: Option<&'a str>,
+}
+
+/// A declaration that a body refers to, the axes in which that does not follow it, and the line.
+type Referred<'a> = (DeclId, BTreeSet<&'a str>, &'a Node);
+
+/// A declaration whose coordinates depend on those of others.
+struct Waiting<'a> {
+    id: DeclId,
+    referred: Vec<Referred<'a>>,
+    next: usize,
 }
 
 /// The coordinates of a node, in the order of the axes' values. Without axes: one that is empty.
@@ -43,9 +54,6 @@ impl Coordinates {
 
     /// Natural join: equal on what both have. `None` when there would be too many.
     fn join(&self, other: &Coordinates) -> Option<Coordinates> {
-        if other.axes.is_empty() {
-            return Some(self.clone());
-        }
         let shared: Vec<&String> = self.axes.intersection(&other.axes).collect();
         let part = |coordinate: &Coordinate| -> Vec<String> {
             shared.iter().filter_map(|axis| coordinate.get(*axis).cloned()).collect()
@@ -66,6 +74,12 @@ impl Coordinates {
         Some(Coordinates { axes: self.axes.union(&other.axes).cloned().collect(), all })
     }
 
+    /// The cost of its largest coordinate.
+    fn widest(&self) -> usize {
+        let cost = |(axis, value): (&String, &String)| budget::COORDINATE + axis.len() + value.len();
+        self.all.iter().map(|coordinate| coordinate.iter().map(cost).sum()).max().unwrap_or(0)
+    }
+
     /// Without some of the axes; each coordinate once.
     fn without(&self, axes: &BTreeSet<&str>) -> Coordinates {
         let mut seen = BTreeSet::new();
@@ -78,7 +92,7 @@ impl Coordinates {
     }
 }
 
-fn owned((axis, value): (&String, &String)) -> (String, String) {
+pub fn owned((axis, value): (&String, &String)) -> (String, String) {
     (axis.clone(), value.clone())
 }
 
@@ -91,31 +105,69 @@ pub fn suffix(coordinate: &Coordinate) -> String {
 impl<'a> World<'a> {
     /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having no axes.
     pub fn coordinates(&self, id: DeclId, findings: &mut Findings) -> Rc<Coordinates> {
-        if let Some(known) = self.coordinates.borrow().get(&id) {
-            return known.clone().unwrap_or_else(|| Rc::new(Coordinates::none()));
+        // Without recursion: nodes may be chained as long as a file.
+        let mut way = Vec::new();
+        self.wait_for(id, &mut way);
+        while let Some(last) = way.last_mut() {
+            if let Some(&(target, ..)) = last.referred.get(last.next) {
+                last.next += 1;
+                self.wait_for(target, &mut way);
+            } else if let Some(Waiting { id, referred, .. }) = way.pop() {
+                let found = Rc::new(self.joined(id, &referred, findings));
+                self.coordinates.borrow_mut().insert(id, Some(found));
+            }
         }
-        self.coordinates.borrow_mut().insert(id, None);
-        let found = Rc::new(self.joined(id, findings));
-        self.coordinates.borrow_mut().insert(id, Some(found.clone()));
-        found
+        self.known_coordinates(id)
     }
 
-    fn joined(&self, id: DeclId, findings: &mut Findings) -> Coordinates {
+    fn wait_for(&self, id: DeclId, way: &mut Vec<Waiting<'a>>) {
+        if !self.coordinates.borrow().contains_key(&id) {
+            self.coordinates.borrow_mut().insert(id, None);
+            way.push(Waiting { id, referred: self.referred(id), next: 0 });
+        }
+    }
+
+    fn known_coordinates(&self, id: DeclId) -> Rc<Coordinates> {
+        let known = self.coordinates.borrow().get(&id).cloned().flatten();
+        known.unwrap_or_else(|| Rc::new(Coordinates::none()))
+    }
+
+    fn joined(&self, id: DeclId, referred: &[Referred<'a>], findings: &mut Findings) -> Coordinates {
         let decl = self.decl(id);
         let mut lines = Vec::new();
         self.matrix_lines(decl.line.node, decl.scope, 0, &mut lines);
         let mut coordinates = Coordinates::none();
         for line in &lines {
             let own = self.product(line, findings);
-            coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
+            coordinates = self.join(coordinates, &own, line, findings);
         }
         let own = coordinates.clone();
-        for (target, apart, line) in self.referred(id) {
-            let theirs = self.coordinates(target, findings).without(&apart);
-            coordinates = coordinates.join(&theirs).unwrap_or_else(|| too_many(line, findings));
+        for (target, apart, line) in referred {
+            let theirs = self.known_coordinates(*target);
+            coordinates = match apart.is_empty() {
+                true => self.join(coordinates, &theirs, line, findings),
+                false => self.join(coordinates, &theirs.without(apart), line, findings),
+            };
         }
         self.check_lost(id, &lines, &own, &coordinates, findings);
         coordinates
+    }
+
+    fn join(
+        &self,
+        one: Coordinates,
+        other: &Coordinates,
+        line: &'a Node,
+        findings: &mut Findings,
+    ) -> Coordinates {
+        if other.axes.is_empty() {
+            return one;
+        }
+        let count = one.all.len().saturating_mul(other.all.len()).min(MOST);
+        if !self.budget.pay(count.saturating_mul(one.widest() + other.widest())) {
+            return Coordinates::none();
+        }
+        one.join(other).unwrap_or_else(|| too_many(line, findings))
     }
 
     /// The lines `matrix` of a body, and of the fragments that it uses.
@@ -156,7 +208,7 @@ impl<'a> World<'a> {
             let all =
                 values.map(|value| Coordinate::from([(name.to_owned(), (*value).to_owned())])).collect();
             let axis = Coordinates { axes: BTreeSet::from([name.to_owned()]), all };
-            coordinates = coordinates.join(&axis).unwrap_or_else(|| too_many(line, findings));
+            coordinates = self.join(coordinates, &axis, line, findings);
         }
         self.except(line, &mut coordinates, findings);
         coordinates
@@ -165,6 +217,10 @@ impl<'a> World<'a> {
     /// `exclude` and `include` of a matrix.
     fn except(&self, line: &'a Node, coordinates: &mut Coordinates, findings: &mut Findings) {
         for child in line.children() {
+            // Each looks at all of them.
+            if findings.is_full() || !self.budget.pay(budget::NAME * coordinates.all.len()) {
+                return;
+            }
             let pairs: Coordinate = child
                 .properties()
                 .filter_map(|(key, entry)| Some((key.text.clone(), written(&entry.value)?)))
@@ -200,7 +256,9 @@ impl<'a> World<'a> {
                         Mistake::new(Code::AxisValue, message, format!("include {}", axes.join(" ")));
                     findings.add(mistake.at(child.line_span(), "some are missing"));
                 }
-                "include" if !coordinates.all.contains(&pairs) => coordinates.all.push(pairs),
+                "include" if coordinates.all.contains(&pairs) => {}
+                "include" if coordinates.all.len() < MOST => coordinates.all.push(pairs),
+                "include" => *coordinates = too_many(line, findings),
                 _ => {}
             }
         }
@@ -215,13 +273,9 @@ impl<'a> World<'a> {
         joined: &Coordinates,
         findings: &mut Findings,
     ) {
-        let lost = own.all.iter().find(|coordinate| {
-            !joined
-                .all
-                .iter()
-                .any(|full| coordinate.iter().all(|(axis, value)| full.get(axis) == Some(value)))
-        });
-        let (Some(lost), Some(line)) = (lost, lines.first()) else { return };
+        let Some(line) = lines.first().filter(|_| !self.budget.is_spent()) else { return };
+        let kept: BTreeSet<Coordinate> = joined.all.iter().map(|full| own.restrict(full)).collect();
+        let Some(lost) = own.all.iter().find(|coordinate| !kept.contains(*coordinate)) else { return };
         let name = &self.decl(id).label;
         let message = format!("`{name}` has {}, and something that it refers to has not", suffix(lost));
         let help = "exclude that coordinate here, or pick another one of the node: { pick AXIS=\"VALUE\"; }";
@@ -229,7 +283,7 @@ impl<'a> World<'a> {
     }
 
     /// The declarations that a body refers to, with the axes in which it doesn't follow them.
-    fn referred(&self, id: DeclId) -> Vec<(DeclId, BTreeSet<&'a str>, &'a Node)> {
+    fn referred(&self, id: DeclId) -> Vec<Referred<'a>> {
         let decl = self.decl(id);
         let mut found = Vec::new();
         self.references(decl.line.node, decl.declaration.line, decl.scope, 0, &mut found);
@@ -242,7 +296,7 @@ impl<'a> World<'a> {
         line: &'static Line,
         scope: ScopeId,
         depth: usize,
-        found: &mut Vec<(DeclId, BTreeSet<&'a str>, &'a Node)>,
+        found: &mut Vec<Referred<'a>>,
     ) {
         for child in node.children() {
             match child.word.as_str() {

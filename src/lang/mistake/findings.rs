@@ -65,10 +65,17 @@ impl Findings {
     }
 
     /// Every mistake that `find` adds gets the trail's labels, innermost first, behind its own.
-    pub fn within<R>(&mut self, trail: &[Label], find: impl FnOnce(&mut Findings) -> R) -> R {
+    pub fn within<R>(
+        &mut self,
+        trail: impl FnOnce() -> Vec<Label>,
+        find: impl FnOnce(&mut Findings) -> R,
+    ) -> R {
         let before = self.kept.len();
         let result = find(self);
-        self.kept[before..].iter_mut().for_each(|mistake| mistake.follow(trail));
+        if self.kept.len() > before {
+            let trail = trail();
+            self.kept[before..].iter_mut().for_each(|mistake| mistake.follow(&trail));
+        }
         result
     }
 
