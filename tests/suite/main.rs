@@ -18,6 +18,7 @@ mod reuse;
 mod sandbox;
 mod images;
 mod input;
+mod hostile;
 mod dockerignore;
 mod crash;
 mod damage;
