@@ -1,4 +1,4 @@
-//! A generated monorepo, equal on every machine: packages of twenty nodes that stand on one another and on
+//! A generated monorepo, equal on every machine: packages of seventeen nodes each that stand on one another and on
 //! a shared template. Only build files: reading them looks at no other.
 
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Nodes of the graph that one unit makes, at the least.
-const UNIT: usize = 20;
+const UNIT: usize = 17;
 
 const ROOT: &str = r#"memobuild 1
 workspace "bench" {

@@ -24,7 +24,7 @@ use crate::lang::table::{KINDS, Line};
 use crate::lang::{Request, structure, version};
 
 /// Nodes and instances of all files together.
-const MOST: usize = 200_000;
+const MOST: usize = 40_000;
 
 pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Findings) -> World<'a> {
     let world = World {

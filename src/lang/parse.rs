@@ -9,16 +9,10 @@ use crate::lang::slip;
 use crate::lang::syntax::{Block, Document, Entry, Key, Node, Value};
 use crate::lang::token::{Kind, Token, Tokens, is_forbidden};
 
-/// Words and values of one file: a tree takes fifty times the memory of its shortest text.
-const MOST_WORDS: usize = 500_000;
-
 /// `None` when something was added to `findings`. `base` is added to all places.
 pub fn parse(text: &str, base: usize, findings: &mut Findings) -> Option<Document> {
     let mut found = Findings::default();
     slip::look(text, &mut found);
-    if found.is_empty() && text.len() > MOST_WORDS {
-        count(text, &mut found);
-    }
     let document = if found.is_empty() {
         let mut parser = Parser { text, base, tokens: Tokens::new(text), ahead: None, findings: &mut found };
         Some(Document { nodes: parser.nodes() })
@@ -28,15 +22,6 @@ pub fn parse(text: &str, base: usize, findings: &mut Findings) -> Option<Documen
     let whole = found.is_empty();
     findings.absorb(found, base);
     document.filter(|_| whole)
-}
-
-fn count(text: &str, findings: &mut Findings) {
-    let words = Tokens::new(text).filter(|token| matches!(token.kind, Kind::Word | Kind::Text { .. }));
-    if words.count() > MOST_WORDS {
-        let message = format!("a file has {MOST_WORDS} words and values at most");
-        let mistake = Mistake::new(Code::FileSize, message, "make several packages of it");
-        findings.add(mistake.at(0..0, "this file has more"));
-    }
 }
 
 /// Only for text in which `slip` has found nothing: every token stands where it may.
