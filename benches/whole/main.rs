@@ -8,6 +8,8 @@ mod context;
 mod measure;
 mod hashing;
 mod incremental;
+mod language;
+mod monorepo;
 mod no_op;
 mod parallel;
 mod sandbox;
@@ -16,7 +18,8 @@ use std::path::Path;
 
 type Section = (&'static str, fn(&Path));
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
+    ("language", language::run),
     ("no-op", no_op::run),
     ("incremental", incremental::run),
     ("parallel", parallel::run),
@@ -26,11 +29,11 @@ const SECTIONS: [Section; 5] = [
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    if let [word, folder] = words.as_slice()
-        && word == no_op::STATX
-    {
-        no_op::statx_pass(Path::new(folder));
-        return;
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [no_op::STATX, folder] => return no_op::statx_pass(Path::new(folder)),
+        [language::LOAD, folder, nodes] => return language::load(Path::new(folder), nodes.parse().unwrap()),
+        [language::PARSE, folder, _] => return language::parse(Path::new(folder)),
+        _ => {}
     }
     let folder = tempfile::Builder::new().prefix("memobuild-bench-").tempdir().unwrap();
     for (name, run) in SECTIONS {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::suggest::{self, ticked};
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::item::{Item, Reference};
 use crate::lang::label;
-use crate::lang::matrix::{Coordinate, written};
-use crate::lang::mistake::{Findings, Mistake, Span, shorten};
+use crate::lang::matrix::{Coordinate, owned, written};
+use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Env, ScopeId};
 use crate::lang::structure::MATRIX;
@@ -75,11 +76,11 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn line(&mut self, line: &'static Line, node: &'a Node, from: Option<ScopeId>, lines: &mut Vec<Spliced>) {
-        if line.word == MATRIX.word {
+        let Some(coordinates) = self.repetitions(line, node) else {
             lines.push(Spliced { item: self.item(line, node), from });
             return;
-        }
-        for coordinate in self.repetitions(line, node) {
+        };
+        for coordinate in coordinates {
             let mut reader = Reader {
                 world: self.world,
                 env: Env { coordinate: &coordinate, ..self.env },
@@ -132,11 +133,6 @@ impl<'r, 'a> Reader<'r, 'a> {
             return;
         }
         let Some(body) = self.world.scope(scope).body else { return };
-        let own = self.world.scope(self.env.scope).trail.len();
-        let trail: Vec<_> = {
-            let all = &self.world.scope(scope).trail;
-            all[..all.len() - own.min(all.len())].to_vec()
-        };
         let mut found = Findings::default();
         let mut inner = Vec::new();
         {
@@ -152,12 +148,16 @@ impl<'r, 'a> Reader<'r, 'a> {
             self.references = reader.references;
         }
         lines.extend(inner.into_iter().map(|line| Spliced { from: Some(scope), ..line }));
-        self.findings.within(&trail, |findings| findings.absorb(found, 0));
+        let trail = || vec![Label::new(node.line_span(), "expanded from here")];
+        self.findings.within(trail, |findings| findings.absorb(found, 0));
     }
 
     /// A body's own line wins over a fragment's; of two fragments' one is too many. Of keys such as those
     /// of `env`, the later wins.
     fn settle(&mut self, lines: Vec<Spliced>, own: Option<ScopeId>) -> Vec<Spliced> {
+        if lines.iter().all(|line| line.from == own) {
+            return lines;
+        }
         let mut unique: BTreeMap<&str, (Option<ScopeId>, Span)> = BTreeMap::new();
         let mine =
             lines.iter().filter(|line| line.from == own).chain(lines.iter().filter(|line| line.from != own));
@@ -232,15 +232,15 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
     }
 
-    /// The coordinates in which a line is read: its own, or one for each value of the axes that it says
-    /// `each` of.
-    fn repetitions(&mut self, line: &Line, node: &'a Node) -> Vec<Rc<Coordinate>> {
+    /// The coordinates in which a line is read, one for each value of the axes that it says `each` of;
+    /// `None` for one that is read once, in the coordinate of its node.
+    fn repetitions(&mut self, line: &Line, node: &'a Node) -> Option<Vec<Rc<Coordinate>>> {
         let apart = each_axes(node);
-        let first = node.arguments().next().and_then(|entry| label::parse(entry.value.text()?));
-        let (Some(label), false) = (first, apart.is_empty() || line.word == "merge") else {
-            return vec![Rc::new(self.env.coordinate.clone())];
-        };
-        self.all_values(&label, &apart, &picked(node))
+        if apart.is_empty() || line.word == "merge" || line.word == MATRIX.word {
+            return None;
+        }
+        let label = node.arguments().next().and_then(|entry| label::parse(entry.value.text()?))?;
+        Some(self.all_values(&label, &apart, &picked(node)))
     }
 
     /// A reference of `merge`, once for each value of the axes that the line says `each` of.
@@ -255,11 +255,13 @@ impl<'r, 'a> Reader<'r, 'a> {
         };
         let mut references = Vec::with_capacity(coordinates.len());
         for coordinate in coordinates {
-            let mut coordinate = (*coordinate).clone();
-            coordinate.extend(picked.clone());
+            let coordinate = match picked.is_empty() {
+                true => coordinate,
+                false => Rc::new(coordinate.iter().chain(&picked).map(owned).collect()),
+            };
             let place = self.references;
             self.references += 1;
-            references.push(Reference { coordinate: Rc::new(coordinate), place, ..reference.clone() });
+            references.push(Reference { coordinate, place, ..reference.clone() });
         }
         references
     }
@@ -290,10 +292,14 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn all_values(&self, label: &label::Label, apart: &[&str], picked: &Coordinate) -> Vec<Rc<Coordinate>> {
+        let mut seen: BTreeSet<Coordinate> = BTreeSet::new();
         let mut all: Vec<Rc<Coordinate>> = Vec::new();
         let Ok(meant) = self.world.meant(label, self.env) else { return all };
         for decl in meant.declarations() {
             let coordinates = self.world.coordinates(decl, &mut Findings::default());
+            if !self.world.budget.pay(budget::COORDINATE * coordinates.all.len()) {
+                return all;
+            }
             for theirs in &coordinates.all {
                 let agrees =
                     theirs.iter().filter(|(axis, _)| !apart.contains(&axis.as_str())).all(|(axis, value)| {
@@ -304,9 +310,8 @@ impl<'r, 'a> Reader<'r, 'a> {
                     let mut coordinate = self.env.coordinate.clone();
                     let values = theirs.iter().filter(|(axis, _)| apart.contains(&axis.as_str()));
                     coordinate.extend(values.map(|(axis, value)| (axis.clone(), value.clone())));
-                    let coordinate = Rc::new(coordinate);
-                    if !all.contains(&coordinate) {
-                        all.push(coordinate);
+                    if seen.insert(coordinate.clone()) {
+                        all.push(Rc::new(coordinate));
                     }
                 }
             }

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::base::suggest::{self, ticked};
 use crate::base::tree_path::TreePath;
+use crate::lang::budget::{self, Budget};
 use crate::lang::code::Code;
 use crate::lang::decl::{self, DECLARATIONS};
 use crate::lang::files::{Files, is_build_file};
 use crate::lang::item::Item;
 use crate::lang::label::{self, package_name};
 use crate::lang::matrix::{Axis, Coordinate};
-use crate::lang::mistake::{Findings, Label, Mistake, Span, shorten};
+use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Conditional, Conditions, Decl, DeclId, Env, Named, Scope, ScopeId, What, World};
 use crate::lang::settings::Settings;
@@ -23,7 +24,7 @@ use crate::lang::table::{KINDS, Line};
 use crate::lang::{Request, structure, version};
 
 /// Nodes and instances of all files together.
-const MOST: usize = 200_000;
+const MOST: usize = 40_000;
 
 pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Findings) -> World<'a> {
     let world = World {
@@ -37,8 +38,8 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
         coordinates: RefCell::default(),
         settings: Settings::default(),
         profile_params: params::of_profile(files, request),
-        used: RefCell::default(),
         asked_platform: Cell::default(),
+        budget: Budget::default(),
     };
     let mut declare = Declare {
         world,
@@ -181,8 +182,10 @@ impl<'a> Declare<'a, '_> {
     ) {
         let node = line.node;
         let name = node.name().unwrap_or_default();
+        let label = format!("{}{name}", self.world.scope(scope).prefix);
+        self.world.budget.pay(budget::LINE + label.len());
         let decl = Decl {
-            label: format!("{}{name}", self.world.scope(scope).prefix),
+            label,
             scope,
             declaration,
             line: line.clone(),
@@ -389,6 +392,10 @@ impl<'a> Declare<'a, '_> {
 
     fn is_too_much(&mut self, node: &Node) -> bool {
         let world = &self.world;
+        if world.budget.is_spent() {
+            // Told at the end.
+            return true;
+        }
         if world.decls.len() + world.scopes.len() <= MOST {
             return false;
         }
@@ -489,12 +496,6 @@ fn possible_name(node: &Node) -> Option<String> {
         Some(key) => Some(key.text.clone()),
         None => entry.value.text().map(str::to_owned),
     }
-}
-
-/// "expanded from here", and what that was expanded from.
-pub(super) fn trail(world: &World<'_>, node: &Node, scope: ScopeId) -> Vec<Label> {
-    let here = Label { span: node.line_span(), text: "expanded from here".to_owned() };
-    std::iter::once(here).chain(world.scope(scope).trail.iter().cloned()).collect()
 }
 
 /// The folder of a package, for what belongs to it.

@@ -30,8 +30,8 @@ pub fn read(instances: &mut Instances<'_>, findings: &mut Findings) -> Vec<Expor
     let world = instances.world;
     let mut found = Vec::new();
     for (scope, line) in lines(world) {
-        let trail = world.scope(scope).trail.clone();
-        findings.within(&trail, |findings| found.extend(one(instances, scope, line, findings)));
+        let trail = || world.trail(scope);
+        findings.within(trail, |findings| found.extend(one(instances, scope, line, findings)));
     }
     apart(&found, findings);
     found

@@ -19,7 +19,7 @@ use crate::lang::syntax::{Document, Node, Value};
 const MOST_FILES: usize = 20_000;
 
 /// Bytes of all files together.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 pub struct Files {
@@ -108,8 +108,8 @@ impl Files {
         findings: &mut Findings,
     ) -> Result<usize, Mistake> {
         let name = shown(path);
-        if self.files.len() == MOST_FILES || self.sources.bytes() > MOST_BYTES {
-            let message = format!("the build has more than {MOST_FILES} files, or 64 MiB of them");
+        if self.files.len() + self.refused.len() >= MOST_FILES || self.sources.bytes() > MOST_BYTES {
+            let message = format!("the build names more than {MOST_FILES} files, or 16 MiB of them");
             return Err(Mistake::new(Code::FileSize, message, "let a build file name fewer packages"));
         }
         // Follows links as far as they stay in the workspace.

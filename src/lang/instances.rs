@@ -23,7 +23,7 @@ use crate::lang::table::{Line, Wants};
 use crate::oci::image::Platform;
 
 /// Instances of all nodes: a bound for matrices and templates together.
-const MOST: usize = 200_000;
+const MOST: usize = 40_000;
 
 /// A place in `Instances::all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,6 +189,10 @@ impl<'w> Instances<'w> {
         if let Some(known) = self.by_key.get(&key) {
             return Some(*known);
         }
+        // Told at the end.
+        if self.world.budget.is_spent() {
+            return None;
+        }
         let usual = self.by_key.get(&Key { platform: self.world.request.platform.clone(), ..key.clone() });
         if let Some(usual) = usual.filter(|usual| alike::is_source_for_all(self.get(**usual), self)) {
             return Some(*usual);
@@ -221,16 +225,19 @@ impl<'w> Instances<'w> {
         };
         let exists = world.exists(&decl.line, env);
         let env = Env { is_dead: is_trial || !exists, ..env };
-        let item = findings.within(&self.trail(key), |findings| {
-            let before = findings.count();
-            if !is_trial {
-                world.untold(&decl.line, env).into_iter().for_each(|mistake| findings.add(mistake));
-            }
-            let mut item = Reader::new(world, env, findings).item(decl.declaration.line, decl.line.node);
-            (decl.declaration.check)(&item, findings);
-            item.whole &= findings.count() == before;
-            item
-        });
+        let item = findings.within(
+            || self.trail(key),
+            |findings| {
+                let before = findings.count();
+                if !is_trial {
+                    world.untold(&decl.line, env).into_iter().for_each(|mistake| findings.add(mistake));
+                }
+                let mut item = Reader::new(world, env, findings).item(decl.declaration.line, decl.line.node);
+                (decl.declaration.check)(&item, findings);
+                item.whole &= findings.count() == before;
+                item
+            },
+        );
         let outputs = (decl.declaration.outputs)(&item);
         Instance {
             decl: key.decl,
@@ -255,7 +262,7 @@ impl<'w> Instances<'w> {
         if !coordinate.is_empty() {
             trail.push(Label::new(decl.line.node.name_span(), format!("in {}", suffix(&coordinate))));
         }
-        trail.extend(self.world.scope(decl.scope).trail.iter().cloned());
+        trail.extend(self.world.trail(decl.scope));
         trail
     }
 
@@ -291,7 +298,6 @@ impl<'w> Instances<'w> {
         reference: &Reference,
         findings: &mut Findings,
     ) -> Resolved {
-        let trail = self.trail_of_reference(id, reference);
         let usual = self.world.request.platform.clone();
         let platform = if reference.is_for_build { usual } else { self.get(id).platform.clone() };
         let is_absent = self.get(id).is_absent;
@@ -301,7 +307,7 @@ impl<'w> Instances<'w> {
             Err(mistake) => Err(mistake),
         };
         result.unwrap_or_else(|mistake| {
-            findings.within(&trail, |findings| findings.add(*mistake));
+            findings.within(|| self.trail_of_reference(id, reference), |findings| findings.add(*mistake));
             Resolved::Poisoned
         })
     }
@@ -332,7 +338,7 @@ impl<'w> Instances<'w> {
             coordinate: instance.coordinate.clone(),
             platform: instance.platform.clone(),
         };
-        let mut trail = self.world.scope(reference.scope).trail.clone();
+        let mut trail = self.world.trail(reference.scope);
         for label in self.trail(&key) {
             if !trail.contains(&label) {
                 trail.push(label);
@@ -395,14 +401,18 @@ impl<'w> Instances<'w> {
             let mistake = Mistake::new(Code::AxisValue, message, help);
             return Err(Box::new(mistake.at(reference.span.clone(), "which one?")));
         }
-        if !coordinates.all.contains(&coordinate) {
+        // Every declaration was read in all of its coordinates before any reference is resolved.
+        let coordinate = Rc::new(coordinate);
+        let usual = world.request.platform.clone();
+        let is_known =
+            self.by_key.contains_key(&Key { decl, coordinate: coordinate.clone(), platform: usual });
+        if !is_known && !self.is_full && !world.budget.is_spent() {
             let message = format!("there is no `{label}{}`", suffix(&coordinate));
             let all: Vec<String> = coordinates.all.iter().take(6).map(suffix).collect();
             let help = format!("it has the coordinates {}", all.join(" "));
             let mistake = Mistake::new(Code::AxisValue, message, help);
             return Err(Box::new(mistake.at(reference.span.clone(), "not one of its coordinates")));
         }
-        let coordinate = Rc::new(coordinate);
         let platforms = self.platforms.get(&(decl, coordinate.clone()));
         if let Some(platforms) = platforms.filter(|platforms| !platforms.contains(platform)) {
             let all: Vec<String> = platforms.iter().map(platform::short).collect();
@@ -414,22 +424,29 @@ impl<'w> Instances<'w> {
         Ok(self.request(decl, coordinate, platform.clone(), findings))
     }
 
-    /// Where the commands of a node execute, and what is on its root: the platform of what it stands on.
-    pub fn platform_of_root(&self, id: InstanceId) -> Platform {
-        let mut id = id;
-        // Rings were told; a chain is as long as the build at most.
-        for _ in 0..self.all.len() {
-            let instance = self.get(id);
-            let Some(reference) = instance.item.only("from").and_then(Item::reference) else {
-                return instance.platform.clone();
+    /// Where the commands of each instance execute, and what is on its root: the platform of what it stands on.
+    pub fn platforms_of_roots(&self) -> Vec<Platform> {
+        let mut known: Vec<Option<Platform>> = vec![None; self.all.len()];
+        for start in 0..self.all.len() {
+            let mut way = Vec::new();
+            let mut at = start;
+            let platform = loop {
+                if let Some(platform) = &known[at] {
+                    break platform.clone();
+                }
+                way.push(at);
+                let instance = &self.all[at];
+                let root = instance.item.only("from").and_then(Item::reference);
+                match root.and_then(|reference| instance.resolved.get(&reference.place)) {
+                    // Rings were told; a chain is as long as the build at most.
+                    Some(Resolved::Output { instance, .. }) if way.len() < known.len() => at = instance.0,
+                    Some(Resolved::Host) => break self.world.request.platform.clone(),
+                    _ => break instance.platform.clone(),
+                }
             };
-            match instance.resolved.get(&reference.place) {
-                Some(Resolved::Output { instance, .. }) => id = *instance,
-                Some(Resolved::Host) => return self.world.request.platform.clone(),
-                _ => return instance.platform.clone(),
-            }
+            way.into_iter().for_each(|place| known[place] = Some(platform.clone()));
         }
-        self.get(id).platform.clone()
+        known.into_iter().flatten().collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! `use`: a scope for an instance of a template, or for the lines of a fragment. Parameters are bound
 //! to the lines that give them, unread: what they come to may differ in each coordinate.
 
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::base::suggest;
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl::param::{self, Outer, Rule};
-use crate::lang::declare::{Declare, Use, package_of, trail};
+use crate::lang::declare::{Declare, Use, package_of};
 use crate::lang::item::{Given, Item};
 use crate::lang::label;
 use crate::lang::mistake::{Mistake, Span, shorten};
@@ -14,6 +17,9 @@ use crate::lang::scope::{Conditional, Conditions, Named, Param, Scope, ScopeId, 
 use crate::lang::structure;
 use crate::lang::syntax::Node;
 use crate::lang::values::{Given as Ungiven, Problem};
+
+/// Templates may use templates, this deep.
+const DEEPEST: usize = 32;
 
 /// What a `use` names: the scope that it is written in, and its line.
 type Found<'a> = (ScopeId, &'a Node);
@@ -69,8 +75,8 @@ impl<'a> Declare<'a, '_> {
             Ok(found) => found,
             Err(mistake) => {
                 let span = using.node.name_span();
-                let trail = self.world.scope(using.scope).trail.clone();
-                self.findings.within(&trail, |findings| findings.add(mistake.at(span, "not known")));
+                let trail = self.world.trail(using.scope);
+                self.findings.within(|| trail, |findings| findings.add(mistake.at(span, "not known")));
                 None
             }
         }
@@ -87,14 +93,20 @@ impl<'a> Declare<'a, '_> {
             self.findings.add(mistake.at(template.name_span(), "declared here"));
             return None;
         }
+        if self.callers(using.scope).count() > DEEPEST {
+            let message = format!("templates use templates more than {DEEPEST} levels deep");
+            let mistake = Mistake::new(Code::GraphSize, message, "let templates use fewer templates");
+            self.findings.add(mistake.at(using.node.line_span(), "here"));
+            return None;
+        }
         let package = package_of(&self.world, using.scope);
-        let trail = trail(&self.world, using.node, using.scope);
+        self.world.budget.pay(budget::LINE + prefix.len());
         let scope = self.add_scope(Scope {
             parent: Some(parent),
             caller: Some(using.scope),
             package,
             prefix,
-            trail,
+            expanded_at: Some(using.node.line_span()),
             body: Some(template),
             is_trial: self.world.scope(using.scope).is_trial,
             ..Scope::default()
@@ -128,15 +140,21 @@ impl<'a> Declare<'a, '_> {
 
     /// Whether the scope lies in an instance of that template already.
     fn is_within(&self, scope: ScopeId, template: &'a Node) -> bool {
-        let callers = std::iter::successors(Some(scope), |scope| self.world.scope(*scope).caller);
-        callers
-            .into_iter()
+        self.callers(scope)
             .any(|scope| self.world.scope(scope).body.is_some_and(|body| std::ptr::eq(body, template)))
+    }
+
+    fn callers(&self, scope: ScopeId) -> impl Iterator<Item = ScopeId> {
+        std::iter::successors(Some(scope), |scope| self.world.scope(*scope).caller)
     }
 
     fn bind(&mut self, scope: ScopeId, using: &Use<'a>, template: &'a Node) {
         let params = template.children().iter().filter(|child| child.word == "param");
         let params: Vec<&Node> = params.collect();
+        let mut lines: HashMap<&str, &'a Node> = HashMap::new();
+        for line in using.node.children() {
+            lines.entry(line.word.as_str()).or_insert(line);
+        }
         for node in &params {
             let item = self.read(scope, &param::LINE, node);
             let Some(name) = item.text().and(node.name()) else { continue };
@@ -147,8 +165,7 @@ impl<'a> Declare<'a, '_> {
                 continue;
             }
             let rule = param::rule(&item, self.findings);
-            let given = using.node.children().iter().find(|line| line.word == name);
-            let value = match given {
+            let value = match lines.get(name).copied() {
                 Some(line) => {
                     self.check_given(line, using.scope, &rule, node);
                     Param::Given { line, scope: using.scope, rule }
@@ -175,15 +192,15 @@ impl<'a> Declare<'a, '_> {
                     format!("`{}` needs a value for `{name}`", using.node.name().unwrap_or_default());
                 let help = format!("add to the block of this `use`: {name} {}", rule.example());
                 let mistake = Mistake::new(Code::ParamRequired, message, help);
-                let trail = self.world.scope(using.scope).trail.clone();
+                let trail = self.world.trail(using.scope);
                 let mistake =
                     mistake.at(using.node.line_span(), "has none").at(span.clone(), "declared here");
-                self.findings.within(&trail, |findings| findings.add(mistake));
+                self.findings.within(|| trail, |findings| findings.add(mistake));
                 None
             }
         };
         match value {
-            Some(value) => Param::Known { value, shared: false, rule, span },
+            Some(value) => Param::Known { value, shared: false, rule, span, used: Cell::default() },
             None => Param::Poisoned,
         }
     }
@@ -221,7 +238,7 @@ impl<'a> Declare<'a, '_> {
         };
         let shared = item.property("shared").and_then(Given::truth).unwrap_or(false);
         match param::settle(item, &rule, &outer, self.findings) {
-            Some(value) => Param::Known { value, shared, rule, span },
+            Some(value) => Param::Known { value, shared, rule, span, used: Cell::default() },
             None => Param::Poisoned,
         }
     }
@@ -240,9 +257,9 @@ impl<'a> Declare<'a, '_> {
         }
         let Err(ungiven) = self.world.given(line, rule, self.env(scope)) else { return };
         if let Some(mistake) = self.mistaken(line, rule, ungiven) {
-            let trail = self.world.scope(scope).trail.clone();
+            let trail = self.world.trail(scope);
             let mistake = mistake.at(declared.name_span(), "declared here");
-            self.findings.within(&trail, |findings| findings.add(mistake));
+            self.findings.within(|| trail, |findings| findings.add(mistake));
         }
     }
 
@@ -271,12 +288,13 @@ impl<'a> Declare<'a, '_> {
 
     /// Lines in the block of a `use` that are no parameters.
     fn strangers(&mut self, using: &Use<'a>, params: &[&'a Node]) {
-        let known: Vec<&str> = params.iter().filter_map(|node| node.name()).collect();
+        let known: BTreeSet<&str> = params.iter().filter_map(|node| node.name()).collect();
         let template = using.node.name().unwrap_or_default();
         for line in using.node.children() {
-            if known.contains(&line.word.as_str()) {
+            if known.contains(line.word.as_str()) || self.findings.is_full() {
                 continue;
             }
+            let known: Vec<&str> = params.iter().filter_map(|node| node.name()).collect();
             let message = format!("`{template}` has no parameter `{}`", shorten(&line.word));
             let help = suggest::help(&line.word, &known, |name| format!("`{name}`"), "parameters");
             let mistake = Mistake::new(Code::ParamUnknown, message, help);

@@ -15,6 +15,7 @@ use crate::lang::instances::{Instance, InstanceId, Instances, Resolved};
 use crate::lang::item::Reference;
 use crate::lang::mistake::{Findings, Span};
 use crate::lang::{declared, exports, targets};
+use crate::oci::image::Platform;
 
 /// The output of the node that stands for this machine, and its name.
 pub const HOST: &str = "host";
@@ -28,6 +29,8 @@ pub struct Lowering<'l> {
     /// Of each instance; `None` of those that are absent.
     ids: Vec<Option<NodeId>>,
     count: usize,
+    /// Of the root of each instance.
+    platforms: Vec<Platform>,
     host_folders: &'l Host,
     grown: RefCell<Grown>,
 }
@@ -55,7 +58,9 @@ pub fn lower(instances: &Instances<'_>, host: &Host, findings: &mut Findings) ->
         ids.push(id);
     }
     let count = nodes.len();
-    let lowering = Lowering { instances, ids, count, host_folders: host, grown: RefCell::default() };
+    let platforms = instances.platforms_of_roots();
+    let lowering =
+        Lowering { instances, ids, count, platforms, host_folders: host, grown: RefCell::default() };
     let mut graph = Graph::default();
     graph.nodes.extend(nodes.into_iter().map(|(id, instance)| lowering.node(id, instance)));
     graph.exports = exports::lower(&lowering);
@@ -83,7 +88,7 @@ impl Lowering<'_> {
             op,
             inputs: edges.inputs,
             coordinate: (*instance.coordinate).clone(),
-            platform: self.instances.platform_of_root(id),
+            platform: self.platforms[id.0].clone(),
             outputs: instance.outputs.types.clone(),
             main: instance.outputs.main.clone(),
             doc: instance.item.text_of("doc"),

@@ -20,7 +20,8 @@ pub fn check(world: &World<'_>, findings: &mut Findings) {
         let scope = world.scope(id);
         let platform = &world.request.platform;
         let env = Env { scope: id, coordinate: &nothing, platform, is_dead: scope.is_trial };
-        findings.within(&scope.trail, |findings| {
+        let trail = || world.trail(id);
+        findings.within(trail, |findings| {
             for map in scope.maps.values() {
                 rows(world, map, env, findings);
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::suggest;
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::label::{self, Label};
 use crate::lang::mistake::{Findings, Mistake, shorten};
@@ -18,14 +19,25 @@ const MOST: usize = 10_000;
 /// A coordinate: a value for each axis.
 pub type Coordinate = BTreeMap<String, String>;
 
-/// A declaration that a line refers to, with the axes in which the line doesn't follow it.
-type Referred<'a> = (DeclId, BTreeSet<&'a str>, &'a Node);
-
 #[derive(Debug)]
 pub struct Axis<'a> {
     pub node: &'a Node,
     pub values: Vec<&'a str>,
     pub doc: Option<&'a str>,
+}
+
+/// A declaration that a body refers to, the axes in which that does not follow it, and the line.
+type Referred<'a> = (DeclId, BTreeSet<&'a str>, &'a Node);
+
+/// A declaration whose coordinates depend on those of others.
+struct Waiting<'a> {
+    id: DeclId,
+    /// The first line `matrix`.
+    introduced: Option<&'a Node>,
+    own: Coordinates,
+    referred: Vec<Referred<'a>>,
+    /// Of `referred`: what lies before it is known.
+    next: usize,
 }
 
 /// The coordinates of a node, in the order of the axes' values. Without axes: one that is empty.
@@ -47,9 +59,6 @@ impl Coordinates {
 
     /// Natural join: equal on what both have. `None` when there would be too many.
     fn join(&self, other: &Coordinates) -> Option<Coordinates> {
-        if other.axes.is_empty() {
-            return Some(self.clone());
-        }
         let shared: Vec<&String> = self.axes.intersection(&other.axes).collect();
         let part = |coordinate: &Coordinate| -> Vec<String> {
             shared.iter().filter_map(|axis| coordinate.get(*axis).cloned()).collect()
@@ -70,6 +79,12 @@ impl Coordinates {
         Some(Coordinates { axes: self.axes.union(&other.axes).cloned().collect(), all })
     }
 
+    /// The cost of its largest coordinate.
+    fn widest(&self) -> usize {
+        let cost = |(axis, value): (&String, &String)| budget::COORDINATE + axis.len() + value.len();
+        self.all.iter().map(|coordinate| coordinate.iter().map(cost).sum()).max().unwrap_or(0)
+    }
+
     /// Without some of the axes; each coordinate once.
     fn without(&self, axes: &BTreeSet<&str>) -> Coordinates {
         let mut seen = BTreeSet::new();
@@ -82,7 +97,7 @@ impl Coordinates {
     }
 }
 
-fn owned((axis, value): (&String, &String)) -> (String, String) {
+pub fn owned((axis, value): (&String, &String)) -> (String, String) {
     (axis.clone(), value.clone())
 }
 
@@ -95,37 +110,84 @@ pub fn suffix(coordinate: &Coordinate) -> String {
 impl<'a> World<'a> {
     /// Nodes that need each other in a ring are told elsewhere: here one of them counts as having its own axes only.
     pub fn coordinates(&self, id: DeclId, findings: &mut Findings) -> Rc<Coordinates> {
-        if let Some(known) = self.coordinates.borrow().get(&id) {
-            return known.clone().unwrap_or_else(|| Rc::new(Coordinates::none()));
+        // Without recursion: nodes may be chained as long as a file.
+        let mut way = Vec::new();
+        self.wait_for(id, &mut way, findings);
+        while let Some(last) = way.last_mut() {
+            if let Some(&(target, ..)) = last.referred.get(last.next) {
+                last.next += 1;
+                self.wait_for(target, &mut way, findings);
+            } else if let Some(waiting) = way.pop() {
+                let found = Rc::new(self.joined(&waiting, findings));
+                self.coordinates.borrow_mut().insert(waiting.id, found);
+            }
         }
-        self.coordinates.borrow_mut().insert(id, None);
-        let found = Rc::new(self.joined(id, findings));
-        self.coordinates.borrow_mut().insert(id, Some(found.clone()));
-        found
+        self.known_coordinates(id)
     }
 
-    fn joined(&self, id: DeclId, findings: &mut Findings) -> Coordinates {
+    fn wait_for(&self, id: DeclId, way: &mut Vec<Waiting<'a>>, findings: &mut Findings) {
+        if self.coordinates.borrow().contains_key(&id) {
+            return;
+        }
         let decl = self.decl(id);
         let mut lines = Vec::new();
         self.matrix_lines(decl.line.node, decl.scope, 0, &mut lines);
-        let mut coordinates = Coordinates::none();
+        let mut own = Coordinates::none();
         for line in &lines {
-            let own = self.product(line, findings);
-            coordinates = coordinates.join(&own).unwrap_or_else(|| too_many(line, findings));
+            let more = self.product(line, findings);
+            own = self.join(own, &more, line, findings);
         }
-        let own = coordinates.clone();
         // What refers to it in a ring has its own axes, at least.
-        self.coordinates.borrow_mut().insert(id, Some(Rc::new(own.clone())));
-        let mut is_told = lines.is_empty();
-        for (target, apart, line) in self.referred(id) {
-            let theirs = self.coordinates(target, findings).without(&apart);
-            coordinates = coordinates.join(&theirs).unwrap_or_else(|| too_many(line, findings));
-            if let (false, Some(lost)) = (is_told, lost(&own, &theirs, &coordinates)) {
-                is_told = true;
-                findings.add(self.lost(id, lines[0], &lost, target, line));
+        self.coordinates.borrow_mut().insert(id, Rc::new(own.clone()));
+        way.push(Waiting {
+            id,
+            introduced: lines.first().copied(),
+            own,
+            referred: self.referred(id),
+            next: 0,
+        });
+    }
+
+    fn known_coordinates(&self, id: DeclId) -> Rc<Coordinates> {
+        let known = self.coordinates.borrow().get(&id).cloned();
+        known.unwrap_or_else(|| Rc::new(Coordinates::none()))
+    }
+
+    fn joined(&self, waiting: &Waiting<'a>, findings: &mut Findings) -> Coordinates {
+        let Waiting { id, introduced, own, referred, .. } = waiting;
+        let mut introduced = *introduced;
+        let mut coordinates = own.clone();
+        for (target, apart, line) in referred {
+            let mut theirs = self.known_coordinates(*target);
+            if !apart.is_empty() {
+                theirs = Rc::new(theirs.without(apart));
+            }
+            coordinates = self.join(coordinates, &theirs, line, findings);
+            if let Some(matrix) = introduced.filter(|_| !self.budget.is_spent())
+                && let Some(lost) = lost(own, &theirs, &coordinates)
+            {
+                introduced = None;
+                findings.add(self.lost(*id, matrix, &lost, *target, line));
             }
         }
         coordinates
+    }
+
+    fn join(
+        &self,
+        one: Coordinates,
+        other: &Coordinates,
+        line: &'a Node,
+        findings: &mut Findings,
+    ) -> Coordinates {
+        if other.axes.is_empty() {
+            return one;
+        }
+        let count = one.all.len().saturating_mul(other.all.len()).min(MOST);
+        if !self.budget.pay(count.saturating_mul(one.widest() + other.widest())) {
+            return Coordinates::none();
+        }
+        one.join(other).unwrap_or_else(|| too_many(line, findings))
     }
 
     /// The lines `matrix` of a body, and of the fragments that it uses.
@@ -166,7 +228,7 @@ impl<'a> World<'a> {
             let all =
                 values.map(|value| Coordinate::from([(name.to_owned(), (*value).to_owned())])).collect();
             let axis = Coordinates { axes: BTreeSet::from([name.to_owned()]), all };
-            coordinates = coordinates.join(&axis).unwrap_or_else(|| too_many(line, findings));
+            coordinates = self.join(coordinates, &axis, line, findings);
         }
         self.except(line, &mut coordinates, findings);
         coordinates
@@ -175,6 +237,10 @@ impl<'a> World<'a> {
     /// `exclude` and `include` of a matrix.
     fn except(&self, line: &'a Node, coordinates: &mut Coordinates, findings: &mut Findings) {
         for child in line.children() {
+            // Each looks at all of them.
+            if findings.is_full() || !self.budget.pay(budget::NAME * coordinates.all.len()) {
+                return;
+            }
             let pairs: Coordinate = child
                 .properties()
                 .filter_map(|(key, entry)| Some((key.text.clone(), written(&entry.value)?)))
@@ -210,7 +276,9 @@ impl<'a> World<'a> {
                         Mistake::new(Code::AxisValue, message, format!("include {}", axes.join(" ")));
                     findings.add(mistake.at(child.line_span(), "some are missing"));
                 }
-                "include" if !coordinates.all.contains(&pairs) => coordinates.all.push(pairs),
+                "include" if coordinates.all.contains(&pairs) => {}
+                "include" if coordinates.all.len() < MOST => coordinates.all.push(pairs),
+                "include" => *coordinates = too_many(line, findings),
                 _ => {}
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::base::suggest;
 use crate::base::tree_path::TreePath;
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::files::{build_file, imported};
@@ -10,7 +11,7 @@ use crate::lang::mistake::{Mistake, Span, shorten};
 use crate::lang::scope::{DeclId, Env, Named, Param, ScopeId, What, World};
 
 /// Outputs of templates may lead to outputs of templates, this often.
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 128;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meant {
@@ -50,6 +51,9 @@ impl World<'_> {
     }
 
     fn meant_within(&self, label: &Label, env: Env<'_>, depth: usize) -> Look {
+        if !self.budget.pay(budget::NAME * 4) {
+            return Ok(Meant::Poisoned);
+        }
         if depth == 0 {
             let message = "the outputs that this names lead to one another in a ring";
             return Err(Box::new(Mistake::new(Code::GraphCycle, message, "name a node that makes it")));
@@ -69,7 +73,7 @@ impl World<'_> {
                 self.scope(scope).params.get(dotted.name.as_str())
                 && matches!(**rule, Rule::Graph(_))
             {
-                self.note_use(&dotted.name, env.scope);
+                self.use_parameter(&dotted.name, env.scope);
                 return self.argument(line, *scope, dotted, env, depth);
             }
             if let Some(named) = self.named(scope, &dotted.name, env) {
@@ -268,7 +272,7 @@ impl World<'_> {
             Some((_, named)) => {
                 let node = named.line.node;
                 let source = self.files.sources.at(node.word_span.start);
-                let (line, _) = source.line_and_column(node.word_span.start);
+                let line = source.line(node.word_span.start);
                 format!(
                     "did you mean `{near}` ({}, line {line})? Nodes of other packages: \"//pkg:name\".",
                     node.word

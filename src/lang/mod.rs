@@ -24,6 +24,7 @@ pub mod size;
 pub mod platform;
 pub mod table;
 pub mod structure;
+pub mod budget;
 pub mod interpolate;
 pub mod item;
 pub mod scope;
@@ -192,12 +193,14 @@ fn graph(
     cycle::report(&needs, &|id| instances.name(id), findings);
     published::report(&instances, findings);
     unused::warn(&world, warnings);
+    world.budget.report(findings);
     if !findings.is_empty() {
         return None;
     }
     let host = Host { include: world.settings.host_folders.clone() };
-    let graph = lower::lower(&instances, &host, findings)?;
-    Some((graph, world.settings.clone()))
+    let graph = lower::lower(&instances, &host, findings);
+    world.budget.report(findings);
+    Some((graph?, world.settings.clone()))
 }
 
 #[cfg(test)]

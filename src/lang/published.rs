@@ -21,7 +21,8 @@ pub fn report(instances: &Instances<'_>, findings: &mut Findings) {
             let Some(name) = given.text() else { continue };
             let known = *first.entry((instance.decl, name)).or_insert(id);
             if instances.get(known).coordinate != instance.coordinate {
-                let trail = &instances.world.scope(instances.world.decl(instance.decl).scope).trail;
+                let world = instances.world;
+                let trail = || world.trail(world.decl(instance.decl).scope);
                 findings.within(trail, |findings| findings.add(twice(instances, [known, id], name, given)));
                 return;
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::base::suggest;
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl;
 use crate::lang::interpolate::Plain;
@@ -43,7 +44,8 @@ impl<'r, 'a> Reader<'r, 'a> {
             body: Vec::new(),
             whole: true,
         };
-        if self.findings.is_full() || self.dollar_and_block(node) {
+        let pays = self.world.budget.pay(budget::LINE + budget::NAME * node.entries.len());
+        if !pays || self.findings.is_full() || self.dollar_and_block(node) {
             item.whole = false;
             return item;
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::base::tree_path::TreePath;
+use crate::lang::budget::{self, Budget};
 use crate::lang::decl::Declaration;
 use crate::lang::decl::param::Rule;
 use crate::lang::files::Files;
@@ -37,15 +38,14 @@ pub struct World<'a> {
     pub fragments: HashMap<(*const Node, ScopeId), ScopeId>,
     /// The scope of each file.
     pub packages: Vec<ScopeId>,
-    pub coordinates: RefCell<HashMap<DeclId, Option<Rc<Coordinates>>>>,
+    pub coordinates: RefCell<HashMap<DeclId, Rc<Coordinates>>>,
     /// What the `workspace` block says, under the profile that was asked for.
     pub settings: Settings,
     /// Values that this profile gives to parameters of the root file.
     pub profile_params: BTreeMap<String, ProfileParam>,
-    /// Parameters that something uses.
-    pub used: RefCell<BTreeSet<(ScopeId, String)>>,
     /// Whether a value that was read since this was cleared may differ between platforms.
     pub asked_platform: Cell<bool>,
+    pub budget: Budget,
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +68,8 @@ pub struct Scope<'a> {
     pub defaults: Vec<Conditional<'a>>,
     pub exports: Vec<Conditional<'a>>,
     pub groups: Vec<(&'a str, Conditional<'a>)>,
-    /// Where it was expanded from, innermost first.
-    pub trail: Vec<Label>,
+    /// The line `use` that made it.
+    pub expanded_at: Option<Span>,
     /// The template or fragment that it is an instance of.
     pub body: Option<&'a Node>,
     /// A template that nothing uses: its parameters have no values, it is only looked through.
@@ -112,6 +112,8 @@ pub enum Param<'a> {
         shared: bool,
         rule: Rc<Rule>,
         span: Span,
+        /// Something uses it.
+        used: Cell<bool>,
     },
     Poisoned,
     /// Given by a line of `use`, read where it is used: it may hold values of the coordinate there.
@@ -161,6 +163,13 @@ impl<'a> World<'a> {
         std::iter::successors(Some(scope), |scope| self.scope(*scope).parent)
     }
 
+    /// "expanded from here", innermost first.
+    pub fn trail(&self, scope: ScopeId) -> Vec<Label> {
+        let callers = std::iter::successors(Some(scope), |scope| self.scope(*scope).caller);
+        let lines = callers.filter_map(|scope| self.scope(scope).expanded_at.clone());
+        lines.map(|span| Label::new(span, "expanded from here")).collect()
+    }
+
     /// Something of that name which exists in `env`, and the scope that knows it.
     pub fn look_up(&self, name: &str, env: Env<'_>) -> Option<(ScopeId, &Named<'a>)> {
         self.around(env.scope).find_map(|scope| Some((scope, self.named(scope, name, env)?)))
@@ -168,6 +177,7 @@ impl<'a> World<'a> {
 
     pub fn named(&self, scope: ScopeId, name: &str, env: Env<'_>) -> Option<&Named<'a>> {
         let all = self.scope(scope).names.get(name)?;
+        self.budget.pay(budget::NAME * all.len());
         all.iter().find(|named| self.exists(&named.line, Env { scope, ..env }))
     }
 

@@ -34,6 +34,8 @@ pub struct Source {
     pub text: Arc<str>,
     /// What is added to an offset in `text` to make a span.
     pub base: usize,
+    /// Where its lines begin: each node of the graph knows its own.
+    lines: Vec<u32>,
 }
 
 impl Sources {
@@ -42,7 +44,10 @@ impl Sources {
         // One byte between files, so that the end of one is not the beginning of the next.
         let base = self.files.last().map_or(0, |last| last.end() + 1);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        self.files.push(Source { name: name.to_owned(), text: Arc::from(text), base });
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = newlines.filter_map(|(place, _)| u32::try_from(place + 1).ok());
+        let lines = std::iter::once(0).chain(lines).collect();
+        self.files.push(Source { name: name.to_owned(), text: Arc::from(text), base, lines });
         SourceId(self.files.len() - 1)
     }
 
@@ -75,8 +80,7 @@ impl Sources {
     /// `services/api/memobuild.kdl:12`.
     pub fn place(&self, span: &Span) -> String {
         let source = self.at(span.start);
-        let (line, _) = source.line_and_column(span.start);
-        format!("{}:{line}", source.name)
+        format!("{}:{}", source.name, source.line(span.start))
     }
 }
 
@@ -84,6 +88,12 @@ impl Source {
     /// Of an offset that counts through all files. Both count from 1; columns are characters.
     pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
         line_and_column(&self.text, offset.saturating_sub(self.base))
+    }
+
+    /// As `line_and_column`, the line only.
+    pub fn line(&self, offset: usize) -> usize {
+        let local = offset.saturating_sub(self.base);
+        self.lines.partition_point(|start| *start as usize <= local)
     }
 
     /// The offset behind the text.

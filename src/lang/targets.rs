@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::op::{Composition, Op};
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl::group::{DEFAULT, GROUP};
 use crate::lang::item::Reference;
@@ -42,8 +43,8 @@ fn check_line(
     env: Env<'_>,
     findings: &mut Findings,
 ) {
-    let trail = world.scope(env.scope).trail.clone();
-    findings.within(&trail, |findings| {
+    let trail = || world.trail(env.scope);
+    findings.within(trail, |findings| {
         world.untold(line, env).into_iter().for_each(|mistake| findings.add(mistake));
         let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
         let item = Reader::new(world, env, findings).item(row, line.node);
@@ -51,6 +52,9 @@ fn check_line(
             return;
         }
         for reference in item.references() {
+            if findings.is_full() {
+                return;
+            }
             if let Some(mistake) = wrong(world, row, reference, env) {
                 findings.add(mistake);
             }
@@ -188,11 +192,17 @@ fn meant_by(world: &World<'_>, scope: ScopeId, row: &'static Line, node: &Node) 
 pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) -> Option<()> {
     let world = lowering.instances.world;
     let mut targets: BTreeMap<String, Vec<OutputRef>> = BTreeMap::new();
+    let mut declared: BTreeMap<ScopeId, Vec<DeclId>> = BTreeMap::new();
     for decl in (0..world.decls.len()).map(DeclId) {
+        declared.entry(world.decl(decl).scope).or_default().push(decl);
         let instances = lowering.instances.meant_by_name(decl, findings);
         let nodes: Vec<NodeId> = instances.into_iter().filter_map(|id| lowering.id(id)).collect();
         let label = &world.decl(decl).label;
         for node in &nodes {
+            let outputs = graph.node(*node).outputs.len() + 1;
+            if !world.budget.pay(outputs * (label.len() + budget::LINE)) {
+                return None;
+            }
             name_node(graph, *node, label, &mut targets);
         }
     }
@@ -221,7 +231,7 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
                 let meant = meant_by(world, *scope, &DEFAULT, line.node);
                 expansion.outputs(meant, findings)?
             }
-            None => expansion.images(*scope, findings),
+            None => expansion.images(declared.get(scope).map_or(&[], Vec::as_slice), findings),
         };
         targets.insert(package_name(folder), members);
     }
@@ -294,14 +304,6 @@ impl Expansion<'_> {
             let waiting: Vec<(ScopeId, String)> = inner.filter(|key| !self.done.contains_key(key)).collect();
             if waiting.is_empty() {
                 let outputs = self.outputs(meant, findings)?;
-                self.total += outputs.len();
-                if self.total > MOST_MEMBERS {
-                    let message = "the groups of this build have more than a million members together";
-                    let mistake = Mistake::new(Code::GraphSize, message, "let groups name fewer groups");
-                    let line = line_of(world, scope, &name)?;
-                    findings.add(mistake.at(line.node.name_span(), "one of them"));
-                    return None;
-                }
                 self.done.insert((scope, name), outputs);
             }
             stack.extend(waiting);
@@ -322,6 +324,13 @@ impl Expansion<'_> {
                 },
                 _ => Vec::new(),
             };
+            self.total += found.len();
+            if self.total > MOST_MEMBERS {
+                let message =
+                    "the groups and defaults of this build name more than a million outputs together";
+                findings.add(Mistake::new(Code::GraphSize, message, "let groups name fewer groups"));
+                return None;
+            }
             outputs.extend(found.into_iter().filter(|output| seen.insert(output.clone())));
         }
         Some(outputs)
@@ -339,10 +348,8 @@ impl Expansion<'_> {
     }
 
     /// What a package without a default builds.
-    fn images(&self, scope: ScopeId, findings: &mut Findings) -> Vec<OutputRef> {
-        let world = self.lowering.instances.world;
-        let decls = (0..world.decls.len()).map(DeclId).filter(|decl| world.decl(*decl).scope == scope);
-        let outputs = decls.flat_map(|decl| self.node(decl, None, findings)).collect::<Vec<_>>();
+    fn images(&self, decls: &[DeclId], findings: &mut Findings) -> Vec<OutputRef> {
+        let outputs = decls.iter().flat_map(|decl| self.node(*decl, None, findings)).collect::<Vec<_>>();
         let is_image = |output: &OutputRef| matches!(&self.graph.node(output.node).op, Op::Assemble(assemble) if matches!(assemble.result, Composition::Image(_)));
         outputs.into_iter().filter(is_image).collect()
     }

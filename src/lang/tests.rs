@@ -46,7 +46,9 @@ fn params(text: &str) -> Vec<Flag> {
 pub(super) fn files(text: &str) -> Vec<(&str, String)> {
     let mut files: Vec<(&str, String)> = vec![(FILE_NAME, String::new())];
     for line in text.split_inclusive('\n') {
-        match line.strip_prefix("%% ") {
+        // A mutated path may be none: then the line is text.
+        let path = line.strip_prefix("%% ").filter(|path| TreePath::parse(path.trim()).is_ok());
+        match path {
             Some(path) => files.push((path.trim(), String::new())),
             None => files.last_mut().unwrap().1.push_str(line),
         }
@@ -301,8 +303,33 @@ fn every_example_of_the_table_reads() {
     }
 }
 
+/// Every case, and every example with all of its build files in one text, as `load_case` splits them.
 fn valid_files() -> Vec<String> {
-    case_files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+    let examples = Path::new(HERE).join("examples");
+    let folders = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    let examples = folders.filter(|folder| folder.join(FILE_NAME).is_file()).map(|folder| {
+        let mut text = std::fs::read_to_string(folder.join(FILE_NAME)).unwrap();
+        add_inner(&folder, &folder, &mut text);
+        text
+    });
+    let cases = case_files().into_iter().map(|file| std::fs::read_to_string(file).unwrap());
+    cases.chain(examples).collect()
+}
+
+/// The build files below a folder, but for the first.
+fn add_inner(folder: &Path, top: &Path, text: &mut String) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            add_inner(&path, top, text);
+        } else if path.extension().is_some_and(|extension| extension == "kdl") && path != top.join(FILE_NAME)
+        {
+            let name = path.strip_prefix(top).unwrap().display();
+            text.push_str(&format!("\n%% {name}\n{}", std::fs::read_to_string(&path).unwrap()));
+        }
+    }
 }
 
 proptest! {
@@ -324,7 +351,8 @@ proptest! {
         place in 0..1000usize,
         cuts in proptest::collection::vec((0.0..1.0f64, 0.0..1.0f64, "[\\PC]{0,3}|[{}\"#/*\\\\$= \\n;.é]{0,4}"), 1..6),
     ) {
-        let files = valid_files();
+        static FILES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(valid_files);
+        let files = &*FILES;
         let mut text: Vec<char> = files[place % files.len()].chars().collect();
         for (start, length, insert) in cuts {
             let start = (start * text.len() as f64) as usize;

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::base::suggest;
+use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl::param::Rule;
 use crate::lang::interpolate::{BadValue, Found, Plain, Substituted, substitute};
@@ -33,6 +34,7 @@ impl<'a> World<'a> {
             _ => None,
         };
         match found {
+            _ if !self.pays_for(found.as_ref()) => Ok(Found::Poisoned),
             Some(_) if env.is_dead => Ok(Found::Poisoned),
             Some(found) => Ok(found),
             None if env.is_dead && namespace == "matrix" => Ok(Found::Poisoned),
@@ -46,13 +48,22 @@ impl<'a> World<'a> {
         env.platform
     }
 
+    /// Values are copied to wherever they are used.
+    fn pays_for(&self, found: Option<&Found>) -> bool {
+        let length = match found {
+            Some(Found::Plain(Plain::Text(text))) => text.len(),
+            Some(Found::Plain(Plain::List(texts))) => {
+                texts.iter().map(|text| text.len() + budget::NAME).sum()
+            }
+            _ => 0,
+        };
+        self.budget.pay(budget::NAME + length)
+    }
+
     /// Whether a script that holds `${NAME}` was meant to hold its value.
     pub fn is_value(&self, name: &str, env: Env<'_>) -> bool {
         match name.split_once('.') {
-            Some(("param", param)) => {
-                self.note_use(param, env.scope);
-                self.parameter(param, env.scope).is_some()
-            }
+            Some(("param", param)) => self.use_parameter(param, env.scope).is_some(),
             Some(("matrix", axis)) => self.axes.contains_key(axis),
             Some(("map", field)) => {
                 let map = field.split('.').next().unwrap_or_default();
@@ -77,15 +88,17 @@ impl<'a> World<'a> {
         })
     }
 
-    pub fn note_use(&self, parameter: &str, scope: ScopeId) {
-        if let Some((owner, _)) = self.parameter(parameter, scope) {
-            self.used.borrow_mut().insert((owner, parameter.to_owned()));
+    /// The parameter that a name means: something uses it.
+    pub fn use_parameter(&self, name: &str, scope: ScopeId) -> Option<(ScopeId, &Param<'a>)> {
+        let found = self.parameter(name, scope)?;
+        if let Param::Known { used, .. } = found.1 {
+            used.set(true);
         }
+        Some(found)
     }
 
     fn find_parameter(&self, name: &str, env: Env<'_>) -> Option<Found> {
-        self.note_use(name, env.scope);
-        let (owner, param) = self.parameter(name, env.scope)?;
+        let (owner, param) = self.use_parameter(name, env.scope)?;
         Some(match param {
             Param::Poisoned => Found::Poisoned,
             Param::Known { value, .. } => Found::Plain(value.clone()),
@@ -144,6 +157,10 @@ impl<'a> World<'a> {
         let Some((map, field)) = field.split_once('.') else { return Err(self.unknown(name, env)) };
         let Some((scope, node)) = self.map(map, env.scope) else { return Err(self.unknown(name, env)) };
         let env = Env { scope, ..env };
+        // Rows and fields are looked through.
+        if !self.budget.pay(budget::NAME + node.children().len() + node.entries.len()) {
+            return Ok(Found::Poisoned);
+        }
         let row = match node.property("by") {
             None => node,
             Some(by) => {
@@ -152,6 +169,7 @@ impl<'a> World<'a> {
                     Found::Plain(value) => value.to_text(),
                     _ => return Ok(Found::Poisoned),
                 };
+                self.budget.pay(row(node, &key).map_or(0, |row| row.entries.len()));
                 match row(node, &key) {
                     Some(row) => row,
                     None if env.is_dead => return Ok(Found::Poisoned),
@@ -163,7 +181,10 @@ impl<'a> World<'a> {
         };
         match row.property(field).filter(|_| field != "by") {
             _ if env.is_dead => Ok(Found::Poisoned),
-            Some(entry) => Ok(self.field(entry, env).map_or(Found::Poisoned, Found::Plain)),
+            Some(entry) => {
+                let found = self.field(entry, env).map_or(Found::Poisoned, Found::Plain);
+                Ok(if self.pays_for(Some(&found)) { found } else { Found::Poisoned })
+            }
             None => Err(no_field(name, map, field, row)),
         }
     }

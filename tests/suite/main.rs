@@ -19,6 +19,7 @@ mod sandbox;
 mod images;
 mod input;
 mod mistakes;
+mod hostile;
 mod dockerignore;
 mod crash;
 mod damage;

@@ -78,9 +78,10 @@ impl<'a> Declare<'a, '_> {
     /// Parameters that a profile gives a value, and the root file doesn't have.
     fn undeclared(&mut self) {
         let Some(root) = self.world.root() else { return };
-        let known: Vec<&str> = self.world.scope(root).params.keys().copied().collect();
+        let declared = &self.world.scope(root).params;
         for (name, param) in &self.world.profile_params {
-            if !known.contains(&name.as_str()) {
+            if !declared.contains_key(name.as_str()) && !self.findings.is_full() {
+                let known: Vec<&str> = declared.keys().copied().collect();
                 let message = format!("there is no parameter `{}`", shorten(name));
                 let help = suggest::help(name, &known, ticked, "parameters of the root file");
                 let mistake = Mistake::new(Code::ParamUnknown, message, help);

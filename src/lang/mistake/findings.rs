@@ -69,12 +69,19 @@ impl Findings {
     }
 
     /// Every mistake that `find` adds gets the trail's labels, innermost first, behind its own.
-    pub fn within<R>(&mut self, trail: &[Label], find: impl FnOnce(&mut Findings) -> R) -> R {
+    pub fn within<R>(
+        &mut self,
+        trail: impl FnOnce() -> Vec<Label>,
+        find: impl FnOnce(&mut Findings) -> R,
+    ) -> R {
         let (before, again) = (self.kept.len(), self.again.len());
         let result = find(self);
-        self.kept[before..].iter_mut().for_each(|mistake| mistake.follow(trail));
-        for &place in &self.again[again..] {
-            self.kept[place].found_again(trail);
+        if self.kept.len() > before || self.again.len() > again {
+            let trail = trail();
+            self.kept[before..].iter_mut().for_each(|mistake| mistake.follow(&trail));
+            for &place in &self.again[again..] {
+                self.kept[place].found_again(&trail);
+            }
         }
         result
     }

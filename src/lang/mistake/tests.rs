@@ -76,15 +76,24 @@ fn equal_ones_take_no_room() {
 fn trails_follow_innermost_first() {
     let mut findings = Findings::default();
     findings.add(slip(0..1));
-    let trail = |start: usize| [Label::new(start..start + 1, format!("from {start}"))];
-    findings.within(&trail(4), |findings| {
-        findings.within(&trail(3), |findings| {
-            findings.within(&trail(2), |findings| {
-                findings.within(&trail(1), |findings| findings.add(slip(9..10)));
-            });
-            findings.add(slip(8..9));
-        });
-    });
+    let trail = |start: usize| vec![Label::new(start..start + 1, format!("from {start}"))];
+    findings.within(
+        || trail(4),
+        |findings| {
+            findings.within(
+                || trail(3),
+                |findings| {
+                    findings.within(
+                        || trail(2),
+                        |findings| {
+                            findings.within(|| trail(1), |findings| findings.add(slip(9..10)));
+                        },
+                    );
+                    findings.add(slip(8..9));
+                },
+            );
+        },
+    );
     let mistakes = findings.finish(&one_file("0123456789"));
     let texts: Vec<Vec<&str>> = mistakes
         .shown
