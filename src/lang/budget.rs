@@ -7,11 +7,11 @@ use std::cell::Cell;
 use crate::lang::code::Code;
 use crate::lang::mistake::{Findings, Mistake};
 
-/// About bytes of memory, or tens of nanoseconds. Ten thousand ordinary nodes take a tenth.
+/// About bytes of memory, or tens of nanoseconds. Ten thousand ordinary nodes take a quarter.
 const MOST: usize = 128 << 20;
 
 /// Of one line that is read, for one coordinate and platform of its node.
-pub const LINE: usize = 128;
+pub const LINE: usize = 200;
 
 /// Of one name that is looked up.
 pub const NAME: usize = 16;
@@ -38,7 +38,7 @@ impl Budget {
     pub fn report(&self, findings: &mut Findings) {
         if self.is_spent() {
             let message =
-                "the templates, matrices and values of this build come to more than a million lines";
+                "the templates, matrices and values of this build come to more than half a million lines";
             let help = "let templates use fewer templates, and give matrices fewer values";
             findings.add(Mistake::new(Code::GraphSize, message, help));
         }

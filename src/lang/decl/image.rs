@@ -29,8 +29,9 @@ fn outputs(_: &Item) -> Outputs {
 
 fn check(item: &Item, findings: &mut Findings) {
     check_platform(item, findings);
+    let has_root = has_root(item);
     for line in item.body.iter().flat_map(|line| std::iter::once(line).chain(&line.body)) {
-        place::check(line, has_root(item), findings);
+        place::check(line, has_root, findings);
     }
     if let Some(onbuild) = item.only("onbuild")
         && format(item) == Format::Oci

@@ -70,8 +70,9 @@ pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
 
 /// Files are composed onto a root filesystem, which `host` is none.
 fn check_places(item: &Item, findings: &mut Findings) {
+    let has_root = tree::has_root(item);
     for line in item.body.iter().filter(|line| place::is_place(line)) {
-        place::check(line, tree::has_root(item), findings);
+        place::check(line, has_root, findings);
         if stands_on_host(item) {
             let message =
                 format!("`{}` keeps files in the root filesystem, and `host` is none", line.line.word);

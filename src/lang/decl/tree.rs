@@ -53,8 +53,9 @@ pub fn has_root(item: &Item) -> bool {
 }
 
 fn check(item: &Item, findings: &mut Findings) {
+    let has_root = has_root(item);
     for line in &item.body {
-        place::check(line, has_root(item), findings);
+        place::check(line, has_root, findings);
     }
 }
 
