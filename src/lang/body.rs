@@ -269,6 +269,12 @@ impl<'r, 'a> Reader<'r, 'a> {
     /// Axes that `pick` and `each` name, and what is referred to doesn't have.
     fn strange_axes(&mut self, node: &Node, reference: &Reference) {
         let named = named_axes(node);
+        let mut seen = BTreeMap::new();
+        for (axis, span) in &named {
+            if let Some(first) = seen.insert(*axis, span.clone()) {
+                self.twice(&format!("axis `{}`", shorten(axis)), first, span.clone());
+            }
+        }
         let Ok(meant) = self.world.meant(&reference.label, self.env) else { return };
         let declarations = meant.declarations();
         if named.is_empty() || declarations.is_empty() {

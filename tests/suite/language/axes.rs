@@ -146,7 +146,7 @@ fn mistakes_of_axes() {
         (
             "tree f { matrix a { exclude a=\"1\"; }; dir \"/\"; }\ntree t { matrix a; copy f to=\"/\"; }\n",
             "memo::axis::value",
-            "`t` has [a=1]",
+            "`t` stands at [a=1]",
         ),
     ] {
         let told = super::told(&format!("{one}{text}"));

@@ -204,9 +204,7 @@ run target { from root; mount tool.o at="/t"; exec "x"; output o "/o"; }
 image i { from root; platforms "linux/s390x"; copy target.o to="/"; copy chain.o to="/c"; }
 "#,
     );
-    for line in
-        ["takes from root[platform=linux/s390x], mount /t tool[platform=linux/s390x].o", "takes from root"]
-    {
+    for line in ["takes from root[platform=linux/s390x], mount /t tool.o", "takes from root"] {
         assert!(lines.iter().any(|shown| shown == line), "{line} in {lines:#?}");
     }
     check(
