@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::base::durable::{Draft, FileLock, write_atomically};
+use crate::base::durable::{DRAFT_PREFIX, Draft, FileLock, write_atomically};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
 use crate::oci::layout_reader::{INDEX, LayoutReader, MARKER, MARKER_CONTENT};
@@ -90,10 +91,13 @@ impl Sink for LayoutSink {
     }
 }
 
-/// Nothing there, or an empty folder.
+/// Nothing there, or a folder that is empty but for the marker that another export is about to publish.
 fn is_free(folder: &Path) -> Result<bool, OciError> {
+    let is_draft = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().as_bytes().starts_with(DRAFT_PREFIX.as_bytes()))
+    };
     match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
+        Ok(mut entries) => Ok(entries.all(is_draft)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(OciError::NotOurs(folder.to_owned()))
@@ -105,6 +109,16 @@ fn is_free(folder: &Path) -> Result<bool, OciError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What another export has begun is no reason to refuse the folder.
+    #[test]
+    fn a_draft_of_the_marker_leaves_the_folder_free() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!("{DRAFT_PREFIX}1")), "").unwrap();
+        assert!(is_free(folder.path()).unwrap());
+        fs::write(folder.path().join("other"), "").unwrap();
+        assert!(!is_free(folder.path()).unwrap());
+    }
 
     #[test]
     fn what_is_not_a_layout_is_left_alone() {
