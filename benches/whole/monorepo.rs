@@ -124,18 +124,19 @@ group tests@ unit@ lean@
 
 /// `nodes` in `files` packages, all of them wanted by the root.
 pub(crate) fn write(folder: &Path, nodes: usize, files: usize) {
-    let units = nodes.div_ceil(UNIT);
-    let each = units.div_ceil(files);
+    // Each package has one, at the least.
+    let units = nodes.div_ceil(UNIT).max(files);
     let mut root = format!("{ROOT}default");
     for file in 0..files {
         let package = folder.join(format!("services/s{file}"));
         let mut text = "memobuild 1\nimport \"//build/common.kdl\" as=common\n".to_owned();
         let mut defaults = "default".to_owned();
-        for number in file * each..((file + 1) * each).min(units) {
-            let before = match (number.checked_sub(1), number % each) {
-                (None, _) => "./empty".to_owned(),
-                (Some(before), 0) => format!("//services/s{}:build{before}.dist", file - 1),
-                (Some(before), _) => format!("build{before}.dist"),
+        let first = file * units / files;
+        for number in first..(file + 1) * units / files {
+            let before = match number.checked_sub(1) {
+                None => "./empty".to_owned(),
+                Some(before) if number == first => format!("//services/s{}:build{before}.dist", file - 1),
+                Some(before) => format!("build{before}.dist"),
             };
             text.push_str(&NODES.replace("@before", &before).replace('@', &number.to_string()));
             let _ = write!(defaults, " svc{number}.image app{number}");
