@@ -266,6 +266,27 @@ impl<'w> Instances<'w> {
         trail
     }
 
+    /// References that lead to nothing for a reason that was told nowhere.
+    pub fn unresolved(&self, findings: &mut Findings) {
+        if !findings.is_empty() {
+            return;
+        }
+        for instance in self.all.iter().filter(|instance| !instance.is_absent) {
+            instance.item.walk(&mut |line| {
+                let properties = line.properties.iter().filter_map(|pair| pair.given.reference());
+                for reference in line.references().chain(properties) {
+                    if instance.resolved.get(&reference.place) == Some(&Resolved::Poisoned) {
+                        let message = "what this names leads to nothing";
+                        let mistake = Mistake::new(Code::RefUnknown, message, "name a node that exists");
+                        let trail = || self.world.trail(reference.scope);
+                        let span = reference.span.clone();
+                        findings.within(trail, |findings| findings.add(mistake.at(span, "leads to nothing")));
+                    }
+                }
+            });
+        }
+    }
+
     fn resolve(&mut self, id: InstanceId, needs: &mut Vec<Need>, findings: &mut Findings) {
         let mut standing = Vec::new();
         self.get(id).item.walk(&mut |line| {

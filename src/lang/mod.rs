@@ -194,6 +194,7 @@ fn graph(
     published::report(&instances, findings);
     unused::warn(&world, warnings);
     world.budget.report(findings);
+    instances.unresolved(findings);
     if !findings.is_empty() {
         return None;
     }

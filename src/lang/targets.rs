@@ -33,7 +33,46 @@ pub fn check(world: &World<'_>, findings: &mut Findings) {
             check_line(world, row, line, env, findings);
         }
     }
+    existing_instances(world).into_iter().for_each(|scope| template_outputs(world, scope, findings));
     rings(world, findings);
+}
+
+/// Instances of templates around which all conditions hold.
+fn existing_instances(world: &World<'_>) -> BTreeSet<ScopeId> {
+    let nothing = Coordinate::new();
+    let mut existing: BTreeSet<ScopeId> = BTreeSet::new();
+    // Whoever uses a template was there before the instance was.
+    for scope in (0..world.scopes.len()).map(ScopeId) {
+        let is_dead = world.scope(scope).is_trial;
+        if world.scope(scope).caller.is_some() && !existing.contains(&scope) {
+            continue;
+        }
+        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+        for named in world.scope(scope).names.values().flatten() {
+            if let What::Instance(Some(instance)) = named.what
+                && world.exists(&named.line, env)
+            {
+                existing.insert(instance);
+            }
+        }
+    }
+    existing
+}
+
+/// What the lines `output` of an instance name.
+fn template_outputs(world: &World<'_>, scope: ScopeId, findings: &mut Findings) {
+    let nothing = Coordinate::new();
+    let is_dead = world.scope(scope).is_trial;
+    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+    for line in world.scope(scope).outputs.values() {
+        let Some(entry) = line.arguments().nth(1) else { continue };
+        let Some(label) = entry.value.text().and_then(crate::lang::label::parse) else { continue };
+        if let Err(mistake) = world.meant(&label, env) {
+            let mut mistake = *mistake;
+            mistake.labels.insert(0, crate::lang::mistake::Label::new(entry.span.clone(), "not known"));
+            findings.within(|| world.trail(scope), |findings| findings.add(mistake));
+        }
+    }
 }
 
 fn check_line(

@@ -143,6 +143,14 @@ fn files_are_looked_for_in_their_package() {
     assert_eq!(roots.collect::<Vec<_>>(), ["/", "/a/b", "/a/b/c", "/a/b/d"]);
 }
 
+/// What leads to nothing is told where it is named, and never met while the graph is made.
+#[test]
+fn outputs_of_templates_name_what_is_there() {
+    let text = "memobuild 1\ntemplate t { tree a { dir \"/\"; }; output a nope; }\nuse t x\ntree y { copy x.a to=\"/\"; }\n";
+    let mistakes = load_case(text).unwrap_err();
+    assert_eq!(mistakes.shown[0].message, "there is no node `nope`");
+}
+
 #[test]
 fn conditions_hold_for_instances_and_defaults() {
     let text = "memobuild 1\nparam mode default=release { values debug release; }\n\
