@@ -45,7 +45,6 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
     let mut declare = Declare {
         world,
         findings,
-        nothing: Coordinate::new(),
         uses: VecDeque::new(),
         params: Vec::new(),
         declared: BTreeMap::new(),
@@ -68,7 +67,6 @@ pub fn declare<'a>(files: &'a Files, request: &'a Request<'a>, findings: &mut Fi
 pub(super) struct Declare<'a, 'f> {
     pub(super) world: World<'a>,
     pub(super) findings: &'f mut Findings,
-    nothing: Coordinate,
     /// Lines `use` that have no scope yet.
     pub(super) uses: VecDeque<Use<'a>>,
     params: Vec<(ScopeId, &'a Node)>,
@@ -252,10 +250,8 @@ impl<'a> Declare<'a, '_> {
 
     /// Reads a line for its mistakes.
     pub(super) fn read(&mut self, scope: ScopeId, line: &'static Line, node: &'a Node) -> Item {
-        let Declare { world, findings, nothing, .. } = self;
-        let platform = &world.request.platform;
-        let env = Env { scope, coordinate: nothing, platform, is_dead: world.scope(scope).is_trial };
-        Reader::new(world, env, findings).item(line, node)
+        let Declare { world, findings, .. } = self;
+        Reader::new(world, world.env(scope), findings).item(line, node)
     }
 
     fn axis(&mut self, scope: ScopeId, node: &'a Node) {
@@ -330,8 +326,7 @@ impl<'a> Declare<'a, '_> {
     }
 
     pub(super) fn env(&self, scope: ScopeId) -> Env<'_> {
-        let platform = &self.world.request.platform;
-        Env { scope, coordinate: &self.nothing, platform, is_dead: self.world.scope(scope).is_trial }
+        self.world.env(scope)
     }
 
     /// Read by itself, before everything else.

@@ -9,10 +9,10 @@ use crate::lang::decl::param;
 use crate::lang::interpolate::Plain;
 use crate::lang::item::{Given, Item};
 use crate::lang::label::package_name;
-use crate::lang::matrix::{Axis, Coordinate};
+use crate::lang::matrix::Axis;
 use crate::lang::mistake::Findings;
 use crate::lang::read::Reader;
-use crate::lang::scope::{Env, ScopeId, World};
+use crate::lang::scope::{ScopeId, World};
 use crate::lang::syntax::Node;
 use crate::lang::table::Line;
 
@@ -42,9 +42,7 @@ fn params(world: &World<'_>) -> Vec<ParamInfo> {
 
 /// Once more: it has no mistakes.
 fn read<'w>(world: &'w World<'w>, scope: ScopeId, row: &'static Line, node: &'w Node) -> Item {
-    let nothing = Coordinate::new();
-    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
-    Reader::new(world, env, &mut Findings::default()).item(row, node)
+    Reader::new(world, world.env(scope), &mut Findings::default()).item(row, node)
 }
 
 fn param_info(item: &Item, package: String) -> ParamInfo {

@@ -11,7 +11,6 @@ use crate::lang::decl::export::LINE;
 use crate::lang::instances::{Instances, Resolved};
 use crate::lang::item::{Given, Item};
 use crate::lang::lower::{Lowering, last_name};
-use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::{Findings, Mistake, Span};
 use crate::lang::read::Reader;
 use crate::lang::scope::{Conditional, Env, ScopeId, World};
@@ -53,11 +52,8 @@ fn one<'w>(
     findings: &mut Findings,
 ) -> Option<Exported> {
     let world = instances.world;
-    let nothing = Coordinate::new();
-    let is_trial = world.scope(scope).is_trial;
-    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: is_trial };
-    let exists = world.exists(line, env);
-    let env = Env { is_dead: is_trial || !exists, ..env };
+    let env = world.env(scope);
+    let env = Env { is_dead: env.is_dead || !world.exists(line, env), ..env };
     let item = Reader::new(world, env, findings).item(&LINE, line.node);
     if !item.whole {
         return None;
@@ -66,12 +62,7 @@ fn one<'w>(
     let reference = item.argument(1)?.reference()?.clone();
     let resolved = instances.of_line(&item, &reference, env.is_dead, findings);
     let name = format!("{}{}", world.scope(scope).prefix, item.text()?);
-    (exists && !is_trial).then(|| Exported {
-        name,
-        package: world.scope(scope).package.clone(),
-        item,
-        resolved,
-    })
+    (!env.is_dead).then(|| Exported { name, package: world.scope(scope).package.clone(), item, resolved })
 }
 
 /// A place that no export may take, as far as the files say it.

@@ -12,14 +12,13 @@ use crate::lang::cycle::Need;
 use crate::lang::decl::Outputs;
 use crate::lang::exports::{self, Exported};
 use crate::lang::item::{Given, Item, Reference};
-use crate::lang::label::Label as Written;
 use crate::lang::matrix::{Coordinate, suffix};
 use crate::lang::meant::Meant;
 use crate::lang::mistake::{Findings, Label, Mistake};
 use crate::lang::platform;
 use crate::lang::read::Reader;
 use crate::lang::scope::{DeclId, Env, World};
-use crate::lang::table::{Line, Wants};
+use crate::lang::table::Line;
 use crate::oci::image::Platform;
 
 /// Instances of all nodes: a bound for matrices and templates together.
@@ -273,8 +272,7 @@ impl<'w> Instances<'w> {
         }
         for instance in self.all.iter().filter(|instance| !instance.is_absent) {
             instance.item.walk(&mut |line| {
-                let properties = line.properties.iter().filter_map(|pair| pair.given.reference());
-                for reference in line.references().chain(properties) {
+                for reference in line.all_references() {
                     if instance.resolved.get(&reference.place) == Some(&Resolved::Poisoned) {
                         let message = "what this names leads to nothing";
                         let mistake = Mistake::new(Code::RefUnknown, message, "name a node that exists");
@@ -291,8 +289,7 @@ impl<'w> Instances<'w> {
         let mut standing = Vec::new();
         self.get(id).item.walk(&mut |line| {
             let has_path = line.property("path").is_some();
-            let properties = line.properties.iter().filter_map(|pair| pair.given.reference());
-            for reference in line.references().chain(properties) {
+            for reference in line.all_references() {
                 standing.push(Standing { line: line.line, has_path, reference: reference.clone() });
             }
         });
@@ -379,16 +376,12 @@ impl<'w> Instances<'w> {
         let env =
             Env { scope: reference.scope, coordinate: &reference.coordinate, platform, is_dead: is_absent };
         let meant = world.meant(&reference.label, env).map_err(|mistake| {
-            let mut mistake = *mistake;
-            let others = std::mem::take(&mut mistake.labels);
             let label = match mistake.code {
                 Code::RefPrivate => "may not be named here",
                 Code::RefPackage | Code::FileRead => "no such package",
                 _ => "not known",
             };
-            let mut mistake = mistake.at(reference.span.clone(), label);
-            mistake.labels.extend(others);
-            Box::new(mistake)
+            Box::new(mistake.first_at(reference.span.clone(), label))
         })?;
         Ok(match meant {
             Meant::Scratch => Target::Scratch,
@@ -469,9 +462,4 @@ impl<'w> Instances<'w> {
         }
         known.into_iter().flatten().collect()
     }
-}
-
-/// Whether something of the file is meant by the line of a group or a default.
-pub fn is_any(reference: &Reference) -> bool {
-    reference.wants == Wants::Any && !matches!(reference.label, Written::Scratch | Written::Host)
 }

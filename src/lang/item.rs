@@ -131,6 +131,11 @@ impl Item {
         self.arguments.iter().filter_map(Given::reference)
     }
 
+    /// Those of its properties, too.
+    pub fn all_references(&self) -> impl Iterator<Item = &Reference> {
+        self.references().chain(self.properties.iter().filter_map(|pair| pair.given.reference()))
+    }
+
     /// The item and all in it.
     pub fn walk(&self, visit: &mut dyn FnMut(&Item)) {
         visit(self);

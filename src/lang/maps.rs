@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use crate::base::suggest::{self, ticked};
 use crate::lang::code::Code;
 use crate::lang::interpolate::Found;
-use crate::lang::matrix::Coordinate;
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::scope::{Env, ScopeId, World};
 use crate::lang::syntax::Node;
@@ -15,11 +14,9 @@ use crate::lang::values::row_word;
 const ELSE: &str = "else";
 
 pub fn check(world: &World<'_>, findings: &mut Findings) {
-    let nothing = Coordinate::new();
     for id in (0..world.scopes.len()).map(ScopeId) {
         let scope = world.scope(id);
-        let platform = &world.request.platform;
-        let env = Env { scope: id, coordinate: &nothing, platform, is_dead: scope.is_trial };
+        let env = world.env(id);
         let trail = || world.trail(id);
         findings.within(trail, |findings| {
             for map in scope.maps.values() {

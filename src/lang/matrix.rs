@@ -334,8 +334,7 @@ impl<'a> World<'a> {
 
     /// Which declarations a label may mean, whatever the platform.
     fn declarations(&self, label: &Label, scope: ScopeId) -> Vec<DeclId> {
-        let nothing = Coordinate::new();
-        let env = Env { scope, coordinate: &nothing, platform: &self.request.platform, is_dead: true };
+        let env = Env { is_dead: true, ..self.env(scope) };
         self.meant(label, env).map_or_else(|_| Vec::new(), |meant| meant.declarations())
     }
 }

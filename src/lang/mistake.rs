@@ -113,6 +113,12 @@ impl Mistake {
         self
     }
 
+    /// As `at`, before the labels that are there: this is the mistake's place.
+    pub fn first_at(mut self, span: Span, text: impl Into<String>) -> Mistake {
+        self.labels.insert(0, Label::new(span, text));
+        self
+    }
+
     /// How the place came about, innermost first: what is beyond the nearest few is left out.
     fn follow(&mut self, trail: &[Label]) {
         for label in trail {

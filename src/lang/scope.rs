@@ -145,7 +145,16 @@ pub struct Env<'e> {
     pub is_dead: bool,
 }
 
+/// The coordinate of what stands in no matrix.
+static NOWHERE: BTreeMap<String, String> = BTreeMap::new();
+
 impl<'a> World<'a> {
+    /// Of what stands in a scope, and in no matrix: at the platform that is asked for.
+    pub fn env(&self, scope: ScopeId) -> Env<'_> {
+        let is_dead = self.scope(scope).is_trial;
+        Env { scope, coordinate: &NOWHERE, platform: &self.request.platform, is_dead }
+    }
+
     pub fn scope(&self, id: ScopeId) -> &Scope<'a> {
         &self.scopes[id.0]
     }

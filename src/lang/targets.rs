@@ -9,9 +9,8 @@ use crate::lang::budget;
 use crate::lang::code::Code;
 use crate::lang::decl::group::{DEFAULT, GROUP};
 use crate::lang::item::Reference;
-use crate::lang::label::{Dotted, Label, package_name};
+use crate::lang::label::{self, Dotted, Label, package_name};
 use crate::lang::lower::Lowering;
-use crate::lang::matrix::Coordinate;
 use crate::lang::meant::Meant;
 use crate::lang::mistake::{Findings, Mistake};
 use crate::lang::read::Reader;
@@ -24,10 +23,8 @@ const MOST_MEMBERS: usize = 1_000_000;
 
 /// Reports what is wrong with groups and defaults.
 pub fn check(world: &World<'_>, findings: &mut Findings) {
-    let nothing = Coordinate::new();
     for scope in (0..world.scopes.len()).map(ScopeId) {
-        let is_dead = world.scope(scope).is_trial;
-        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+        let env = world.env(scope);
         let groups = world.scope(scope).groups.iter().map(|(_, line)| (&GROUP, line));
         for (row, line) in groups.chain(world.scope(scope).defaults.iter().map(|line| (&DEFAULT, line))) {
             check_line(world, row, line, env, findings);
@@ -39,15 +36,13 @@ pub fn check(world: &World<'_>, findings: &mut Findings) {
 
 /// Instances of templates around which all conditions hold.
 fn existing_instances(world: &World<'_>) -> BTreeSet<ScopeId> {
-    let nothing = Coordinate::new();
     let mut existing: BTreeSet<ScopeId> = BTreeSet::new();
     // Whoever uses a template was there before the instance was.
     for scope in (0..world.scopes.len()).map(ScopeId) {
-        let is_dead = world.scope(scope).is_trial;
         if world.scope(scope).caller.is_some() && !existing.contains(&scope) {
             continue;
         }
-        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+        let env = world.env(scope);
         for named in world.scope(scope).names.values().flatten() {
             if let What::Instance(Some(instance)) = named.what
                 && world.exists(&named.line, env)
@@ -61,15 +56,12 @@ fn existing_instances(world: &World<'_>) -> BTreeSet<ScopeId> {
 
 /// What the lines `output` of an instance name.
 fn template_outputs(world: &World<'_>, scope: ScopeId, findings: &mut Findings) {
-    let nothing = Coordinate::new();
-    let is_dead = world.scope(scope).is_trial;
-    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead };
+    let env = world.env(scope);
     for line in world.scope(scope).outputs.values() {
         let Some(entry) = line.arguments().nth(1) else { continue };
-        let Some(label) = entry.value.text().and_then(crate::lang::label::parse) else { continue };
+        let Some(label) = entry.value.text().and_then(label::parse) else { continue };
         if let Err(mistake) = world.meant(&label, env) {
-            let mut mistake = *mistake;
-            mistake.labels.insert(0, crate::lang::mistake::Label::new(entry.span.clone(), "not known"));
+            let mistake = mistake.first_at(entry.span.clone(), "not known");
             findings.within(|| world.trail(scope), |findings| findings.add(mistake));
         }
     }
@@ -103,13 +95,7 @@ fn check_line(
 
 fn wrong(world: &World<'_>, row: &Line, reference: &Reference, env: Env<'_>) -> Option<Mistake> {
     match world.meant(&reference.label, env) {
-        Err(mistake) => {
-            let mut mistake = *mistake;
-            let others = std::mem::take(&mut mistake.labels);
-            let mut mistake = mistake.at(reference.span.clone(), "not known");
-            mistake.labels.extend(others);
-            Some(mistake)
-        }
+        Err(mistake) => Some(mistake.first_at(reference.span.clone(), "not known")),
         Ok(Meant::Scratch | Meant::Host | Meant::Local(_)) => {
             let source = world.files.sources.slice(&reference.span).trim_matches('"');
             let message = format!("`{}` takes a node, `{source}` is none", row.word);
@@ -207,8 +193,7 @@ fn all_groups<'w>(world: &'w World<'_>) -> Vec<(ScopeId, &'w str)> {
 }
 
 fn line_of<'w>(world: &'w World<'_>, scope: ScopeId, group: &str) -> Option<&'w Conditional<'w>> {
-    let nothing = Coordinate::new();
-    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+    let env = Env { is_dead: false, ..world.env(scope) };
     let named = world.named(scope, group, env)?;
     (named.what == What::Group).then_some(&named.line)
 }
@@ -219,11 +204,10 @@ fn members(world: &World<'_>, scope: ScopeId, group: &str) -> Vec<Meant> {
 }
 
 fn meant_by(world: &World<'_>, scope: ScopeId, row: &'static Line, node: &Node) -> Vec<Meant> {
-    let nothing = Coordinate::new();
-    let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+    let env = Env { is_dead: false, ..world.env(scope) };
     let skipped = row.arguments.len() - 1;
     let labels = node.arguments().skip(skipped);
-    let labels = labels.filter_map(|entry| crate::lang::label::parse(entry.value.text()?));
+    let labels = labels.filter_map(|entry| label::parse(entry.value.text()?));
     labels.filter_map(|label| world.meant(&label, env).ok()).collect()
 }
 
@@ -257,15 +241,12 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
         let outputs = expansion.outputs(meant, findings)?;
         targets.insert(name, outputs);
     }
-    let nothing = Coordinate::new();
     for (place, scope) in world.packages.iter().enumerate() {
         let folder = &world.files.files[place].package;
         if world.files.package(folder) != Some(place) {
             continue;
         }
-        let env =
-            Env { scope: *scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
-        let members = match world.default(*scope, env) {
+        let members = match world.default(*scope, world.env(*scope)) {
             Some(line) => {
                 let meant = meant_by(world, *scope, &DEFAULT, line.node);
                 expansion.outputs(meant, findings)?
@@ -283,10 +264,9 @@ pub fn add(lowering: &Lowering<'_>, graph: &mut Graph, findings: &mut Findings) 
 
 /// `svc` and `svc.image` of instances of templates.
 fn instance_outputs(world: &World<'_>) -> Vec<(String, Vec<Meant>)> {
-    let nothing = Coordinate::new();
     let mut found = Vec::new();
     for scope in (0..world.scopes.len()).map(ScopeId).filter(|scope| !world.scope(*scope).is_trial) {
-        let env = Env { scope, coordinate: &nothing, platform: &world.request.platform, is_dead: false };
+        let env = world.env(scope);
         for name in world.scope(scope).names.keys() {
             let Some(What::Instance(Some(instance))) = world.named(scope, name, env).map(|named| named.what)
             else {
