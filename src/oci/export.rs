@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::OciDigest;
+use crate::base::digest::{BlobDigest, OciDigest};
 use crate::oci::config;
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
 use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, Packing};
-use crate::oci::layer::pack;
+use crate::oci::layer::{Packed, open, pack};
 use crate::oci::manifest::{Listed, REFERENCE, Stored, write};
 use crate::oci::sink::Sink;
 use crate::store::memo::Memo;
@@ -62,9 +62,12 @@ pub fn export(
             .collect(),
     };
     let exported = exported(&stored, &entry.descriptor, layers);
-    for (descriptor, layer) in stored.layers.iter().zip(&exported.layers) {
+    for ((descriptor, layer), packed) in stored.layers.iter().zip(&image.rootfs.layers).zip(&exported.layers) {
         if !sink.has(descriptor)? {
-            let bytes = memo.open_blob(layer.blob)?;
+            let bytes = match &layer.pulled {
+                Some(_) => memo.open_blob(packed.blob)?,
+                None => open(memo, layer.tree, compression, cancel),
+            };
             sink.blob(descriptor, &mut Cancellable { bytes, cancel })?;
         }
     }
@@ -81,7 +84,11 @@ pub fn export(
 fn packed(memo: &Memo, layer: &Layer, packing: Packing, cancel: &Cancel) -> Result<LayerBlob, OciError> {
     let mut blob = match &layer.pulled {
         Some(pulled) => pulled.clone(),
-        None => pack(memo, layer.tree, packing.compression, cancel)?,
+        None => {
+            let Packed { digest, size, diff_id } = pack(memo, layer.tree, packing.compression, cancel)?;
+            let media_type = packing.compression.layer_kind().media_type(packing.format).to_owned();
+            LayerBlob { media_type, digest, size, diff_id, blob: BlobDigest::from_bytes([0; 32]) }
+        }
     };
     let kind = Kind::of(&blob.media_type);
     if packing.format == Format::Docker && kind == Some(Kind::LayerZstd) {

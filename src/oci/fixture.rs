@@ -4,10 +4,9 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::base::tree_path::TreePath;
 use crate::oci::image::{Compression, Config, Format, Healthcheck, Image, Layer, Packing, Platform, Rootfs};
-use crate::oci::layer::pack;
+use crate::oci::layer::pack_into;
 pub(super) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
-use crate::store::object::Object;
 use crate::tree::encode::save;
 use crate::tree::links::link_group;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
@@ -31,8 +30,13 @@ pub(super) fn group(paths: &[TreePath], blob: &BlobDigest) -> LinkGroup {
 
 /// The layer as a plain tar.
 pub(super) fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
-    let layer = pack(memo, tree, Compression::None, &Cancel::default()).unwrap();
-    memo.read(Object::Blob(layer.blob)).unwrap().to_vec()
+    packed(memo, tree, Compression::None)
+}
+
+pub(super) fn packed(memo: &Memo, tree: TreeDigest, compression: Compression) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pack_into(memo, tree, compression, &mut bytes, &Cancel::default()).unwrap();
+    bytes
 }
 
 /// A valid one, of version 2 (linux/capability.h), with a newline among its bytes.
