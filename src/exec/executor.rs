@@ -18,6 +18,9 @@ pub trait Executor: Sync {
     /// Whether a result made on that isolation rung is as good as one that would be made here.
     fn accepts(&self, rung: &str) -> Result<bool, ExecError>;
 
+    /// Hears what a node came to, made or recalled: of a pulled image, where its layers lie.
+    fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>);
+
     /// Keeps what it learned of the sources for the next build.
     fn finish(&self) -> Result<(), ExecError>;
 

@@ -1,18 +1,20 @@
 //! SHA-256 can't be taken apart: a layer's digests need all its bytes, but for those before a place where the same
 //! bytes were hashed before. Such places are remembered every few megabytes, by all that stands before them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
 
 use crate::base::digest::{ActionKey, Digest};
 use crate::base::facts::{FactSink as _, HashSink};
+use crate::oci::derived::Question;
 use crate::oci::error::OciError;
 use crate::oci::image::Compression;
 use crate::oci::segment::{Segment, Segments};
 use crate::store::memo::Memo;
-use crate::store::record::{Lost, Record};
 
 /// Bytes of tar from one to the next, at least: a few milliseconds of hashing, against one record.
 const APART: u64 = 8 << 20;
@@ -55,7 +57,7 @@ impl<'a> Steps<'a> {
         compression: Compression,
         is_all: bool,
     ) -> Steps<'a> {
-        let mut facts = HashSink::new("memobuild 2026-11-28 layer checkpoint v1");
+        let mut facts = HashSink::new("memobuild 2026-11-28 layer before v1");
         compression.write_facts(&mut facts);
         let before = facts.finish();
         Steps { memo, segments, ready: VecDeque::new(), before, is_known: true, is_all }
@@ -63,7 +65,7 @@ impl<'a> Steps<'a> {
 
     /// As many segments as lie between two checkpoints, or are left.
     fn advance(&mut self) -> Result<(), OciError> {
-        let mut facts = HashSink::new("memobuild 2026-11-28 layer checkpoint v1");
+        let mut facts = HashSink::new("memobuild 2026-11-28 layer before v1");
         facts.fact("before", self.before.as_bytes());
         let (mut group, mut size) = (Vec::new(), 0);
         while size < APART {
@@ -101,40 +103,42 @@ impl Iterator for Steps<'_> {
     }
 }
 
-/// Never shared: a digest that is wrong would be noticed by whoever reads the layer, and not before.
-pub(crate) fn remember(memo: &Memo, key: ActionKey, state: &State) -> Result<(), OciError> {
-    let hex = |hash: &Sha256| hash.serialize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let outputs = BTreeMap::from([
-        ("tar".to_owned(), serde_json::json!(hex(&state.tar))),
-        ("packed".to_owned(), serde_json::json!(hex(&state.packed))),
-        ("size".to_owned(), serde_json::json!(state.size)),
-    ]);
-    let record = Record {
-        outputs,
-        objects: Vec::new(),
-        facts: Vec::new(),
-        log: None,
-        seconds: 0.0,
-        rung: None,
-        shareable: false,
-        node: "layer checkpoint".to_owned(),
-        lost: Lost::default(),
-    };
-    Ok(memo.remember(key, &record)?)
+pub(crate) fn remember(memo: &Memo, before: ActionKey, state: &State) -> Result<(), OciError> {
+    let saved = Saved { tar: hex(&state.tar), packed: hex(&state.packed), size: state.size };
+    Ok(question(before).remember(memo, &saved, Vec::new(), Duration::ZERO)?)
 }
 
-fn recall(memo: &Memo, key: ActionKey) -> Result<Option<State>, OciError> {
-    let Some(record) = memo.recall(key)? else { return Ok(None) };
-    let hash = |name: &str| {
-        let hex = record.outputs.get(name)?.as_str()?;
-        let digits = hex.as_bytes().chunks(2);
-        let bytes: Option<Vec<u8>> =
-            digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
-        Sha256::deserialize(&SerializedState::<Sha256>::try_from(bytes?.as_slice()).ok()?).ok()
-    };
-    let size = record.outputs.get("size").and_then(serde_json::Value::as_u64);
-    Ok(match (hash("tar"), hash("packed"), size) {
-        (Some(tar), Some(packed), Some(size)) => Some(State { tar, packed, size }),
+fn recall(memo: &Memo, before: ActionKey) -> Result<Option<State>, OciError> {
+    let Some(saved) = question(before).recall::<Saved>(memo)? else { return Ok(None) };
+    let hashes = (from_hex(&saved.tar), from_hex(&saved.packed));
+    Ok(match hashes {
+        (Some(tar), Some(packed)) => Some(State { tar, packed, size: saved.size }),
         _ => None,
     })
+}
+
+/// The hashes in the serialised form of their crate, which refuses another version's.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    tar: String,
+    packed: String,
+    size: u64,
+}
+
+fn question(before: ActionKey) -> Question {
+    Question {
+        context: "memobuild 2026-11-28 layer checkpoint v1",
+        output: "checkpoint",
+        facts: vec![("before", before.to_string())],
+    }
+}
+
+fn hex(hash: &Sha256) -> String {
+    hash.serialize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(hex: &str) -> Option<Sha256> {
+    let byte = |digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    Sha256::deserialize(&SerializedState::<Sha256>::try_from(bytes?.as_slice()).ok()?).ok()
 }

@@ -22,14 +22,20 @@ impl Compression {
         }
     }
 
-    pub(crate) fn write_facts(self, sink: &mut dyn FactSink) {
+    /// Its name and its level.
+    pub(crate) fn words(self) -> (String, String) {
         let (name, level) = match self {
             Compression::None => ("none", 0),
             Compression::Gzip { level } => ("gzip", i64::from(level)),
             Compression::Zstd { level } => ("zstd", i64::from(level)),
         };
+        (name.to_owned(), level.to_string())
+    }
+
+    pub(crate) fn write_facts(self, sink: &mut dyn FactSink) {
+        let (name, level) = self.words();
         sink.fact("compression", name.as_bytes());
-        sink.fact("level", level.to_string().as_bytes());
+        sink.fact("level", level.as_bytes());
     }
 }
 
@@ -209,7 +215,10 @@ mod tests {
                     .collect();
                 let expected = [&some[..], &none, &some, &none].concat();
                 assert!(unpacked(&layer, compression) == expected, "{compression:?} {length}");
-                assert!(unpacked(&framed(&some, compression), compression) == some, "{compression:?} {length}");
+                assert!(
+                    unpacked(&framed(&some, compression), compression) == some,
+                    "{compression:?} {length}"
+                );
                 if let Some(packed) = compress(&some, compression).unwrap() {
                     assert!(decompress(&packed, compression, length as u64).unwrap() == some);
                     assert!(decompress(&packed, compression, length as u64 - 1).is_err());
@@ -236,7 +245,8 @@ mod tests {
     #[test]
     fn a_segment_has_these_bytes_for_ever() {
         let segment = [bytes(300_000, 5), b"text and more text, ".repeat(20_000)].concat();
-        let digests = ALL.map(|compression| OciDigest::of(&packed(&segment, compression)).to_hex()[..16].to_owned());
+        let digests =
+            ALL.map(|compression| OciDigest::of(&packed(&segment, compression)).to_hex()[..16].to_owned());
         insta::assert_debug_snapshot!(digests);
     }
 }

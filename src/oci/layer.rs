@@ -2,7 +2,6 @@
 //! (`segment.rs`), so that a changed file costs its own segment; what no compression makes smaller is not kept at all,
 //! but made of its files each time. BLAKE3, SHA-256 and compression see the bytes in one pass.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,38 +9,28 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::{ActionKey, OciDigest, TreeDigest};
-use crate::base::facts::{FactSink, HashSink, ListSink};
 use crate::oci::checkpoint::{self, State, Step, Steps};
 use crate::oci::compress::write_frame;
+use crate::oci::derived::Question;
 use crate::oci::error::OciError;
-use crate::oci::image::Compression;
+use crate::oci::image::{Compression, Format, PackedLayer};
 use crate::oci::members::Members;
 use crate::oci::packing::{Form, Made, Piece, make_in_order};
 use crate::oci::segment::Segments;
 use crate::oci::segment_memo::{self, Known};
 use crate::store::memo::Memo;
-use crate::store::record::{Lost, Record};
-
-/// What a packed layer is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packed {
-    /// SHA-256 of the packed bytes.
-    pub digest: OciDigest,
-    /// Packed bytes.
-    pub size: u64,
-    /// SHA-256 of the unpacked tar (image-spec, config.md, "Layer DiffID").
-    pub diff_id: OciDigest,
-}
 
 /// The layer's digests, where it was packed before.
-pub fn recall(memo: &Memo, tree: TreeDigest, compression: Compression) -> Result<Option<Packed>, OciError> {
-    let Some(record) = memo.recall(key(tree, compression))? else { return Ok(None) };
-    Ok(record.outputs.get(OUTPUT).and_then(|value| serde_json::from_value(value.clone()).ok()))
+pub fn recall(
+    memo: &Memo,
+    tree: TreeDigest,
+    compression: Compression,
+) -> Result<Option<PackedLayer>, OciError> {
+    Ok(question(tree, compression).recall(memo)?)
 }
 
 /// The layer's digests, from the memo or by packing it now.
@@ -51,11 +40,11 @@ pub fn pack(
     tree: TreeDigest,
     compression: Compression,
     cancel: &Cancel,
-) -> Result<Packed, OciError> {
+) -> Result<PackedLayer, OciError> {
     if let Some(packed) = recall(memo, tree, compression)? {
         return Ok(packed);
     }
-    let _lock = memo.lock_key(key(tree, compression), cancel)?;
+    let _lock = memo.lock_key(question(tree, compression).key(), cancel)?;
     match recall(memo, tree, compression)? {
         Some(packed) => Ok(packed),
         None => pack_now(memo, tree, compression, None, cancel),
@@ -69,7 +58,7 @@ pub fn pack_into(
     compression: Compression,
     out: &mut dyn Write,
     cancel: &Cancel,
-) -> Result<Packed, OciError> {
+) -> Result<PackedLayer, OciError> {
     pack_now(memo, tree, compression, Some(out), cancel)
 }
 
@@ -94,17 +83,11 @@ pub fn open(
     Box::new(Pieces { pieces, current: Vec::new(), read: 0 })
 }
 
-const OUTPUT: &str = "layer";
-
-fn key(tree: TreeDigest, compression: Compression) -> ActionKey {
-    let mut hash = HashSink::new("memobuild 2026-11-28 layer v2");
-    write_facts(tree, compression, &mut hash);
-    ActionKey(hash.finish())
-}
-
-fn write_facts(tree: TreeDigest, compression: Compression, sink: &mut dyn FactSink) {
-    sink.fact("tree", tree.as_bytes());
-    compression.write_facts(sink);
+/// Segments and checkpoints are remembered too, so that a layer that is nearly the same costs little.
+fn question(tree: TreeDigest, compression: Compression) -> Question {
+    let (compression, level) = compression.words();
+    let facts = vec![("tree", tree.to_string()), ("compression", compression), ("level", level)];
+    Question { context: "memobuild 2026-11-28 layer v2", output: "layer", facts }
 }
 
 fn pack_now(
@@ -113,7 +96,7 @@ fn pack_now(
     compression: Compression,
     out: Option<&mut dyn Write>,
     cancel: &Cancel,
-) -> Result<Packed, OciError> {
+) -> Result<PackedLayer, OciError> {
     let start = Instant::now();
     let segments = Segments::of(Members::of(memo, tree)?, compression);
     let mut steps = Steps::hashed(memo, segments, compression, out.is_some());
@@ -126,20 +109,7 @@ fn pack_now(
     segments.try_for_each(|(key, known)| segment_memo::remember(memo, *key, *known))?;
     let checkpoints = made.checkpoints.par_iter();
     checkpoints.try_for_each(|(key, state)| checkpoint::remember(memo, *key, state))?;
-    let mut facts = ListSink::default();
-    write_facts(tree, compression, &mut facts);
-    let record = Record {
-        lost: Lost::default(),
-        outputs: BTreeMap::from([(OUTPUT.to_owned(), serde_json::json!(made.packed))]),
-        objects: Vec::new(),
-        facts: facts.0,
-        log: None,
-        seconds: start.elapsed().as_secs_f64(),
-        rung: None,
-        shareable: true,
-        node: OUTPUT.to_owned(),
-    };
-    memo.remember(key(tree, compression), &record)?;
+    question(tree, compression).remember(memo, &made.packed, Vec::new(), start.elapsed())?;
     Ok(made.packed)
 }
 
@@ -180,7 +150,7 @@ struct Hashing<'s, 'o> {
 
 /// A layer that is whole, and what is to be remembered of it.
 struct Whole {
-    packed: Packed,
+    packed: PackedLayer,
     segments: Vec<(ActionKey, Known)>,
     checkpoints: Vec<(ActionKey, State)>,
 }
@@ -244,11 +214,12 @@ impl<'s, 'o> Hashing<'s, 'o> {
             Some(packed) => packed,
             None => (tar.clone(), vec![Sha256::default(); tars.len()]),
         };
+        let media_type = self.compression.layer_kind().media_type(Format::Oci).to_owned();
         let digest = |hash: Sha256| OciDigest::from_bytes(hash.finalize().into());
         let states = tars.into_iter().zip(packeds).zip(self.saved);
         let states = states.map(|((tar, packed), (key, size))| (key, State { tar, packed, size }));
         Whole {
-            packed: Packed { digest: digest(packed), size: self.size, diff_id: digest(tar) },
+            packed: PackedLayer { media_type, digest: digest(packed), size: self.size, diff_id: digest(tar) },
             segments: self.segments,
             checkpoints: states.collect(),
         }
@@ -268,10 +239,7 @@ enum Fed {
 }
 
 impl<'s> Hasher<'s> {
-    fn begin<'e>(
-        scope: &'s Scope<'s, 'e>,
-        update: impl Fn(&mut Sha256, &Made) + Send + 's,
-    ) -> Hasher<'s> {
+    fn begin<'e>(scope: &'s Scope<'s, 'e>, update: impl Fn(&mut Sha256, &Made) + Send + 's) -> Hasher<'s> {
         let (feed, fed) = sync_channel(4);
         let thread = scope.spawn(move || {
             let (mut hash, mut saved) = (Sha256::new(), Vec::new());

@@ -12,15 +12,21 @@ mod segment;
 mod segment_memo;
 mod checkpoint;
 mod compress;
+mod rooms;
 mod packing;
 pub mod layer;
 mod change;
 pub mod unpack;
 mod unzip;
 pub mod extract;
+mod derived;
+pub mod kept;
+mod stoppable;
 mod layout_reader;
 mod choose;
+pub mod source;
 pub mod pull;
+pub mod supply;
 pub mod sink;
 pub mod layout;
 pub mod archive;
@@ -31,6 +37,8 @@ mod fixture;
 mod laws;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod segment_laws;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

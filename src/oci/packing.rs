@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::base::cancel::Cancel;
@@ -14,6 +14,7 @@ use crate::oci::compress::{compress, decompress, frame_checksum};
 use crate::oci::error::OciError;
 use crate::oci::image::Compression;
 use crate::oci::members::FileContent;
+use crate::oci::rooms::{Room, Rooms};
 use crate::oci::segment::{Part, Segment};
 use crate::oci::segment_memo::{Known, recall};
 use crate::store::memo::Memo;
@@ -90,10 +91,17 @@ fn work(
     order: &Sender<Pending>,
     cancel: &Cancel,
 ) {
-    while let Some((task, room, answer)) = take(source, rooms, order, cancel) {
+    while let Some(Taken { task, room, answer }) = take(source, rooms, order, cancel) {
         // Nobody listens any more after another error.
         let _ = answer.send(make(memo, task, compression, room));
     }
+}
+
+/// A worker's own, from now on.
+struct Taken {
+    task: Task,
+    room: Room,
+    answer: SyncSender<Result<Made, OciError>>,
 }
 
 /// Segments get their room in their order, so that the first one always goes on.
@@ -102,7 +110,7 @@ fn take(
     rooms: &Arc<Rooms>,
     order: &Sender<Pending>,
     cancel: &Cancel,
-) -> Option<(Task, Room, SyncSender<Result<Made, OciError>>)> {
+) -> Option<Taken> {
     let mut source = source.lock().expect("bug: poisoned");
     loop {
         let next = if cancel.is_raised() { Err(OciError::Cancelled) } else { source.next() };
@@ -112,7 +120,7 @@ fn take(
                 let room = rooms.take(task.segment.size)?;
                 let (answer, made) = sync_channel(1);
                 order.send(Pending::Segment { made, is_hashed: task.is_hashed }).ok()?;
-                return Some((task, room, answer));
+                return Some(Taken { task, room, answer });
             }
             Ok(Some(Next::Other(piece))) => Ok(piece),
             Err(error) => Err(error),
@@ -215,19 +223,25 @@ impl Large {
         let mut bytes = Vec::with_capacity(length as usize);
         let read = self.reader.by_ref().take(length).read_to_end(&mut bytes);
         self.read += read.map_err(OciError::stream("packing a file"))? as u64;
-        if bytes.len() as u64 == length { Ok(bytes) } else { same_size(self.content, self.read).map(|()| bytes) }
+        if bytes.len() as u64 == length {
+            Ok(bytes)
+        } else {
+            same_size(self.content, self.read).map(|()| bytes)
+        }
     }
 }
 
 fn make(memo: &Memo, task: Task, compression: Compression, room: Room) -> Result<Made, OciError> {
     let Task { segment, known, is_hashed } = task;
-    if let Some(Known::Packed(blob)) = known
-        && let Some((tar, bytes)) = stored(memo, blob, &segment, compression, is_hashed)?
-    {
-        let form = Form::Packed { bytes, blob };
-        return Ok(Made { key: segment.key, tar, form, is_new: false, _room: room });
-    }
     let (key, is_framed) = (segment.key, matches!(known, Some(Known::Framed)));
+    if let Some(Known::Packed(blob)) = known
+        && let Some(bytes) = stored(memo, blob)?
+    {
+        let tar = if is_hashed { decompress(&bytes, compression, segment.size) } else { Ok(Vec::new()) };
+        if let Ok(tar) = tar {
+            return Ok(Made { key, tar, form: Form::Packed { bytes, blob }, is_new: false, _room: room });
+        }
+    }
     let tar = tar_of(memo, segment)?;
     let packed = if is_framed { None } else { compress(&tar, compression).map_err(COMPRESSING)? };
     let form = match packed {
@@ -237,24 +251,15 @@ fn make(memo: &Memo, task: Task, compression: Compression, room: Room) -> Result
     Ok(Made { key, tar, form, is_new: !is_framed && compression != Compression::None, _room: room })
 }
 
-const COMPRESSING: fn(io::Error) -> OciError = |source| OciError::Stream { action: "compressing a layer", source };
+const COMPRESSING: fn(io::Error) -> OciError =
+    |source| OciError::Stream { action: "compressing a layer", source };
 
-/// A segment from the store, and its tar where that is to be hashed. `None` where it is lost or damaged.
-fn stored(
-    memo: &Memo,
-    blob: BlobDigest,
-    segment: &Segment,
-    compression: Compression,
-    is_hashed: bool,
-) -> Result<Option<(Vec<u8>, Arc<[u8]>)>, OciError> {
-    let bytes = match memo.read(Object::Blob(blob)) {
-        Err(StoreError::Missing(_) | StoreError::Damaged(_)) => return Ok(None),
-        bytes => bytes?,
-    };
-    if !is_hashed {
-        return Ok(Some((Vec::new(), bytes)));
+/// `None` where it is lost or damaged.
+fn stored(memo: &Memo, blob: BlobDigest) -> Result<Option<Arc<[u8]>>, StoreError> {
+    match memo.read(Object::Blob(blob)) {
+        Err(StoreError::Missing(_) | StoreError::Damaged(_)) => Ok(None),
+        bytes => bytes.map(Some),
     }
-    Ok(decompress(&bytes, compression, segment.size).ok().map(|tar| (tar, bytes)))
 }
 
 fn tar_of(memo: &Memo, segment: Segment) -> Result<Vec<u8>, OciError> {
@@ -289,53 +294,4 @@ fn same_size(content: FileContent, found: u64) -> Result<(), OciError> {
         path: content.blob.to_string(),
         reason: "the tree says another size than its blob has",
     })
-}
-
-/// Bytes of tar in the making, with as many again for what becomes of them.
-const MOST: u64 = 32 << 20;
-
-/// Keeps memory bounded, however slow whoever takes the segments is.
-#[derive(Default)]
-struct Rooms {
-    /// Bytes that are taken; `None` once nobody gets room any more.
-    taken: Mutex<Taken>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Taken {
-    bytes: u64,
-    is_closed: bool,
-}
-
-impl Rooms {
-    /// `None` where the work was given up.
-    fn take(self: &Arc<Rooms>, bytes: u64) -> Option<Room> {
-        let taken = self.taken.lock().expect("bug: poisoned");
-        let is_full = |taken: &mut Taken| !taken.is_closed && taken.bytes > 0 && taken.bytes + bytes > MOST;
-        let mut taken = self.changed.wait_while(taken, is_full).expect("bug: poisoned");
-        if taken.is_closed {
-            return None;
-        }
-        taken.bytes += bytes;
-        Some(Room { rooms: self.clone(), bytes })
-    }
-
-    fn close(&self) {
-        self.taken.lock().expect("bug: poisoned").is_closed = true;
-        self.changed.notify_all();
-    }
-}
-
-/// Given back when dropped.
-struct Room {
-    rooms: Arc<Rooms>,
-    bytes: u64,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.rooms.taken.lock().expect("bug: poisoned").bytes -= self.bytes;
-        self.rooms.changed.notify_all();
-    }
 }
