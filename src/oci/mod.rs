@@ -6,6 +6,8 @@ pub mod descriptor;
 pub mod config;
 pub mod manifest;
 mod tar_header;
+mod sparse;
+mod xattr_records;
 mod tar_reader;
 mod members;
 mod segment;
@@ -41,5 +43,7 @@ mod properties;
 mod segment_laws;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod readers;
