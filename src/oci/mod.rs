@@ -14,6 +14,7 @@ mod change;
 pub mod unpack;
 mod unzip;
 pub mod extract;
+pub mod kept;
 mod layout_reader;
 mod choose;
 pub mod pull;
