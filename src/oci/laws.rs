@@ -16,7 +16,7 @@ use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
 use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, Written};
 use crate::store::object::Object;
 use crate::tree::tree::{Content, Entry};
 
@@ -275,7 +275,7 @@ fn a_diff_id_that_lies_is_noticed() {
     let mut image = image(vec![full_tree(&memo)], Compression::None);
     let LayerBlob { media_type, digest, size, blob, .. } =
         pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
-    keep(&memo, digest, blob).unwrap();
+    keep(&memo, &Written { blob, oci: digest, size }).unwrap();
     let layer = PackedLayer { media_type, digest, size, diff_id: OciDigest::of(b"another") };
     image.rootfs.layers = vec![Layer::Pulled(layer)];
     export_to(&memo, &image, folder.path());

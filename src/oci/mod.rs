@@ -14,7 +14,7 @@ mod change;
 pub mod unpack;
 mod unzip;
 pub mod extract;
-mod derived;
+pub(crate) mod derived;
 pub mod kept;
 mod stoppable;
 mod layout_reader;

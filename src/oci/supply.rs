@@ -158,8 +158,8 @@ impl Supply {
 
     /// The layer's packed bytes, in the store from now on.
     pub fn blob(&self, layer: &PackedLayer) -> Result<BlobDigest, OciError> {
-        if let Some(blob) = kept(self.memo(), layer.digest)? {
-            return Ok(blob);
+        if let Some(kept) = kept(self.memo(), layer.digest)? {
+            return Ok(kept.blob);
         }
         let sources = self.0.sources.lock().expect("bug: poisoned").get(&layer.digest).cloned();
         let mut result = Err(OciError::NoBlob { digest: layer.digest });
@@ -179,7 +179,7 @@ impl Supply {
         source.copy(&descriptor, &mut writer)?;
         let written = writer.stream.finish()?;
         verify(&descriptor, written.oci, written.size)?;
-        keep(self.memo(), *digest, written.blob)?;
+        keep(self.memo(), &written)?;
         Ok(written.blob)
     }
 
