@@ -65,7 +65,7 @@ impl Gathered<'_> {
         cancel: &Cancel,
     ) -> Result<Prepared, ExecError> {
         let mut action = self.action(supply)?;
-        executor.pin(&mut action.op)?;
+        executor.pin(&mut action.op, &action.platform)?;
         let key = action.key();
         if action.op.is_source() {
             let made = executor.execute(&action, cancel, &mut Deaf)?;

@@ -8,6 +8,7 @@ use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
 use crate::exec::beyond;
 use crate::exec::check::check;
+use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
@@ -112,12 +113,12 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn pin(&self, op: &mut Op) -> Result<(), ExecError> {
+    fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
         if let Op::Pull(pull) = op
             && let ImageSource::Layout { .. } = pull.source
         {
             let (source, reference) = self.source(pull)?;
-            let found = pull::resolve(&source, reference, pull.digest.as_deref(), &Platform::current())?;
+            let found = pull::resolve(&source, reference, pull.digest.as_deref(), platform)?;
             pull.digest = Some(found.to_string());
         }
         Ok(())
@@ -168,11 +169,12 @@ impl Executor for LocalExecutor {
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
-                beyond::refuse_run(op, &action.node, &action.platform, &Platform::current())?;
+                beyond::refuse_run(op)?;
+                let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
                 self.check_rung(&isolation)?;
-                let made = run(&self.supply, op, &action.inputs, &isolation, cancel, listener)?;
+                let made = run(&self.supply, op, &action.inputs, &isolation, emulator, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })
             }

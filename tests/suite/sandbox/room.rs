@@ -155,7 +155,7 @@ impl Room {
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
         let mut result =
-            run(&Supply::new(&self.memo, cancel), run_, inputs, &self.isolation, cancel, &mut ears);
+            run(&Supply::new(&self.memo, cancel), run_, inputs, &self.isolation, None, cancel, &mut ears);
         if let Ok(made) = &mut result {
             self.derive(made, inputs);
         }
