@@ -239,9 +239,8 @@ impl Supply {
 /// A layer's tree follows from its own bytes and, for parents and hard links, from the layers below it. Its diff id is
 /// checked when it is unpacked, so that it is asked for with the answer.
 fn question(layer: &PackedLayer, below: &[Layer]) -> Question {
-    let facts = |layer: &PackedLayer| {
-        [("layer", layer.digest.to_string()), ("diff id", layer.diff_id.to_string())]
-    };
+    let facts =
+        |layer: &PackedLayer| [("layer", layer.digest.to_string()), ("diff id", layer.diff_id.to_string())];
     let below = below.iter().flat_map(|layer| match layer {
         Layer::Made(tree) => vec![("made", tree.to_string())],
         Layer::Pulled(layer) => facts(layer).to_vec(),
