@@ -22,7 +22,7 @@ pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let memo = place::open_for(args, &workspace, &loaded)?;
     let cancel = Cancel::default();
     let exports = History::load(&memo, &workspace).exports();
-    let executor = LocalExecutor::new(&memo, &workspace, &exports, true, &cancel)?;
+    let executor = LocalExecutor::new(&memo, &workspace, &exports, true, &cancel)?.asking_nobody();
     let planned = forecast(graph, &needed, &workspace, &memo, &executor, &cancel)?;
     match asked.format {
         Format::Json => print::json(&serde_json::json!({ "version": 1, "nodes": planned })),

@@ -9,6 +9,7 @@ use crate::exec::assemble::assemble;
 use crate::exec::beyond;
 use crate::exec::check::check;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
+use crate::exec::fetch::Fetching;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
@@ -31,6 +32,7 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    fetching: Fetching,
 }
 
 impl LocalExecutor {
@@ -51,12 +53,18 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            fetching: Fetching::new(memo, workspace, cancel),
         })
     }
 
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// For plans: no server is asked what a name points to now.
+    pub fn asking_nobody(self) -> LocalExecutor {
+        LocalExecutor { fetching: self.fetching.asking_nobody(), ..self }
     }
 
     /// The rung must be strong enough, before a command runs on it.
@@ -113,7 +121,10 @@ impl Executor for LocalExecutor {
                 pull::resolve(&layout, reference.as_deref(), digest.as_deref(), &Platform::current())?;
             *digest = Some(found.to_string());
         }
-        Ok(())
+        match op {
+            Op::Fetch(fetch) => self.fetching.pin(fetch),
+            _ => Ok(()),
+        }
     }
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
@@ -157,7 +168,7 @@ impl Executor for LocalExecutor {
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
-            Op::Fetch(op) => Err(beyond::fetching(op)),
+            Op::Fetch(op) => Ok(made("tree", Value::Tree(self.fetching.fetch(op, cancel)?))),
             Op::Check(op) => {
                 check(&self.memo, op, &action.inputs)?;
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))

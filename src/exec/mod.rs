@@ -19,5 +19,7 @@ mod include;
 pub mod host;
 pub mod run;
 pub mod locked;
+pub mod git;
+pub mod fetch;
 pub mod sweep;
 pub mod local;

@@ -54,6 +54,7 @@ pub enum Fetch {
         sha256: Option<String>,
         /// The last segment of the URL where nothing is said.
         name: Option<String>,
+        /// Of the file; an archive says itself which modes its files have.
         mode: Option<u32>,
         extract: bool,
         /// Leading path segments that are dropped from an archive's names.
@@ -67,6 +68,11 @@ pub enum Fetch {
         submodules: bool,
         path: Option<TreePath>,
     },
+}
+
+impl Fetch {
+    /// Of a file that was fetched, where nothing is said.
+    pub const MODE: u32 = 0o644;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
