@@ -2,7 +2,7 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Fetch, Limits, Network, Run};
+use crate::graph::op::{Limits, Network, Run};
 use crate::oci::image::Platform;
 
 /// An error for the first thing that keeps `here`, this machine, from executing the run as it is written.
@@ -22,11 +22,6 @@ pub fn refuse_run(run: &Run, node: &str, platform: &Platform, here: &Platform) -
 
 pub fn pulling(name: &str) -> ExecError {
     beyond(&format!("pulling `{name}` from a registry"))
-}
-
-pub fn fetching(fetch: &Fetch) -> ExecError {
-    let (Fetch::Http { url, .. } | Fetch::Git { url, .. }) = fetch;
-    beyond(&format!("fetching `{url}`"))
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
@@ -161,14 +156,6 @@ mod tests {
 
     #[test]
     fn sources_are_named() {
-        let fetch = Fetch::Git {
-            url: "https://example.org/x.git".to_owned(),
-            commit: None,
-            reference: None,
-            submodules: false,
-            path: None,
-        };
-        assert!(fetching(&fetch).to_string().starts_with("fetching `https://example.org/x.git` is not"));
         assert!(pulling("docker.io/library/node:22").to_string().starts_with("pulling `docker.io/library/"));
     }
 }

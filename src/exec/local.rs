@@ -168,7 +168,7 @@ impl Executor for LocalExecutor {
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(&self.memo, &made)?, ..made })
             }
-            Op::Fetch(op) => Ok(made("tree", Value::Tree(self.fetching.fetch(op, cancel)?))),
+            Op::Fetch(op) => Ok(made("tree", Value::Tree(self.fetching.fetch(op, &action.node, cancel)?))),
             Op::Check(op) => {
                 check(&self.memo, op, &action.inputs)?;
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))

@@ -20,6 +20,7 @@ pub mod host;
 pub mod run;
 pub mod locked;
 pub mod git;
+mod http;
 pub mod fetch;
 pub mod sweep;
 pub mod local;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::address::shown;
 use crate::base::tree_path::TreePath;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::late::LateText;
@@ -49,6 +50,8 @@ pub struct HostFolder {
 #[serde(rename_all = "kebab-case")]
 pub enum Fetch {
     Http {
+        #[serde(serialize_with = "without_login")]
+        #[cfg_attr(test, schemars(with = "String"))]
         url: String,
         /// Hexadecimal, of the bytes that are answered.
         sha256: Option<String>,
@@ -61,6 +64,8 @@ pub enum Fetch {
         strip: u32,
     },
     Git {
+        #[serde(serialize_with = "without_login")]
+        #[cfg_attr(test, schemars(with = "String"))]
         url: String,
         /// 40 or 64 hexadecimal digits.
         commit: Option<String>,
@@ -473,6 +478,11 @@ impl Op {
     pub fn reruns(&self) -> bool {
         matches!(self, Op::Run(run) if run.rerun)
     }
+}
+
+/// For serde: what is written of an op is shown to people and programs.
+fn without_login<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown(url))
 }
 
 /// For serde: what is not said is not written.

@@ -11,4 +11,5 @@ pub mod patience;
 mod transport;
 mod send;
 pub mod http;
+pub mod version;
 pub mod download;
