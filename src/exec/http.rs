@@ -1,23 +1,22 @@
 //! Files of URLs, in the store. What was fetched once is found by its SHA-256 and never fetched again; what is at an
 //! address now is asked for with what its server said the last time, so that an unchanged file costs one request.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::base::address::shown;
+use crate::base::address::{holds_secret, shown};
 use crate::base::cancel::Cancel;
-use crate::base::digest::{ActionKey, OciDigest};
-use crate::base::facts::{FactSink as _, HashSink};
+use crate::base::digest::OciDigest;
 use crate::exec::executor::ExecError;
 use crate::lang::code::Code;
 use crate::net::download::Wanted;
 use crate::net::error::NetError;
 use crate::net::http::Client;
 use crate::net::version::Version;
+use crate::oci::derived::Question;
 use crate::oci::kept::keep;
 pub(super) use crate::oci::kept::kept;
 use crate::store::memo::{Memo, Written};
 use crate::store::object::{Object, StoreError};
-use crate::store::record::{Lost, Record};
 
 /// What must be at an address.
 pub(super) struct Expected<'e> {
@@ -88,43 +87,30 @@ pub(super) fn current(
     }
 }
 
-const FILE: &str = "sha256";
-const VERSION: &str = "version";
-
 /// What was there when it was last asked for, as long as the store has it.
 fn last(memo: &Memo, url: &str) -> Result<Option<(Written, Version)>, StoreError> {
-    let Some(record) = memo.recall(key(url))? else { return Ok(None) };
-    let field = |name: &str| record.outputs.get(name).cloned();
-    let version = field(VERSION).and_then(|version| serde_json::from_value(version).ok());
-    let digest: Option<OciDigest> = field(FILE).and_then(|digest| serde_json::from_value(digest).ok());
-    let file = digest.map(|digest| kept(memo, digest)).transpose()?.flatten();
-    Ok(file.zip(version))
+    // With another login another file may be there, and a login is not written down.
+    if holds_secret(url) {
+        return Ok(None);
+    }
+    let known: Option<(OciDigest, Version)> = question(url).recall(memo)?;
+    let Some((digest, version)) = known else { return Ok(None) };
+    Ok(kept(memo, digest)?.map(|file| (file, version)))
 }
 
 fn remember(memo: &Memo, url: &str, file: &Written, version: &Version) -> Result<(), StoreError> {
-    let json = |value: serde_json::Result<serde_json::Value>| value.expect("bug: always JSON");
-    let outputs =
-        [(FILE, json(serde_json::to_value(file.oci))), (VERSION, json(serde_json::to_value(version)))];
-    let record = Record {
-        outputs: BTreeMap::from(outputs.map(|(name, value)| (name.to_owned(), value))),
-        objects: vec![Object::Blob(file.blob)],
-        facts: vec![("url".to_owned(), shown(url))],
-        log: None,
-        seconds: 0.0,
-        rung: None,
-        // Another machine may be told another thing.
-        shareable: false,
-        node: "http".to_owned(),
-        lost: Lost::default(),
-    };
-    memo.remember(key(url), &record)
+    if holds_secret(url) {
+        return Ok(());
+    }
+    question(url).remember(memo, &(file.oci, version), vec![Object::Blob(file.blob)], Duration::ZERO)
 }
 
-/// Of the whole address: with another login another file may be there.
-fn key(url: &str) -> ActionKey {
-    let mut hash = HashSink::new("memobuild 2026-11-28 address v1");
-    hash.fact("url", url.as_bytes());
-    ActionKey(hash.finish())
+fn question(url: &str) -> Question {
+    Question {
+        context: "memobuild 2026-11-28 address v1",
+        output: "file",
+        facts: vec![("url", url.to_owned())],
+    }
 }
 
 pub(super) fn failure(error: NetError) -> ExecError {

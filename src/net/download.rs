@@ -11,7 +11,6 @@ use tokio::time::sleep;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
-use crate::net::credentials::Used;
 use crate::net::error::NetError;
 use crate::net::http::{Client, Request, Response};
 use crate::net::patience;
@@ -68,7 +67,7 @@ impl Client {
                 request.headers = headers;
                 self.once(&request).await
             };
-            self.complete(&mut download, Used::Nothing, ask).await
+            self.complete(&mut download, ask).await
         })?;
         Ok((!download.is_known).then(|| (download.got(), download.said.clone())))
     }
@@ -77,13 +76,12 @@ impl Client {
     pub(in crate::net) async fn complete(
         &self,
         download: &mut Download<'_>,
-        used: Used,
         ask: impl AsyncFn(HeaderMap) -> Result<Response, NetError>,
     ) -> Result<(), NetError> {
         let (mut failures, mut breaks) = (0, 0);
         loop {
             let before = download.written;
-            let attempt = async { download.go_on(ask(download.headers()).await?, used.clone()).await };
+            let attempt = async { download.go_on(ask(download.headers()).await?).await };
             let error = match attempt.await {
                 Err(error) if error.passes() => error,
                 done => return done,
@@ -162,7 +160,7 @@ impl<'a> Download<'a> {
         headers
     }
 
-    async fn go_on(&mut self, mut response: Response, used: Used) -> Result<(), NetError> {
+    async fn go_on(&mut self, mut response: Response) -> Result<(), NetError> {
         match response.status().as_u16() {
             200 => {
                 let length = response.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
@@ -192,7 +190,7 @@ impl<'a> Download<'a> {
                 };
             }
             201..=205 | 207..400 => return Err(malformed(&response, "it has no content")),
-            _ => return Err(response.refusal(used).await),
+            _ => return Err(response.refusal().await),
         }
         while let Some(chunk) = response.chunk().await? {
             self.write(&response, chunk.as_ref())?;

@@ -16,7 +16,7 @@ pub enum NetError {
     Url { url: String },
     #[error("{host} has no {what}{said}")]
     NotFound { host: String, what: String, said: Said },
-    #[error("{host} does not allow {what}{used}{said}")]
+    #[error("{host} refuses {what}{used}{said}")]
     Denied { host: String, what: String, used: Used, said: Said },
     #[error("{host} gets too many requests{}{said}", waiting(.wait))]
     TooManyRequests { host: String, wait: Option<Duration>, said: Said },
@@ -31,12 +31,12 @@ pub enum NetError {
     #[error("the connection to {host} broke at {what}: {cause}")]
     Broken { host: String, what: String, cause: String },
     /// A status that nothing here expects.
-    #[error("{host} answered {status} to {what}{said}")]
+    #[error("{host} answered {status} for {what}{said}")]
     Answer { host: String, what: String, status: u16, wait: Option<Duration>, said: Said },
     /// An answer that the specification does not allow.
-    #[error("{host} gave an answer that cannot be used to {what}: {why}")]
+    #[error("{host} gave an answer for {what} that cannot be used: {why}")]
     Malformed { host: String, what: String, why: String },
-    #[error("{host} gave other bytes than {what} says: they are {found}")]
+    #[error("{host} gave other bytes for {what} than were asked for: they are {found}")]
     WrongDigest { host: String, what: String, found: OciDigest },
     #[error("{host} has {found} bytes for {what}, not {expected}")]
     WrongSize { host: String, what: String, expected: u64, found: u64 },
@@ -113,6 +113,11 @@ impl NetError {
             NetError::Setup(_) => "look at this machine's limits for threads and open files".to_owned(),
             NetError::Cancelled => "start it again".to_owned(),
         }
+    }
+
+    /// Whether what came was complete but wrong, so that all of it may be asked for once more.
+    pub fn is_of_content(&self) -> bool {
+        matches!(self, NetError::WrongDigest { .. } | NetError::WrongSize { .. } | NetError::Changed { .. })
     }
 
     /// Whether the same request may go well a moment later.

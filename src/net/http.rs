@@ -66,6 +66,7 @@ pub(in crate::net) struct Request<'a> {
     pub(in crate::net) answer: Option<Duration>,
 }
 
+#[derive(Clone, Copy)]
 pub(in crate::net) enum Body<'a> {
     Bytes(&'a [u8]),
     /// That many bytes; opened anew for each try.
@@ -176,7 +177,7 @@ impl Client {
             match timeout(limit, answer.as_mut()).await {
                 Ok(Ok(inner)) => {
                     let (what, stall) = (request.what.to_owned(), self.patience().stall);
-                    return Ok(Response { inner, host, what, stall });
+                    return Ok(Response { inner, host, what, used: Used::Nothing, stall });
                 }
                 Ok(Err(error)) => {
                     if let Some(source) = sending.as_ref().and_then(Sending::failure) {
@@ -213,6 +214,8 @@ pub(in crate::net) struct Response {
     /// Who answered, after all redirects.
     pub(in crate::net) host: String,
     pub(in crate::net) what: String,
+    /// With what it was asked.
+    pub(in crate::net) used: Used,
     stall: Duration,
 }
 
@@ -261,11 +264,11 @@ impl Response {
     }
 
     /// Why the server did not do what was asked, in its own words where it has some.
-    pub(in crate::net) async fn refusal(mut self, used: Used) -> NetError {
+    pub(in crate::net) async fn refusal(mut self) -> NetError {
         let said = Said::of(&self.whole(LONGEST_REFUSAL).await.unwrap_or_default());
         let (host, what, status) = (self.host.clone(), self.what.clone(), self.status().as_u16());
         match status {
-            401 | 403 => NetError::Denied { host, what, used, said },
+            401 | 403 => NetError::Denied { host, what, used: self.used, said },
             404 | 410 => NetError::NotFound { host, what, said },
             429 => NetError::TooManyRequests { host, wait: self.retry_after(), said },
             _ => NetError::Answer { host, what, status, wait: self.retry_after(), said },
@@ -274,7 +277,7 @@ impl Response {
 
     async fn settled(self) -> Result<Response, NetError> {
         match self.status().as_u16() {
-            408 | 429 | 500.. => Err(self.refusal(Used::Nothing).await),
+            408 | 429 | 500.. => Err(self.refusal().await),
             _ => Ok(self),
         }
     }

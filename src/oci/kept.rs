@@ -2,48 +2,31 @@
 //! names bytes by BLAKE3; a small record leads from one digest to the other, and is written only by whoever hashed
 //! both in one pass. Reading the blob verifies it, so what is found here need not be hashed again.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::base::digest::{ActionKey, OciDigest};
-use crate::base::facts::{FactSink as _, HashSink};
+use crate::base::digest::{BlobDigest, OciDigest};
+use crate::oci::derived::Question;
 use crate::store::memo::{Memo, Written};
 use crate::store::object::{Object, StoreError};
-use crate::store::record::{Lost, Record};
 
 /// The blob with these bytes, where the store has them. Does not read it.
 pub fn kept(memo: &Memo, digest: OciDigest) -> Result<Option<Written>, StoreError> {
-    let Some(record) = memo.recall(key(digest))? else { return Ok(None) };
-    let blob = record.objects.iter().find_map(|object| match object {
-        Object::Blob(blob) => Some(*blob),
-        Object::Tree(_) => None,
-    });
-    let size = record.outputs.get(SIZE).and_then(serde_json::Value::as_u64);
-    Ok(blob.zip(size).map(|(blob, size)| Written { blob, oci: digest, size }))
+    let found: Option<(BlobDigest, u64)> = question(digest).recall(memo)?;
+    Ok(found.map(|(blob, size)| Written { blob, oci: digest, size }))
 }
 
 /// Remembers what was written to the store by its SHA-256.
 pub fn keep(memo: &Memo, written: &Written) -> Result<(), StoreError> {
-    let record = Record {
-        outputs: BTreeMap::from([(SIZE.to_owned(), serde_json::json!(written.size))]),
-        objects: vec![Object::Blob(written.blob)],
-        facts: vec![(FACT.to_owned(), written.oci.to_string())],
-        log: None,
-        seconds: 0.0,
-        rung: None,
-        shareable: true,
-        node: FACT.to_owned(),
-        lost: Lost::default(),
-    };
-    memo.remember(key(written.oci), &record)
+    let answer = (written.blob, written.size);
+    question(written.oci).remember(memo, &answer, vec![Object::Blob(written.blob)], Duration::ZERO)
 }
 
-const SIZE: &str = "size";
-const FACT: &str = "sha256";
-
-fn key(digest: OciDigest) -> ActionKey {
-    let mut hash = HashSink::new("memobuild 2026-11-28 kept bytes v1");
-    hash.fact(FACT, digest.as_bytes());
-    ActionKey(hash.finish())
+fn question(digest: OciDigest) -> Question {
+    Question {
+        context: "memobuild 2026-11-28 kept bytes v1",
+        output: "kept",
+        facts: vec![("sha256", digest.to_string())],
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +54,7 @@ mod tests {
     #[test]
     fn only_what_the_store_holds_is_kept() {
         let (_folder, memo) = memo();
-        let (blob, oci) = (crate::base::digest::BlobDigest::of(b"x"), OciDigest::of(b"x"));
+        let (blob, oci) = (BlobDigest::of(b"x"), OciDigest::of(b"x"));
         assert!(matches!(keep(&memo, &Written { blob, oci, size: 1 }), Err(StoreError::Missing(_))));
     }
 }
