@@ -189,7 +189,8 @@ const SETTINGS: [&str; 18] = [
     // A server that sends nothing for two minutes is not waited for.
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=120",
-    "advice.detachedHead=false",
+    // It would hold the address, with its login.
+    "core.logAllRefUpdates=false",
 ];
 
 /// What a git that started this program, a hook for one, says of its own repository; and what would write into what
