@@ -20,5 +20,8 @@ mod include;
 pub mod host;
 pub mod run;
 pub mod locked;
+pub mod git;
+mod http;
+pub mod fetch;
 pub mod sweep;
 pub mod local;
