@@ -19,6 +19,7 @@ use crate::graph::graph::{Node, OutputRef};
 use crate::graph::select;
 use crate::lang::Loaded;
 use crate::lang::mistake::Mistake;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 
 /// Lines of a failed command's log that are shown with the failure.
@@ -47,8 +48,9 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().map(|output| output.path.clone()));
+    let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
-        let executor = LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?;
+        let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))
     };
     let jobs = settings::jobs(asked.jobs)?;
@@ -59,17 +61,17 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let mut export = |values: &Values| {
         written.clear();
         for (output, source) in outputs.iter().zip(&chosen) {
-            let value = values.output(&memo, graph, source)?;
-            written.push(output.write(&memo, &value, created, &cancel)?);
+            let value = values.output(&supply, graph, source)?;
+            written.push(output.write(&supply, &value, created)?);
         }
         Ok(())
     };
-    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut export);
+    let built = run_build(&order, &supply, &executor, &cancel, progress.as_mut(), &mut export);
     drop(progress);
     let built = built?;
     if !built.failures.is_empty() {
         written = tell::write_kept(&built, &outputs, &chosen, |output, value| {
-            output.write(&memo, value, created, &cancel)
+            output.write(&supply, value, created)
         });
     }
     written.iter().for_each(|line| print::note(line));

@@ -19,6 +19,7 @@ use crate::oci::export::export;
 use crate::oci::image::Image;
 use crate::oci::layout::LayoutSink;
 use crate::oci::sink::Sink;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
@@ -192,31 +193,23 @@ impl Output {
     }
 
     /// One line that tells what was written.
-    pub(super) fn write(
-        &self,
-        memo: &Memo,
-        value: &Value,
-        created: u64,
-        cancel: &Cancel,
-    ) -> Result<String, ExecError> {
+    pub(super) fn write(&self, supply: &Supply, value: &Value, created: u64) -> Result<String, ExecError> {
         match (self.transport, value) {
             (Transport::Files, value) => {
-                self.write_files(memo, &tree_of(memo, value)?, cancel)?;
+                self.write_files(supply.memo(), &tree_of(supply, value)?, supply.cancel())?;
                 Ok(format!("wrote {}", self.written))
             }
             (Transport::Layout, Value::Image(image)) => self.write_image(
-                memo,
+                supply,
                 image,
                 created,
                 &mut LayoutSink::open(&self.path, self.tag.as_deref())?,
-                cancel,
             ),
             (Transport::Archive, Value::Image(image)) => self.write_image(
-                memo,
+                supply,
                 image,
                 created,
                 &mut ArchiveSink::open(&self.path, self.tag.as_deref())?,
-                cancel,
             ),
             (_, other) => panic!("bug: chose a {} for an image transport", other.type_of().name()),
         }
@@ -224,13 +217,12 @@ impl Output {
 
     fn write_image(
         &self,
-        memo: &Memo,
+        supply: &Supply,
         image: &Image,
         created: u64,
         sink: &mut dyn Sink,
-        cancel: &Cancel,
     ) -> Result<String, ExecError> {
-        let exported = export(memo, image, created, sink, cancel)?;
+        let exported = export(supply, image, created, sink)?;
         Ok(format!("wrote {} {}", self.written, exported.manifest))
     }
 
@@ -277,13 +269,13 @@ fn environment(message: String) -> ExecError {
     ExecError::Environment { message, help: None }
 }
 
-fn tree_of(memo: &Memo, value: &Value) -> Result<Entry, ExecError> {
+fn tree_of(supply: &Supply, value: &Value) -> Result<Entry, ExecError> {
     match value {
         Value::Tree(entry) => Ok(entry.clone()),
         other => {
             let rootfs = other.rootfs().expect("bug: chose neither a tree nor a rootfs");
-            let layers: Vec<_> = rootfs.layers.iter().map(|layer| layer.tree).collect();
-            Ok(Entry::directory(flatten(memo, &layers)?))
+            let layers = supply.trees(&rootfs.layers)?;
+            Ok(Entry::directory(flatten(supply.memo(), &layers)?))
         }
     }
 }

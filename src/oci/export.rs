@@ -2,18 +2,17 @@
 //! packed once and remembered; the rest is a few hundred bytes of JSON.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
-use crate::base::cancel::Cancel;
-use crate::base::digest::OciDigest;
+use crate::base::digest::{BlobDigest, OciDigest};
 use crate::oci::config;
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
-use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, Packing};
+use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Packing};
 use crate::oci::layer::pack;
 use crate::oci::manifest::{Listed, REFERENCE, Stored, write};
 use crate::oci::sink::Sink;
-use crate::store::memo::Memo;
+use crate::oci::stoppable::Stoppable;
+use crate::oci::supply::Supply;
 
 /// What went out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +20,17 @@ pub struct Exported {
     pub manifest: OciDigest,
     pub config: OciDigest,
     /// Lowest first.
-    pub layers: Vec<LayerBlob>,
+    pub layers: Vec<PackedLayer>,
     /// Bytes of the image: layers, configuration and manifest, each once.
     pub size: u64,
 }
 
 /// `created`, in seconds since 1970, is for images that do not say it themselves.
 pub fn export(
-    memo: &Memo,
+    supply: &Supply,
     image: &Image,
     created: u64,
     sink: &mut dyn Sink,
-    cancel: &Cancel,
 ) -> Result<Exported, OciError> {
     let Packing { format, compression } = image.packing;
     if format == Format::Docker && matches!(compression, Compression::Zstd { .. }) {
@@ -40,14 +38,14 @@ pub fn export(
     }
     let mut layers = Vec::new();
     for layer in &image.rootfs.layers {
-        layers.push(packed(memo, layer, image.packing, cancel)?);
+        layers.push(packed(supply, layer, image.packing)?);
     }
-    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.layer.diff_id).collect();
     let created = image.created.unwrap_or(created);
     let config = config::write(&image.rootfs.config, &image.platform, &diff_ids, created);
     let stored = Stored {
         config: Descriptor::of(Kind::Config.media_type(format), &config),
-        layers: layers.iter().map(descriptor).collect(),
+        layers: layers.iter().map(|layer| descriptor(&layer.layer)).collect(),
         annotations: image.annotations.clone(),
     };
     let manifest = write(&stored, format);
@@ -61,11 +59,12 @@ pub fn export(
             .into_iter()
             .collect(),
     };
-    let exported = exported(&stored, &entry.descriptor, layers);
-    for (descriptor, layer) in stored.layers.iter().zip(&exported.layers) {
+    for (descriptor, layer) in stored.layers.iter().zip(&layers) {
         if !sink.has(descriptor)? {
-            let bytes = memo.open_blob(layer.blob)?;
-            sink.blob(descriptor, &mut Cancellable { bytes, cancel })?;
+            // What was pulled is fetched only for who lacks it.
+            let blob = layer.blob.map_or_else(|| supply.blob(&layer.layer), Ok)?;
+            let stream = supply.memo().open_blob(blob)?;
+            sink.blob(descriptor, &mut Stoppable { stream, cancel: supply.cancel() })?;
         }
     }
     for (descriptor, bytes) in [(&stored.config, config), (&entry.descriptor, manifest)] {
@@ -73,53 +72,51 @@ pub fn export(
             sink.blob(descriptor, &mut bytes.as_slice())?;
         }
     }
+    let exported = exported(&stored, &entry.descriptor, layers);
     sink.finish(entry)?;
     Ok(exported)
 }
 
+/// A layer, and its bytes where they are in the store for sure.
+struct Outgoing {
+    layer: PackedLayer,
+    blob: Option<BlobDigest>,
+}
+
 /// Media types in the words of the image's format: an OCI layer of gzip is a Docker layer too.
-fn packed(memo: &Memo, layer: &Layer, packing: Packing, cancel: &Cancel) -> Result<LayerBlob, OciError> {
-    let mut blob = match &layer.pulled {
-        Some(pulled) => pulled.clone(),
-        None => pack(memo, layer.tree, packing.compression, cancel)?,
+fn packed(supply: &Supply, layer: &Layer, packing: Packing) -> Result<Outgoing, OciError> {
+    let mut outgoing = match layer {
+        Layer::Pulled(layer) => Outgoing { layer: layer.clone(), blob: None },
+        Layer::Made(tree) => {
+            let LayerBlob { media_type, digest, size, diff_id, blob } =
+                pack(supply.memo(), *tree, packing.compression, supply.cancel())?;
+            Outgoing { layer: PackedLayer { media_type, digest, size, diff_id }, blob: Some(blob) }
+        }
     };
-    let kind = Kind::of(&blob.media_type);
+    let media_type = &mut outgoing.layer.media_type;
+    let kind = Kind::of(media_type);
     if packing.format == Format::Docker && kind == Some(Kind::LayerZstd) {
         return Err(OciError::DockerZstd);
     }
     if let Some(kind) = kind {
-        kind.media_type(packing.format).clone_into(&mut blob.media_type);
+        kind.media_type(packing.format).clone_into(media_type);
     }
-    Ok(blob)
+    Ok(outgoing)
 }
 
-fn descriptor(layer: &LayerBlob) -> Descriptor {
-    Descriptor { media_type: layer.media_type.clone(), digest: layer.digest, size: layer.size }
+fn descriptor(layer: &PackedLayer) -> Descriptor {
+    let PackedLayer { media_type, digest, size, diff_id: _ } = layer.clone();
+    Descriptor { media_type, digest, size }
 }
 
-fn exported(stored: &Stored, manifest: &Descriptor, layers: Vec<LayerBlob>) -> Exported {
+fn exported(stored: &Stored, manifest: &Descriptor, layers: Vec<Outgoing>) -> Exported {
     let blobs = stored.layers.iter().chain([&stored.config, manifest]);
     let sizes: BTreeMap<_, _> = blobs.map(|blob| (blob.digest, blob.size)).collect();
     Exported {
         manifest: manifest.digest,
         config: stored.config.digest,
-        layers,
+        layers: layers.into_iter().map(|layer| layer.layer).collect(),
         size: sizes.into_values().sum(),
-    }
-}
-
-/// Fails as soon as the build is cancelled, however large the blob.
-struct Cancellable<'a, R> {
-    bytes: R,
-    cancel: &'a Cancel,
-}
-
-impl<R: Read> Read for Cancellable<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_raised() {
-            return Err(io::Error::other(OciError::Cancelled));
-        }
-        self.bytes.read(buffer)
     }
 }
 

@@ -1,10 +1,17 @@
 //! What several tests of this floor need.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::base::tree_path::TreePath;
+use crate::oci::error::OciError;
 use crate::oci::image::{Compression, Config, Format, Healthcheck, Image, Layer, Packing, Platform, Rootfs};
 use crate::oci::layer::pack;
+use crate::oci::pull;
+use crate::oci::source::Source;
+use crate::oci::supply::Supply;
 pub(super) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
@@ -81,16 +88,34 @@ pub(super) fn full_tree(memo: &Memo) -> TreeDigest {
 
 pub(super) fn image(layers: Vec<TreeDigest>, compression: Compression) -> Image {
     Image {
-        rootfs: Rootfs {
-            layers: layers.into_iter().map(|tree| Layer { tree, pulled: None }).collect(),
-            config: full_config(),
-        },
+        rootfs: Rootfs { layers: layers.into_iter().map(Layer::Made).collect(), config: full_config() },
         platform: Platform { os: "linux".into(), architecture: "amd64".into(), variant: None },
         packing: Packing { format: Format::Oci, compression },
         names: vec!["team/app:1.0".into()],
         annotations: [("org.opencontainers.image.title".to_owned(), "app".to_owned())].into(),
         created: Some(1_000_000_000),
     }
+}
+
+/// Pulled, and unpacked.
+pub(super) fn pull(
+    memo: &Memo,
+    layout: &Path,
+    reference: Option<&str>,
+    digest: Option<&str>,
+    platform: &Platform,
+) -> Result<Image, OciError> {
+    let source = Arc::new(Source::layout(layout)?);
+    let image = pull::pull(&source, reference, digest, platform)?;
+    let supply = Supply::of(memo);
+    supply.offer(&image, &source);
+    supply.trees(&image.rootfs.layers)?;
+    Ok(image)
+}
+
+/// Of an image that was made, or was pulled into this store.
+pub(super) fn trees(memo: &Memo, image: &Image) -> Vec<TreeDigest> {
+    Supply::of(memo).trees(&image.rootfs.layers).unwrap()
 }
 
 pub(super) fn full_config() -> Config {

@@ -6,16 +6,18 @@ use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
+use crate::net::network::Network;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::error::OciError;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, tar_of};
-use crate::oci::image::{Compression, Format, Image, Platform};
+use crate::oci::fixture::{self, directory, file, full_tree, image, memo, pull, tar_of, trees};
+use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Platform};
+use crate::oci::kept::keep;
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
-use crate::oci::pull::pull;
+use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, Written};
 use crate::store::object::Object;
 use crate::tree::tree::{Content, Entry};
 
@@ -24,7 +26,7 @@ const COMPRESSIONS: [Compression; 3] =
 
 fn export_to(memo: &Memo, image: &Image, folder: &Path) -> Exported {
     let mut sink = LayoutSink::open(folder, None).unwrap();
-    export(memo, image, 0, &mut sink, &Cancel::default()).unwrap()
+    export(&Supply::of(memo), image, 0, &mut sink).unwrap()
 }
 
 fn amd64() -> Platform {
@@ -133,8 +135,7 @@ fn what_is_exported_can_be_pulled_and_goes_out_again() {
         // A store of its own, so that nothing can come from the export's.
         let (_two, other) = fixture::memo();
         let pulled = pull(&other, &folder.path().join("a"), Some("1.0"), None, &amd64()).unwrap();
-        let trees = |image: &Image| image.rootfs.layers.iter().map(|layer| layer.tree).collect::<Vec<_>>();
-        assert_eq!(trees(&pulled), trees(&image));
+        assert_eq!(trees(&other, &pulled), trees(&memo, &image));
         assert_eq!(pulled.rootfs.config, image.rootfs.config);
         assert_eq!((&pulled.platform, &pulled.annotations), (&image.platform, &image.annotations));
         // Another compression does not touch layers that were pulled.
@@ -153,10 +154,10 @@ fn docker_images_come_back() {
     assert_eq!(exported.layers[0].media_type, "application/vnd.docker.image.rootfs.diff.tar.gzip");
     let pulled = pull(&memo, folder.path(), None, Some(&exported.manifest.to_string()), &amd64()).unwrap();
     assert_eq!(pulled.packing.format, Format::Docker);
-    assert_eq!(pulled.rootfs.layers[0].tree, image.rootfs.layers[0].tree);
+    assert_eq!(trees(&memo, &pulled), trees(&memo, &image));
     image.packing.compression = Compression::Zstd { level: 1 };
     let mut sink = LayoutSink::open(folder.path(), None).unwrap();
-    let refused = export(&memo, &image, 0, &mut sink, &Cancel::default());
+    let refused = export(&Supply::of(&memo), &image, 0, &mut sink);
     assert!(matches!(refused, Err(OciError::DockerZstd)));
 }
 
@@ -174,19 +175,19 @@ fn a_layout_takes_more_images_and_an_archive_is_the_same_each_time() {
     for image in [&one, &two] {
         let tag = image.names[0].split_once(':').unwrap().1;
         let pulled = pull(&memo, &layout, Some(tag), None, &amd64()).unwrap();
-        assert_eq!(pulled.rootfs.layers[0].tree, image.rootfs.layers[0].tree);
+        assert_eq!(trees(&memo, &pulled), trees(&memo, image));
     }
     let archive = folder.path().join("archive.tar");
     let write = || {
         let mut sink = ArchiveSink::open(&archive, Some("x")).unwrap();
-        export(&memo, &one, 0, &mut sink, &Cancel::default()).unwrap();
+        export(&Supply::of(&memo), &one, 0, &mut sink).unwrap();
         fs::read(&archive).unwrap()
     };
     assert!(write() == write());
     let unpacked = folder.path().join("unpacked");
     tar::Archive::new(fs::File::open(&archive).unwrap()).unpack(&unpacked).unwrap();
     let pulled = pull(&memo, &unpacked, Some("x"), None, &amd64()).unwrap();
-    assert_eq!(pulled.rootfs.layers[0].tree, one.rootfs.layers[0].tree);
+    assert_eq!(trees(&memo, &pulled), trees(&memo, &one));
 }
 
 #[test]
@@ -204,14 +205,16 @@ fn any_changed_byte_of_a_layout_is_noticed() {
             let longer = [&right[..], b"x"].concat();
             for wrong in [&flipped[..], &right[..right.len() - 1], &longer] {
                 fs::write(&path, wrong).unwrap();
-                let result = pull(&memo, &layout, None, None, &amd64());
+                let (_two, other) = fixture::memo();
+                let result = pull(&other, &layout, None, None, &amd64());
                 assert!(
                     matches!(result, Err(OciError::BadBlob { digest: found, .. }) if found == digest),
                     "{result:?}"
                 );
             }
             fs::remove_file(&path).unwrap();
-            let result = pull(&memo, &layout, None, None, &amd64());
+            let (_two, other) = fixture::memo();
+            let result = pull(&other, &layout, None, None, &amd64());
             assert!(
                 matches!(result, Err(OciError::NoBlob { digest: found }) if found == digest),
                 "{result:?}"
@@ -271,9 +274,11 @@ fn indexes_may_nest_and_digests_pin() {
 fn a_diff_id_that_lies_is_noticed() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let mut image = image(vec![full_tree(&memo)], Compression::None);
-    let mut layer = pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
-    layer.diff_id = OciDigest::of(b"another");
-    image.rootfs.layers[0].pulled = Some(layer);
+    let LayerBlob { media_type, digest, size, blob, .. } =
+        pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
+    keep(&memo, &Written { blob, oci: digest, size }).unwrap();
+    let layer = PackedLayer { media_type, digest, size, diff_id: OciDigest::of(b"another") };
+    image.rootfs.layers = vec![Layer::Pulled(layer)];
     export_to(&memo, &image, folder.path());
     let result = pull(&memo, folder.path(), None, None, &amd64());
     assert!(matches!(result, Err(OciError::DiffId { .. })), "{result:?}");
@@ -283,10 +288,10 @@ fn a_diff_id_that_lies_is_noticed() {
 fn an_export_stops_when_told_and_leaves_no_image() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let image = image(vec![full_tree(&memo)], Compression::None);
-    pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
+    pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
     let path = folder.path().join("image.tar");
     let mut sink = ArchiveSink::open(&path, None).unwrap();
-    let result = export(&memo, &image, 0, &mut sink, &raised());
+    let result = export(&Supply::new(&memo, &Network::default(), &raised()), &image, 0, &mut sink);
     assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
     drop(sink);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

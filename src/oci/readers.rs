@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{directory, file, full_tree, image, memo, tar_of};
+use crate::oci::fixture::{directory, file, full_tree, image, memo, pull, tar_of};
 use crate::oci::image::Compression;
 use crate::oci::layout::LayoutSink;
-use crate::oci::pull::pull;
+use crate::oci::supply::Supply;
 use crate::tree::tree::Entry;
 
 /// What the program wrote to stdout, or `None`, said aloud, where it is not installed.
@@ -35,9 +34,9 @@ fn written(folder: &Path, compression: Compression) -> Exported {
     let top = directory(&memo, vec![(b"second", Entry::whiteout()), (b"new", file(&memo, b"new", 0o644))]);
     let image = image(vec![full_tree(&memo), top], compression);
     let mut archive = ArchiveSink::open(&folder.join("archive.tar"), None).unwrap();
-    export(&memo, &image, 0, &mut archive, &Cancel::default()).unwrap();
+    export(&Supply::of(&memo), &image, 0, &mut archive).unwrap();
     let mut layout = LayoutSink::open(&folder.join("layout"), None).unwrap();
-    export(&memo, &image, 0, &mut layout, &Cancel::default()).unwrap()
+    export(&Supply::of(&memo), &image, 0, &mut layout).unwrap()
 }
 
 #[test]
@@ -78,8 +77,7 @@ fn skopeo_writes_and_we_read() {
     let platform =
         crate::oci::image::Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
     let image = pull(&memo, &folder.path().join("copy"), Some("copied"), None, &platform).unwrap();
-    let diff_ids: Vec<_> =
-        image.rootfs.layers.iter().map(|layer| layer.pulled.as_ref().unwrap().diff_id).collect();
+    let diff_ids: Vec<_> = image.rootfs.pulled().map(|layer| layer.diff_id).collect();
     assert_eq!(diff_ids, exported.layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
 }
 

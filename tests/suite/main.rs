@@ -38,3 +38,4 @@ mod export;
 mod settings;
 mod language;
 mod registry;
+mod platforms;
