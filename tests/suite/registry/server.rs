@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Plain,
     /// HTTPS, for everybody.
     Tls,
+    /// HTTPS, for who shows a certificate of its authority.
+    Mutual,
     /// HTTP, with a password.
     Basic,
     /// HTTP, with tokens of a service that knows the password.
@@ -51,7 +53,7 @@ impl Registry {
             return None;
         }
         let folder = tempfile::Builder::new().prefix("memobuild-registry-").tempdir().unwrap();
-        if kind == Kind::Tls {
+        if matches!(kind, Kind::Tls | Kind::Mutual) {
             certificates::make(folder.path());
         }
         let tokens = (kind == Kind::Token).then(|| TokenServer::start(folder.path()));
@@ -74,7 +76,9 @@ impl Registry {
     pub(crate) fn settings_by(&self, host: &str) -> Settings {
         let mut settings = quick_settings();
         match self.kind {
-            Kind::Tls => settings.http.certificates = vec![certificates::trust(self.folder.path(), host)],
+            Kind::Tls | Kind::Mutual => {
+                settings.http.certificates = vec![certificates::trust(self.folder.path(), host)];
+            }
             _ => settings.plain_http = [host.to_owned()].into(),
         }
         if matches!(self.kind, Kind::Basic | Kind::Token) {
@@ -137,8 +141,11 @@ fn serve(kind: Kind, folder: &Path, tokens: Option<&TokenServer>) -> Option<(u16
     );
     match kind {
         Kind::Plain => {}
-        Kind::Tls => {
+        Kind::Tls | Kind::Mutual => {
             config.push_str(&format!("  tls:\n    certificate: {at}/server.crt\n    key: {at}/server.key\n"));
+            if kind == Kind::Mutual {
+                config.push_str(&format!("    clientcas: [{at}/ca.crt]\n"));
+            }
         }
         Kind::Basic => {
             fs::write(folder.join("htpasswd"), format!("{USER}:{PASSWORD_HASH}\n")).unwrap();
