@@ -236,13 +236,16 @@ impl Supply {
     }
 }
 
-/// A layer's tree follows from its own bytes and, for parents and hard links, from the layers below it.
+/// A layer's tree follows from its own bytes and, for parents and hard links, from the layers below it. Its diff id is
+/// checked when it is unpacked, so that it is asked for with the answer.
 fn question(layer: &PackedLayer, below: &[Layer]) -> Question {
-    let mut facts = vec![("layer", layer.diff_id.to_string())];
-    facts.extend(below.iter().map(|layer| match layer {
-        Layer::Made(tree) => ("made", tree.to_string()),
-        Layer::Pulled(layer) => ("below", layer.diff_id.to_string()),
-    }));
+    let facts =
+        |layer: &PackedLayer| [("layer", layer.digest.to_string()), ("diff id", layer.diff_id.to_string())];
+    let below = below.iter().flat_map(|layer| match layer {
+        Layer::Made(tree) => vec![("made", tree.to_string())],
+        Layer::Pulled(layer) => facts(layer).to_vec(),
+    });
+    let facts = below.chain(facts(layer)).collect();
     Question { context: "memobuild 2026-11-28 unpacked v1", output: "tree", facts }
 }
 

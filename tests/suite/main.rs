@@ -37,5 +37,6 @@ mod lock;
 mod export;
 mod settings;
 mod language;
-mod registry;
 mod platforms;
+mod registry;
+mod pulled;
