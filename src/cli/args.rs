@@ -64,9 +64,15 @@ pub(super) struct BuildArgs {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Where a result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR; TARGET= says which
+    /// Where a result goes, any number of times: oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:REF], docker-daemon:REF, containers-storage:REF,
+    /// containerd:REF, files:DIR, tar:FILE or tar:-; TARGET= says which
     #[arg(short, long, value_name = "[TARGET=]TRANSPORT")]
     pub(super) output: Vec<String>,
+
+    /// Write what went where, with digests and sizes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]

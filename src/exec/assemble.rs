@@ -73,6 +73,7 @@ fn image(
     if settings.squash && !rootfs.layers.is_empty() {
         let tree = flatten(memo, &trees(&rootfs))?;
         rootfs.layers = vec![Layer { tree, pulled: None }];
+        rootfs.config.history.clear();
     }
     settings.config.apply(&mut rootfs.config);
     Ok(Image {
@@ -81,6 +82,8 @@ fn image(
         packing: settings.packing,
         names: settings.names.clone(),
         annotations: settings.annotations.clone(),
+        index_annotations: settings.index_annotations.clone(),
+        descriptor_annotations: settings.descriptor_annotations.clone(),
         created: settings.created,
     })
 }

@@ -18,8 +18,17 @@ mod layout_reader;
 mod choose;
 pub mod pull;
 pub mod sink;
+pub mod outgoing;
+mod tar_out;
 pub mod layout;
 pub mod archive;
+pub mod docker_archive;
+mod program;
+pub mod containerd;
+mod lending;
+pub mod containers_storage;
+mod daemon_http;
+pub mod docker_daemon;
 pub mod export;
 #[cfg(test)]
 mod fixture;

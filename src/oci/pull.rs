@@ -1,6 +1,7 @@
 //! An image out of a local layout: every byte verified on its way into the store, every layer unpacked
 //! into a change tree and kept packed as it came in. Never changes the layout.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
@@ -72,6 +73,8 @@ pub fn pull(
         packing: Packing { format, ..Packing::DEFAULT },
         names: Vec::new(),
         annotations: manifest.annotations,
+        index_annotations: BTreeMap::new(),
+        descriptor_annotations: BTreeMap::new(),
         created: None,
     })
 }
