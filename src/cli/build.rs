@@ -22,6 +22,7 @@ use crate::graph::graph::{Graph, Node, OutputRef};
 use crate::graph::select;
 use crate::lang::Loaded;
 use crate::lang::mistake::Mistake;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 
 /// Lines of a failed command's log that are shown with the failure.
@@ -50,20 +51,21 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().filter_map(|output| output.path().map(Path::to_owned)));
+    let supply = Supply::new(&memo, &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
-        let executor = LocalExecutor::new(&memo, &workspace, &leave_out, trust == Trust::Record, &cancel)?;
+        let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
     let mut progress = progress::start(settings::progress(asked.progress)?, graph);
-    let desk = Desk { memo: &memo, created: created()?, cancel: &cancel };
+    let desk = Desk { supply: &supply, created: created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
         written = write_all(&desk, graph, values, &outputs)?;
         Ok(())
     };
-    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut export);
+    let built = run_build(&order, &supply, &executor, &cancel, progress.as_mut(), &mut export);
     drop(progress);
     let built = built?;
     written.iter().for_each(|written| print::note(&written.line()));
@@ -103,8 +105,8 @@ pub(super) fn write_all(
     let mut written = Vec::new();
     for output in outputs {
         let made = output.sources.iter().map(|source| {
-            let value = values.output(desk.memo, graph, source)?;
-            Ok(Made { value, by: made_by(graph, values, desk.memo, source)? })
+            let value = values.output(desk.supply, graph, source)?;
+            Ok(Made { value, by: made_by(graph, values, desk.supply, source)? })
         });
         written.push(output.write(desk, &made.collect::<Result<Vec<_>, ExecError>>()?)?);
     }

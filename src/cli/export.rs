@@ -20,7 +20,7 @@ use crate::exec::narrow::narrow;
 use crate::graph::graph::{Export, ExportMode, Graph, OutputRef, Select};
 use crate::graph::select;
 use crate::graph::value::Value;
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 use crate::tree::disk::land::{Change, Changes, Landing};
 use crate::tree::tree::Entry;
 
@@ -39,8 +39,9 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     let isolation = policy::isolation(None, &loaded);
     let cancel = interrupt::cancel();
     let left_out = History::load(&memo, &workspace).exports();
+    let supply = Supply::new(&memo, &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
-        let executor = LocalExecutor::new(&memo, &workspace, &left_out, trust == Trust::Record, &cancel)?;
+        let executor = LocalExecutor::new(&supply, &workspace, &left_out, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))
     };
     let jobs = settings::jobs(asked.jobs)?;
@@ -51,7 +52,7 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
         told.clear();
         let mut landings = Vec::new();
         for (export, to) in exports.iter().zip(&confined) {
-            landings.push(looked_at(&memo, graph, values, export, to)?);
+            landings.push(looked_at(&supply, graph, values, export, to)?);
         }
         for landed in &landings {
             if !asked.check && !landed.changes.is_empty() {
@@ -62,7 +63,7 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
         told.extend(landings.into_iter().map(|landed| (landed.export, landed.shown)));
         Ok(())
     };
-    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut write);
+    let built = run_build(&order, &supply, &executor, &cancel, progress.as_mut(), &mut write);
     drop(progress);
     let built = built?;
     build::tell_failures(&memo, &loaded, &built);
@@ -83,19 +84,19 @@ struct Landed<'e> {
 
 /// Every export is looked at before any of them is written.
 fn looked_at<'e>(
-    memo: &Memo,
+    supply: &Supply,
     graph: &Graph,
     values: &Values,
     export: &'e Export,
     to: &Path,
 ) -> Result<Landed<'e>, ExecError> {
-    let value = values.output(memo, graph, &export.output)?;
+    let value = values.output(supply, graph, &export.output)?;
     let select = Select { path: export.path.clone(), ..Select::default() };
-    let Value::Tree(entry) = narrow(memo, &value, &select)? else {
+    let Value::Tree(entry) = narrow(supply, &value, &select)? else {
         unreachable!("bug: exports take trees, or a part of something else");
     };
     let (to, top) = destination(export, &entry, to);
-    let landing = Landing::new(memo, &entry, top.names().count())?;
+    let landing = Landing::new(supply.memo(), &entry, top.names().count())?;
     let changes = landing.changes(&to, export.mode == ExportMode::Merge)?;
     place::spare(export, &top, &changes)?;
     let shown = changes.iter().map(|(path, change)| (*change, top.below(path))).collect();

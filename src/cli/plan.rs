@@ -10,6 +10,7 @@ use crate::engine::history::History;
 use crate::engine::plan::{Forecast, Planned, plan as forecast};
 use crate::exec::local::LocalExecutor;
 use crate::graph::select;
+use crate::oci::supply::Supply;
 
 pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
@@ -21,9 +22,10 @@ pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = workspace.root;
     let memo = place::open_for(args, &workspace, &loaded)?;
     let cancel = Cancel::default();
+    let supply = Supply::new(&memo, &cancel);
     let exports = History::load(&memo, &workspace).exports();
-    let executor = LocalExecutor::new(&memo, &workspace, &exports, true, &cancel)?;
-    let planned = forecast(graph, &needed, &workspace, &memo, &executor, &cancel)?;
+    let executor = LocalExecutor::new(&supply, &workspace, &exports, true)?;
+    let planned = forecast(graph, &needed, &workspace, &supply, &executor, &cancel)?;
     match asked.format {
         Format::Json => print::json(&serde_json::json!({ "version": 1, "nodes": planned })),
         Format::Text => print::data(text(&planned)),

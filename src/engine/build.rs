@@ -14,7 +14,7 @@ use crate::base::digest::ActionKey;
 use crate::engine::event::{Event, Watcher};
 use crate::engine::history::{History, Last};
 use crate::engine::lost::stood_on;
-use crate::engine::prepare::{Prepared, prepare};
+use crate::engine::prepare::{Prepared, gather};
 use crate::engine::remember::{Recalled, Trust, recall, remember, why};
 use crate::engine::report::{NodeReport, Outcome, Report};
 use crate::engine::schedule::{Schedule, State, Verdict};
@@ -23,6 +23,7 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made, Stream};
 use crate::exec::locked;
 use crate::graph::action::Action;
 use crate::graph::graph::{Graph, NodeId};
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::store::record::{Lost, Record};
@@ -63,7 +64,7 @@ pub type UseValues<'u> = dyn FnMut(&Values) -> Result<(), ExecError> + 'u;
 
 pub fn build(
     order: &Order<'_>,
-    memo: &Memo,
+    supply: &Supply,
     executor: &MakeExecutor<'_>,
     cancel: &Cancel,
     watcher: &mut dyn Watcher,
@@ -74,7 +75,7 @@ pub fn build(
     loop {
         attempts += 1;
         let executor = executor(trust)?;
-        let built = attempt(order, memo, executor.as_ref(), trust, cancel, watcher).and_then(|built| {
+        let built = attempt(order, supply, executor.as_ref(), trust, cancel, watcher).and_then(|built| {
             if built.failures.is_empty() {
                 use_values(&built.values)?;
             }
@@ -84,6 +85,7 @@ pub fn build(
             Err(error) if is_mended_by_another_attempt(&error) && attempts < ATTEMPTS => {
                 watcher.hear(Event::Again { reason: &error.to_string() });
                 trust = Trust::Nothing;
+                supply.distrust();
             }
             other => return other,
         }
@@ -100,16 +102,16 @@ fn is_mended_by_another_attempt(error: &ExecError) -> bool {
 
 fn attempt(
     order: &Order<'_>,
-    memo: &Memo,
+    supply: &Supply,
     executor: &dyn Executor,
     trust: Trust,
     cancel: &Cancel,
     watcher: &mut dyn Watcher,
 ) -> Result<Built, ExecError> {
-    let history = History::load(memo, order.workspace);
+    let history = History::load(supply.memo(), order.workspace);
     let mut attempt = Attempt {
         order,
-        memo,
+        supply,
         executor,
         trust,
         cancel,
@@ -121,6 +123,7 @@ fn attempt(
         history,
         queue: VecDeque::new(),
         running: 0,
+        preparing: 0,
         changed: HashSet::new(),
         failures: Vec::new(),
         stood_on: stood_on(order.graph, order.needed),
@@ -133,7 +136,7 @@ fn attempt(
 
 struct Attempt<'a> {
     order: &'a Order<'a>,
-    memo: &'a Memo,
+    supply: &'a Supply,
     executor: &'a dyn Executor,
     trust: Trust,
     cancel: &'a Cancel,
@@ -146,6 +149,8 @@ struct Attempt<'a> {
     /// Missed, waiting for a place among the running.
     queue: VecDeque<Missed>,
     running: usize,
+    /// Nodes whose keys wait for a server, or for the files of an image.
+    preparing: usize,
     /// Nodes that executed, or stand on one that did.
     changed: HashSet<NodeId>,
     failures: Vec<(NodeId, ExecError)>,
@@ -162,6 +167,7 @@ struct Missed {
 }
 
 enum Message {
+    Prepared(NodeId, Duration, Box<Result<Prepared, ExecError>>),
     Output(NodeId, Stream, Vec<u8>),
     Ended(Box<Ended>),
 }
@@ -188,18 +194,22 @@ impl<'a> Attempt<'a> {
         let (sender, receiver) = sync_channel(MESSAGES);
         loop {
             while let Some(node) = self.schedule.take() {
-                self.settle_or_queue(node)?;
+                self.settle_or_queue(scope, node, &sender)?;
             }
             while self.running < self.order.jobs.max(1) && !self.cancel.is_raised() {
                 let Some(missed) = self.queue.pop_front() else { break };
                 self.start(scope, missed, sender.clone());
             }
-            if self.running == 0 {
+            if self.running + self.preparing == 0 {
                 return Ok(());
             }
             match receiver.recv().expect("bug: this thread holds a sender") {
                 Message::Output(node, stream, bytes) => {
                     self.watcher.hear(Event::Output { node, stream, bytes: &bytes });
+                }
+                Message::Prepared(node, spent, prepared) => {
+                    self.preparing -= 1;
+                    self.prepared(node, *prepared, spent)?;
                 }
                 Message::Ended(ended) => {
                     self.running -= 1;
@@ -209,26 +219,65 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Sources and recalls settle at once; the rest queues to execute.
-    fn settle_or_queue(&mut self, node: NodeId) -> Result<(), ExecError> {
+    /// What has to wait for others before its key is known does so in a thread of its own.
+    fn settle_or_queue<'s>(
+        &mut self,
+        scope: &'s Scope<'s, 'a>,
+        node: NodeId,
+        sender: &SyncSender<Message>,
+    ) -> Result<(), ExecError> {
         let began = Instant::now();
-        match prepare(self.order.graph, node, &self.values, self.memo, self.executor, self.trust, self.cancel)
-        {
+        let (supply, executor, trust, cancel) = (self.supply, self.executor, self.trust, self.cancel);
+        let gathered = gather(self.order.graph, node, &self.values)
+            .and_then(|gathered| gathered.may_wait(supply).map(|may_wait| (gathered, may_wait)));
+        match gathered {
+            Ok((gathered, false)) => {
+                let prepared = gathered.prepare(supply, executor, trust, cancel);
+                self.prepared(node, prepared, began.elapsed())
+            }
+            Ok((gathered, true)) => {
+                self.preparing += 1;
+                let (sender, name) = (sender.clone(), &self.order.graph.node(node).name);
+                scope.spawn(move || {
+                    let prepared = guarded(name, || gathered.prepare(supply, executor, trust, cancel));
+                    // The receiver is gone only when the attempt has ended for another reason.
+                    let _ = sender.send(Message::Prepared(node, began.elapsed(), Box::new(prepared)));
+                });
+                Ok(())
+            }
+            Err(error) => self.fail(node, None, None, error, began.elapsed()),
+        }
+    }
+
+    /// Sources and recalls settle at once; the rest queues to execute.
+    fn prepared(
+        &mut self,
+        node: NodeId,
+        prepared: Result<Prepared, ExecError>,
+        spent: Duration,
+    ) -> Result<(), ExecError> {
+        match prepared {
             Ok(Prepared::Source { key, outputs, bytes }) => {
                 let report = NodeReport {
                     by: Some("content"),
                     tier: Some("workspace".to_owned()),
                     bytes,
-                    ..self.report(node, Outcome::Recalled, Some(key), began.elapsed())
+                    ..self.report(node, Outcome::Recalled, Some(key), spent)
                 };
                 self.values.set(self.order.graph, node, outputs);
                 self.settle(node, report, Verdict::Done);
             }
-            Ok(Prepared::Hit { key, recalled }) => self.hit(node, key, recalled, began.elapsed()),
+            Ok(Prepared::Hit { key, recalled }) => self.hit(node, key, recalled, spent),
+            Ok(Prepared::Miss { .. }) if self.has_stopped() => {}
             Ok(Prepared::Miss { key, action }) => self.queue.push_back(Missed { node, action, key }),
-            Err(error) => self.fail(node, None, None, error, began.elapsed())?,
+            Err(error) => self.fail(node, None, None, error, spent)?,
         }
         Ok(())
+    }
+
+    /// After a failure nothing more begins to execute.
+    fn has_stopped(&self) -> bool {
+        !self.order.keep_going && !self.failures.is_empty()
     }
 
     fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, missed: Missed, sender: SyncSender<Message>) {
@@ -236,17 +285,15 @@ impl<'a> Attempt<'a> {
         self.running += 1;
         let name = &self.order.graph.node(node).name;
         let last = self.history.nodes.get(name).and_then(|last| last.key);
-        let previous = last.and_then(|key| self.memo.recall(key).ok().flatten());
+        let previous = last.and_then(|key| self.supply.memo().recall(key).ok().flatten());
         let why = why(previous.as_ref(), &action);
         self.watcher.hear(Event::Started { node });
-        let (memo, executor, cancel, trust) = (self.memo, self.executor, self.cancel, self.trust);
+        let (memo, executor, cancel, trust) = (self.supply.memo(), self.executor, self.cancel, self.trust);
         scope.spawn(move || {
             let began = Instant::now();
             let mut listener = Sending { node, sender: sender.clone() };
-            // A panic has told itself; the build must not wait for a word that never comes.
-            let attempt =
-                AssertUnwindSafe(|| execute(memo, executor, &action, key, trust, cancel, &mut listener));
-            let result = catch_unwind(attempt).unwrap_or_else(|_| Err(panicked(&action.node)));
+            let result =
+                guarded(&action.node, || execute(memo, executor, &action, key, trust, cancel, &mut listener));
             let ended = Ended { node, key, why, spent: began.elapsed(), result };
             // The receiver is gone only when the attempt has ended for another reason.
             let _ = sender.send(Message::Ended(Box::new(ended)));
@@ -268,7 +315,7 @@ impl<'a> Attempt<'a> {
                 };
                 self.changed.insert(node);
                 self.note(node, Last { key: Some(key), log: record.log, failed: false });
-                self.values.set(self.order.graph, node, made.outputs);
+                self.keep(node, made.outputs);
                 self.settle(node, report, Verdict::Done);
             }
             Err(error) => self.fail(node, Some(key), Some(why), error, spent)?,
@@ -293,8 +340,13 @@ impl<'a> Attempt<'a> {
             ..self.report(node, outcome, Some(key), spent)
         };
         self.note(node, Last { key: Some(key), log: record.log, failed: false });
-        self.values.set(self.order.graph, node, outputs);
+        self.keep(node, outputs);
         self.settle(node, report, Verdict::Done);
+    }
+
+    fn keep(&mut self, node: NodeId, outputs: Outputs) {
+        self.executor.settled(&self.order.graph.node(node).op, &outputs);
+        self.values.set(self.order.graph, node, outputs);
     }
 
     /// Damage and cancelling end the attempt; every other error ends this node.
@@ -370,7 +422,7 @@ impl<'a> Attempt<'a> {
     fn finish(mut self) -> Result<Built, ExecError> {
         self.executor.finish()?;
         if self.next_history != self.history {
-            self.next_history.save(self.memo, self.order.workspace)?;
+            self.next_history.save(self.supply.memo(), self.order.workspace)?;
         }
         if self.cancel.is_raised() {
             return Err(ExecError::Cancelled);
@@ -425,8 +477,11 @@ fn digests(outputs: &Outputs) -> BTreeMap<String, String> {
     outputs.iter().filter_map(|(name, value)| Some((name.clone(), locked::digest(value)?))).collect()
 }
 
-fn panicked(node: &str) -> ExecError {
-    ExecError::Environment { message: format!("bug: the thread of `{node}` panicked"), help: None }
+/// A panic has told itself; the build must not wait for a word that never comes.
+fn guarded<T>(node: &str, work: impl FnOnce() -> Result<T, ExecError>) -> Result<T, ExecError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(ExecError::Environment { message: format!("bug: the thread of `{node}` panicked"), help: None })
+    })
 }
 
 struct Sending {

@@ -9,7 +9,7 @@ use crate::exec::locked;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::op::{Network, Op, Run};
 use crate::graph::value::Value;
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 /// The runs that the lock file pins.
 pub fn locked_runs(graph: &Graph) -> impl Iterator<Item = NodeId> {
@@ -32,7 +32,7 @@ pub fn unlocked(graph: &Graph, runs: &[NodeId]) -> Graph {
 /// What the lock file is to hold of a run in `graph`, which says `network locked`: a digest for each of its outputs
 /// that was made when the unlocked graph was built.
 pub fn entries(
-    memo: &Memo,
+    supply: &Supply,
     graph: &Graph,
     values: &Values,
     id: NodeId,
@@ -40,7 +40,7 @@ pub fn entries(
     let mut entries = BTreeMap::new();
     for output in locked_run(graph, id).into_iter().flat_map(|run| &run.outputs) {
         let source = OutputRef { node: id, output: output.name.clone() };
-        let value: Value = match values.output(memo, graph, &source) {
+        let value: Value = match values.output(supply, graph, &source) {
             Err(ExecError::Input { .. }) if output.optional => continue,
             value => value?,
         };
@@ -114,9 +114,9 @@ mod tests {
         let blob = BlobDigest::of(b"x");
         let made = Value::Tree(Entry::file(blob, 1, 0o644));
         values.set(&graph, NodeId(0), BTreeMap::from([("mod".to_owned(), made)]));
-        let found = entries(&memo, &graph, &values, NodeId(0)).unwrap();
+        let found = entries(&Supply::of(&memo), &graph, &values, NodeId(0)).unwrap();
         assert_eq!(found, BTreeMap::from([("mod".to_owned(), blob.to_hex())]));
         values.set(&graph, NodeId(0), BTreeMap::new());
-        assert!(entries(&memo, &graph, &values, NodeId(0)).is_err());
+        assert!(entries(&Supply::of(&memo), &graph, &values, NodeId(0)).is_err());
     }
 }

@@ -6,13 +6,13 @@ use crate::exec::executor::ExecError;
 use crate::graph::graph::{Graph, Node, OutputRef};
 use crate::graph::op::{Composition, From, Op};
 use crate::graph::select;
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 /// For each layer of the rootfs or image, lowest first; `None` for those of a base that was pulled.
 pub fn made_by(
     graph: &Graph,
     values: &Values,
-    memo: &Memo,
+    supply: &Supply,
     output: &OutputRef,
 ) -> Result<Vec<Option<String>>, ExecError> {
     // From the top down: how many layers there are after a node, and who it is.
@@ -20,7 +20,7 @@ pub fn made_by(
     let mut at = Some(output.clone());
     while let Some(output) = at {
         let node = graph.node(output.node);
-        let value = values.output(memo, graph, &output)?;
+        let value = values.output(supply, graph, &output)?;
         let Some(rootfs) = value.rootfs() else { break };
         stack.push((rootfs.layers.len(), told(graph, node)));
         at = match node.op.stands_on() {

@@ -5,13 +5,13 @@ use serde::Serialize;
 
 use crate::base::cancel::Cancel;
 use crate::engine::history::History;
-use crate::engine::prepare::{Prepared, prepare};
+use crate::engine::prepare::{Prepared, gather};
 use crate::engine::remember::{Trust, why};
 use crate::engine::schedule::{Schedule, State, Verdict};
 use crate::engine::values::Values;
 use crate::exec::executor::{ExecError, Executor};
 use crate::graph::graph::{Graph, NodeId};
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,11 +35,11 @@ pub fn plan(
     graph: &Graph,
     needed: &[NodeId],
     workspace: &Path,
-    memo: &Memo,
+    supply: &Supply,
     executor: &dyn Executor,
     cancel: &Cancel,
 ) -> Result<Vec<Planned>, ExecError> {
-    let history = History::load(memo, workspace);
+    let history = History::load(supply.memo(), workspace);
     let mut schedule = Schedule::new(graph, needed);
     let mut values = Values::new(graph);
     let mut planned: Vec<Option<Planned>> = vec![None; graph.nodes.len()];
@@ -52,7 +52,13 @@ pub fn plan(
             key: Some(key),
             why,
         };
-        match prepare(graph, id, &values, memo, executor, Trust::Record, cancel)? {
+        let gathered = gather(graph, id, &values)?;
+        if gathered.wants_unpacking(supply)? {
+            // To look at its files would be to fetch them.
+            schedule.settle(id, Verdict::Unknown);
+            continue;
+        }
+        match gathered.prepare(supply, executor, Trust::Record, cancel)? {
             Prepared::Source { key, outputs, .. } => {
                 planned[id.0] = Some(row(Forecast::Hit, key.to_string(), None));
                 values.set(graph, id, outputs);
@@ -60,12 +66,13 @@ pub fn plan(
             }
             Prepared::Hit { key, recalled } => {
                 planned[id.0] = Some(row(Forecast::Hit, key.to_string(), None));
+                executor.settled(&node.op, &recalled.outputs);
                 values.set(graph, id, recalled.outputs);
                 schedule.settle(id, Verdict::Done);
             }
             Prepared::Miss { key, action } => {
                 let last = history.nodes.get(&node.name).and_then(|last| last.key);
-                let previous = last.and_then(|key| memo.recall(key).ok().flatten());
+                let previous = last.and_then(|key| supply.memo().recall(key).ok().flatten());
                 let why = why(previous.as_ref(), &action);
                 planned[id.0] = Some(row(Forecast::WillRun, key.to_string(), Some(why)));
                 schedule.settle(id, Verdict::Unknown);

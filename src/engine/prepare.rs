@@ -3,13 +3,13 @@
 use crate::base::cancel::Cancel;
 use crate::base::digest::ActionKey;
 use crate::engine::remember::{Recalled, Trust, recall};
-use crate::engine::values::{Outputs, Values};
+use crate::engine::values::{Held, Outputs, Values};
 use crate::exec::executor::{ExecError, Executor, Listener, Stream};
 use crate::exec::narrow::narrow;
 use crate::graph::action::{Action, ActionInput};
-use crate::graph::graph::{Graph, NodeId};
+use crate::graph::graph::{Graph, Node, NodeId, Select};
 use crate::graph::op::{From, Op};
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 pub enum Prepared {
     /// Looked at now; its values are what it holds now.
@@ -28,41 +28,69 @@ pub enum Prepared {
     },
 }
 
-pub fn prepare(
-    graph: &Graph,
-    id: NodeId,
-    values: &Values,
-    memo: &Memo,
-    executor: &dyn Executor,
-    trust: Trust,
-    cancel: &Cancel,
-) -> Result<Prepared, ExecError> {
-    let mut action = action(graph, id, values, memo)?;
-    executor.pin(&mut action.op)?;
-    let key = action.key();
-    if action.op.is_source() {
-        let made = executor.execute(&action, cancel, &mut Deaf)?;
-        return Ok(Prepared::Source { key, outputs: made.outputs, bytes: made.bytes });
-    }
-    if action.op.reruns() {
-        return Ok(Prepared::Miss { key, action });
-    }
-    match recall(memo, executor, key, trust)? {
-        Some(recalled) => Ok(Prepared::Hit { key, recalled }),
-        None => Ok(Prepared::Miss { key, action }),
-    }
+/// A node with what its inputs are, before any file is looked at.
+pub struct Gathered<'g> {
+    node: &'g Node,
+    inputs: Vec<Held>,
 }
 
-fn action(graph: &Graph, id: NodeId, values: &Values, memo: &Memo) -> Result<Action, ExecError> {
+pub fn gather<'g>(graph: &'g Graph, id: NodeId, values: &Values) -> Result<Gathered<'g>, ExecError> {
     let node = graph.node(id);
-    let mut inputs = Vec::with_capacity(node.inputs.len());
-    for input in &node.inputs {
-        let value = values.output(memo, graph, &input.source)?;
-        let value = narrow(memo, &value, &input.select).map_err(|error| error.about(&input.slot))?;
-        inputs.push(ActionInput { slot: input.slot.clone(), value });
+    let inputs = node.inputs.iter().map(|input| values.held(graph, &input.source));
+    Ok(Gathered { node, inputs: inputs.collect::<Result<_, _>>()? })
+}
+
+impl Gathered<'_> {
+    /// Whether `prepare` may wait for a server.
+    pub fn may_wait(&self, supply: &Supply) -> Result<bool, ExecError> {
+        Ok(self.node.op.is_remote() || self.wants_unpacking(supply)?)
     }
-    let op = completed(&node.op, &inputs);
-    Ok(Action { node: node.name.clone(), op, inputs, platform: node.platform.clone() })
+
+    /// Whether `prepare` has to unpack an image, and to fetch what of it is not there.
+    pub fn wants_unpacking(&self, supply: &Supply) -> Result<bool, ExecError> {
+        for (held, input) in self.inputs.iter().zip(&self.node.inputs) {
+            let wants_files = matches!(held, Held::Files(_)) || input.select != Select::default();
+            if wants_files && !supply.is_unpacked(held.layers())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub fn prepare(
+        self,
+        supply: &Supply,
+        executor: &dyn Executor,
+        trust: Trust,
+        cancel: &Cancel,
+    ) -> Result<Prepared, ExecError> {
+        let mut action = self.action(supply)?;
+        executor.pin(&mut action.op, &action.platform)?;
+        let key = action.key();
+        if action.op.is_source() {
+            let made = executor.execute(&action, cancel, &mut Deaf)?;
+            return Ok(Prepared::Source { key, outputs: made.outputs, bytes: made.bytes });
+        }
+        if action.op.reruns() {
+            return Ok(Prepared::Miss { key, action });
+        }
+        match recall(supply.memo(), executor, key, trust)? {
+            Some(recalled) => Ok(Prepared::Hit { key, recalled }),
+            None => Ok(Prepared::Miss { key, action }),
+        }
+    }
+
+    fn action(self, supply: &Supply) -> Result<Action, ExecError> {
+        let Gathered { node, inputs: held } = self;
+        let mut inputs = Vec::with_capacity(held.len());
+        for (held, input) in held.into_iter().zip(&node.inputs) {
+            let value = held.value(supply)?;
+            let value = narrow(supply, &value, &input.select).map_err(|error| error.about(&input.slot))?;
+            inputs.push(ActionInput { slot: input.slot.clone(), value });
+        }
+        let op = completed(&node.op, &inputs);
+        Ok(Action { node: node.name.clone(), op, inputs, platform: node.platform.clone() })
+    }
 }
 
 /// With the texts that only the value in `from` could complete.
@@ -88,7 +116,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::graph::graph::{Input, Node, OutputRef, Select};
+    use crate::graph::graph::{Input, OutputRef};
     use crate::graph::image_settings::ImageSettings;
     use crate::graph::late::{LateText, Piece};
     use crate::graph::op::{Assemble, Composition, Run};
@@ -125,7 +153,8 @@ mod tests {
         let rootfs = Rootfs { layers: Vec::new(), config: Config { env, ..Config::default() } };
         let outputs = BTreeMap::from([("rootfs".to_owned(), Value::Rootfs(Box::new(rootfs)))]);
         values.set(&graph, NodeId(0), outputs);
-        action(&graph, NodeId(1), &values, &memo).unwrap()
+        let supply = Supply::new(&memo, &Cancel::default());
+        gather(&graph, NodeId(1), &values).unwrap().action(&supply).unwrap()
     }
 
     fn path() -> Vec<(String, Option<LateText>)> {

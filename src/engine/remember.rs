@@ -5,10 +5,8 @@ use crate::engine::values::{Outputs, objects};
 use crate::exec::executor::{ExecError, Executor, Made};
 use crate::graph::action::Action;
 use crate::store::memo::Memo;
-use crate::store::object::{Object, StoreError};
 use crate::store::record::Record;
-use crate::tree::encode;
-use crate::tree::tree::Content;
+use crate::tree::whole::is_whole;
 
 pub struct Recalled {
     pub outputs: Outputs,
@@ -77,43 +75,6 @@ pub fn remember(
     };
     memo.remember(key, &record)?;
     Ok(record)
-}
-
-/// Reads and verifies an object and all below it.
-fn is_whole(memo: &Memo, object: Object) -> Result<bool, ExecError> {
-    match object {
-        Object::Blob(blob) => {
-            let stream = memo.open_blob(blob);
-            let copied = stream.and_then(|mut stream| {
-                std::io::copy(&mut stream, &mut std::io::sink()).map_err(|_| StoreError::Damaged(object))
-            });
-            found(copied.map(|_| ()))
-        }
-        Object::Tree(tree) => match encode::load(memo, tree) {
-            Ok(directory) => {
-                for entry in directory.entries.values() {
-                    let below = match entry.content {
-                        Content::File { blob, .. } => Object::Blob(blob),
-                        Content::Directory { tree, .. } => Object::Tree(tree),
-                        _ => continue,
-                    };
-                    if !is_whole(memo, below)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-            Err(error) => found(Err(error)),
-        },
-    }
-}
-
-fn found(result: Result<(), StoreError>) -> Result<bool, ExecError> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Why an action has to execute, in one line, from the record of the node's last run.

@@ -9,7 +9,7 @@ use crate::graph::graph::{Graph, Node, NodeId, OutputRef};
 use crate::graph::op::{From, Op, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::{Layer, Rootfs};
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 use crate::store::object::Object;
 use crate::tree::encode;
 use crate::tree::flatten::flatten;
@@ -49,7 +49,7 @@ impl Values {
         };
         let is_empty = *tree == TreeDigest::of(&encode::encode(&Directory::default()));
         if !is_empty {
-            rootfs.layers.push(Layer { tree: *tree, pulled: None });
+            rootfs.layers.push(Layer::Made(*tree));
         }
         Some(rootfs)
     }
@@ -58,40 +58,67 @@ impl Values {
         self.0[output.node.0].as_ref()?.get(&output.output)
     }
 
-    /// The value of a settled node's output. An optional output that was not made is an error.
-    pub fn output(&self, memo: &Memo, graph: &Graph, output: &OutputRef) -> Result<Value, ExecError> {
+    /// What a settled node's output is, as far as it is known without a look at files. An optional output that was
+    /// not made is an error.
+    pub fn held(&self, graph: &Graph, output: &OutputRef) -> Result<Held, ExecError> {
         if let Some(value) = self.given(output) {
-            return Ok(value.clone());
+            return Ok(Held::Value(value.clone()));
         }
-        match self.derived(output) {
-            Some(layers) => {
-                let tree = flatten(memo, &layers)?;
-                Ok(Value::Tree(Entry::directory(tree)))
-            }
-            None => Err(ExecError::Input {
-                message: format!(
-                    "`{}` did not make its optional output `{}`",
-                    graph.node(output.node).name,
-                    output.output
-                ),
-                help: "make the output in every case, or do not use it here".to_owned(),
-            }),
-        }
+        self.derived(output).map(Held::Files).ok_or_else(|| ExecError::Input {
+            message: format!(
+                "`{}` did not make its optional output `{}`",
+                graph.node(output.node).name,
+                output.output
+            ),
+            help: "make the output in every case, or do not use it here".to_owned(),
+        })
+    }
+
+    /// The value itself. Waits where files of an image that was pulled are not there yet.
+    pub fn output(&self, supply: &Supply, graph: &Graph, output: &OutputRef) -> Result<Value, ExecError> {
+        self.held(graph, output)?.value(supply)
     }
 
     /// Layers that a free tree output is made from: all of the root for `tree`, the last change for `diff`.
-    fn derived(&self, output: &OutputRef) -> Option<Vec<TreeDigest>> {
+    fn derived(&self, output: &OutputRef) -> Option<Vec<Layer>> {
         let outputs = self.0[output.node.0].as_ref()?;
         match output.output.as_str() {
-            free_output::TREE => {
-                let rootfs = outputs.values().find_map(Value::rootfs)?;
-                Some(rootfs.layers.iter().map(|layer| layer.tree).collect())
-            }
+            free_output::TREE => Some(outputs.values().find_map(Value::rootfs)?.layers.clone()),
             free_output::DIFF => match outputs.get(free_output::CHANGE)? {
-                Value::Tree(Entry { content: Content::Directory { tree, .. }, .. }) => Some(vec![*tree]),
+                Value::Tree(Entry { content: Content::Directory { tree, .. }, .. }) => {
+                    Some(vec![Layer::Made(*tree)])
+                }
                 _ => None,
             },
             _ => None,
+        }
+    }
+}
+
+/// An output of a settled node.
+#[derive(Debug, Clone)]
+pub enum Held {
+    Value(Value),
+    /// All that is in these layers, as one tree.
+    Files(Vec<Layer>),
+}
+
+impl Held {
+    pub fn value(self, supply: &Supply) -> Result<Value, ExecError> {
+        match self {
+            Held::Value(value) => Ok(value),
+            Held::Files(layers) => {
+                let tree = flatten(supply.memo(), &supply.trees(&layers)?)?;
+                Ok(Value::Tree(Entry::directory(tree)))
+            }
+        }
+    }
+
+    /// Of which layers the files are wanted when a part of it is taken, or all where it is a tree of them.
+    pub fn layers(&self) -> &[Layer] {
+        match self {
+            Held::Value(value) => value.rootfs().map(|rootfs| rootfs.layers.as_slice()).unwrap_or_default(),
+            Held::Files(layers) => layers,
         }
     }
 }
@@ -110,11 +137,11 @@ pub fn objects(value: &Value) -> Vec<Object> {
     }
 }
 
+/// Layers that were pulled are had when they are wanted, from where they lie.
 fn rootfs_objects(rootfs: &Rootfs) -> Vec<Object> {
-    let mut objects = Vec::new();
-    for layer in &rootfs.layers {
-        objects.push(Object::Tree(layer.tree));
-        objects.extend(layer.pulled.as_ref().map(|pulled| Object::Blob(pulled.blob)));
-    }
-    objects
+    let made = rootfs.layers.iter().filter_map(|layer| match layer {
+        Layer::Made(tree) => Some(Object::Tree(*tree)),
+        Layer::Pulled(_) => None,
+    });
+    made.collect()
 }

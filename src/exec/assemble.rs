@@ -12,6 +12,7 @@ use crate::graph::op::{Assemble, Composition, From, Mode, Owner, Place};
 use crate::graph::value::Value;
 use crate::oci::extract::extract;
 use crate::oci::image::{Image, Layer, Platform, Rootfs};
+use crate::oci::supply::Supply;
 use crate::oci::unpack::Budget;
 use crate::store::memo::Memo;
 use crate::tree::edit::{self, NewMode, Stamp};
@@ -22,13 +23,14 @@ use crate::tree::tree::{Content, Entry, Metadata};
 
 /// The composed value. `platform` is that of an image that does not stand on one.
 pub fn assemble(
-    memo: &Memo,
+    supply: &Supply,
     assemble: &Assemble,
     inputs: &[ActionInput],
     platform: &Platform,
 ) -> Result<Value, ExecError> {
     let (base, platform) = base(assemble.from, inputs, platform)?;
-    let composer = Composer { memo, inputs, has_root: matches!(assemble.from, From::Input(_)) };
+    let composer =
+        Composer { supply, memo: supply.memo(), inputs, has_root: matches!(assemble.from, From::Input(_)) };
     match &assemble.result {
         Composition::Tree => {
             debug_assert_eq!(assemble.from, From::Nothing, "bug: a tree stands on nothing");
@@ -40,7 +42,7 @@ pub fn assemble(
         }
         Composition::Image(settings) => {
             let rootfs = composer.rootfs(base, &assemble.layers)?;
-            let image = image(memo, rootfs, settings, platform)?;
+            let image = image(supply, rootfs, settings, platform)?;
             Ok(Value::Image(Box::new(image)))
         }
     }
@@ -65,14 +67,14 @@ fn base<'a>(
 }
 
 fn image(
-    memo: &Memo,
+    supply: &Supply,
     mut rootfs: Rootfs,
     settings: &ImageSettings,
     platform: &Platform,
 ) -> Result<Image, ExecError> {
     if settings.squash && !rootfs.layers.is_empty() {
-        let tree = flatten(memo, &trees(&rootfs))?;
-        rootfs.layers = vec![Layer { tree, pulled: None }];
+        let tree = flatten(supply.memo(), &supply.trees(&rootfs.layers)?)?;
+        rootfs.layers = vec![Layer::Made(tree)];
         rootfs.config.history.clear();
     }
     settings.config.apply(&mut rootfs.config);
@@ -88,11 +90,8 @@ fn image(
     })
 }
 
-fn trees(rootfs: &Rootfs) -> Vec<TreeDigest> {
-    rootfs.layers.iter().map(|layer| layer.tree).collect()
-}
-
 struct Composer<'a> {
+    supply: &'a Supply,
     memo: &'a Memo,
     inputs: &'a [ActionInput],
     /// Whether there is a root whose users can be asked for.
@@ -101,7 +100,7 @@ struct Composer<'a> {
 
 impl Composer<'_> {
     fn tree(&self, layers: &[Vec<Place>]) -> Result<Value, ExecError> {
-        let mut landing = Landing::on(self.memo, Vec::new())?;
+        let mut landing = Landing::on(self.supply, &[])?;
         for place in layers.iter().flatten() {
             self.place(&mut landing, place)?;
         }
@@ -110,11 +109,12 @@ impl Composer<'_> {
 
     fn rootfs(&self, mut rootfs: Rootfs, layers: &[Vec<Place>]) -> Result<Rootfs, ExecError> {
         for places in layers {
-            let mut landing = Landing::on(self.memo, trees(&rootfs))?;
+            let mut landing = Landing::on(self.supply, &rootfs.layers)?;
             for place in places {
                 self.place(&mut landing, place)?;
             }
-            rootfs.layers.push(Layer { tree: landing.finish(), pulled: None });
+            let layer = landing.finish();
+            rootfs.layers.push(Layer::Made(layer));
         }
         Ok(rootfs)
     }
@@ -190,7 +190,7 @@ impl Composer<'_> {
     }
 
     fn owner(&self, landing: &Landing<'_>, owner: &Owner) -> Result<(u32, u32), ExecError> {
-        let root = self.has_root.then(|| landing.root());
+        let root = self.has_root.then(|| landing.root()).transpose()?;
         owner_ids(self.memo, root.as_ref(), &owner.0)
     }
 
@@ -218,7 +218,7 @@ impl Composer<'_> {
             let Place::Copy { input, owner, .. } = &mut copy else { continue };
             *owner = None;
             let slot = &self.inputs[*input].slot;
-            let mut alone = Landing::on(self.memo, Vec::new())?;
+            let mut alone = Landing::on(self.supply, &[])?;
             self.place(&mut alone, &copy)?;
             let tree = alone.finish();
             if let Some(path) = edit::clash(self.memo, landed, tree, &differs)? {

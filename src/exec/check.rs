@@ -1,19 +1,21 @@
 //! A `check`: facts that must hold for an image or a rootfs. Starts no process; looks at trees and the
 //! configuration only. All rules that do not hold are told at once, so that one build shows them all.
 
+use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::owner::owner_ids;
 use crate::graph::action::ActionInput;
 use crate::graph::op::{Check, Owner, Rule};
 use crate::oci::image::Rootfs;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::tree::overlay::{Layers, Merged};
 use crate::tree::size::size;
 use crate::tree::tree::{Content, Entry, Metadata};
 
 /// `ExecError::Unmet` where rules do not hold.
-pub fn check(memo: &Memo, check: &Check, inputs: &[ActionInput]) -> Result<(), ExecError> {
+pub fn check(supply: &Supply, check: &Check, inputs: &[ActionInput]) -> Result<(), ExecError> {
     let input = &inputs[check.of];
     let rootfs = input.value.rootfs().ok_or_else(|| ExecError::Input {
         message: format!(
@@ -23,8 +25,9 @@ pub fn check(memo: &Memo, check: &Check, inputs: &[ActionInput]) -> Result<(), E
         ),
         help: "name an image, or a node with `from`".to_owned(),
     })?;
-    let checked =
-        Checked { memo, rootfs, root: Layers::new(memo, rootfs.layers.iter().map(|layer| layer.tree)) };
+    let trees = supply.trees(&rootfs.layers)?;
+    let memo = supply.memo();
+    let checked = Checked { memo, rootfs, root: Layers::new(memo, trees.iter().copied()), trees };
     let mut unmet = Vec::new();
     for rule in &check.rules {
         unmet.extend(checked.unmet(rule)?);
@@ -36,6 +39,8 @@ struct Checked<'a> {
     memo: &'a Memo,
     rootfs: &'a Rootfs,
     root: Layers<'a>,
+    /// Of each layer.
+    trees: Vec<TreeDigest>,
 }
 
 impl Checked<'_> {
@@ -108,8 +113,8 @@ impl Checked<'_> {
     /// File content of all layers, as they lie in an image: what an upper layer hides or removes counts too.
     fn size(&self) -> Result<u64, ExecError> {
         let mut bytes = 0;
-        for layer in &self.rootfs.layers {
-            bytes += size(self.memo, &Entry::directory(layer.tree))?;
+        for tree in &self.trees {
+            bytes += size(self.memo, &Entry::directory(*tree))?;
         }
         Ok(bytes)
     }
@@ -153,10 +158,10 @@ mod tests {
             labels: [("a".to_owned(), "1".to_owned())].into(),
             ..Config::default()
         };
-        let layers = layers.map(|tree| Layer { tree, pulled: None }).to_vec();
+        let layers = layers.map(Layer::Made).to_vec();
         let value = Value::Rootfs(Box::new(Rootfs { layers, config }));
         let inputs = [ActionInput { slot: "of".to_owned(), value }];
-        match check(&memo, &Check { of: 0, rules }, &inputs) {
+        match check(&Supply::of(&memo), &Check { of: 0, rules }, &inputs) {
             Ok(()) => Vec::new(),
             Err(ExecError::Unmet(unmet)) => unmet,
             Err(other) => panic!("{other:?}"),

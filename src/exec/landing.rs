@@ -2,11 +2,14 @@
 //! entries land in `to`, a file lands as `to`. A layer takes from the root below only the metadata of
 //! the parents of `to`, the links among them, and what `remove` finds: it is the same on every root alike there.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
+use crate::oci::image::Layer;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::edit;
@@ -19,16 +22,20 @@ use crate::tree::select::{unmatched, visit_matches};
 use crate::tree::tree::{Content, Directory, Entry, Metadata};
 
 pub struct Landing<'m> {
+    supply: &'m Supply,
     memo: &'m Memo,
     /// The root that the layer will lie on, lowest first.
-    below: Vec<TreeDigest>,
+    layers: &'m [Layer],
+    /// Its trees, once something was looked up there: what lands in `/` needs none of them.
+    below: OnceCell<Vec<TreeDigest>>,
     layer: TreeDigest,
 }
 
 impl<'m> Landing<'m> {
-    pub fn on(memo: &'m Memo, below: Vec<TreeDigest>) -> Result<Landing<'m>, StoreError> {
+    pub fn on(supply: &'m Supply, layers: &'m [Layer]) -> Result<Landing<'m>, StoreError> {
+        let memo = supply.memo();
         let layer = encode::save(memo, &Directory::default())?;
-        Ok(Landing { memo, below, layer })
+        Ok(Landing { supply, memo, layers, below: OnceCell::new(), layer })
     }
 
     /// A change; without a root below, a tree without whiteouts.
@@ -37,15 +44,27 @@ impl<'m> Landing<'m> {
     }
 
     /// The root with what has landed so far.
-    pub fn root(&self) -> Layers<'m> {
-        Layers::new(self.memo, self.below.iter().copied().chain([self.layer]))
+    pub fn root(&self) -> Result<Layers<'m>, ExecError> {
+        Ok(Layers::new(self.memo, self.below()?.iter().copied().chain([self.layer])))
+    }
+
+    fn below(&self) -> Result<&[TreeDigest], ExecError> {
+        if let Some(below) = self.below.get() {
+            return Ok(below);
+        }
+        let trees = self.supply.trees(self.layers)?;
+        Ok(self.below.get_or_init(|| trees))
     }
 
     /// A directory's entries land in `to`. If `to` is there already, or a link to it, it keeps its metadata;
     /// else it is made with the entry's. Nothing of another kind is ever replaced by a directory, nor a directory by it.
     pub fn land_directory(&mut self, to: &TreePath, entry: Entry) -> Result<(), ExecError> {
-        let at = self.root().resolve(to)?;
-        let metadata = match self.root().find(&at)? {
+        if to.is_root() {
+            return self.lay_checked(to, entry);
+        }
+        let root = self.root()?;
+        let at = root.resolve(to)?;
+        let metadata = match root.find(&at)? {
             None => entry.metadata,
             Some(Merged::Directory { metadata, .. }) => metadata,
             Some(_) => return Err(directory_on_file(to)),
@@ -56,7 +75,7 @@ impl<'m> Landing<'m> {
     /// Anything but a directory lands as `to` and replaces what is there, if that is no directory
     /// nor a link to one.
     pub fn land_file(&mut self, to: &TreePath, entry: Entry) -> Result<(), ExecError> {
-        let root = self.root();
+        let root = self.root()?;
         let at = root.resolve_parents(to)?;
         let end = match root.resolve(&at) {
             // A link that leads nowhere is replaced as any file is.
@@ -71,8 +90,9 @@ impl<'m> Landing<'m> {
 
     /// Makes the directory, with the parents that are missing; one that is there gets the mode and keeps all else.
     pub fn make_directory(&mut self, path: &TreePath, mode: u32) -> Result<(), ExecError> {
-        let at = self.root().resolve(path)?;
-        let metadata = match self.root().find(&at)? {
+        let root = self.root()?;
+        let at = root.resolve(path)?;
+        let metadata = match root.find(&at)? {
             None => Metadata::plain(mode),
             Some(Merged::Directory { metadata, .. }) => Metadata { mode, ..metadata },
             Some(_) => return Err(directory_on_file(path)),
@@ -83,7 +103,7 @@ impl<'m> Landing<'m> {
 
     /// Lays a whole tree over everything; what it holds wins, of whatever kind.
     pub fn lay(&mut self, tree: TreeDigest) -> Result<(), StoreError> {
-        self.layer = match self.below.as_slice() {
+        self.layer = match self.layers {
             [] => edit::merge(self.memo, &[self.layer, tree])?,
             _ => squash(self.memo, &[self.layer, tree])?,
         };
@@ -93,7 +113,7 @@ impl<'m> Landing<'m> {
     /// Takes away what the globs name: from the layer what landed before, and by a whiteout what the root holds.
     pub fn remove(&mut self, globs: &[String]) -> Result<(), ExecError> {
         let globs = Glob::parse_all(globs)?;
-        let root = self.root();
+        let root = self.root()?;
         if let Some(glob) = unmatched(self.memo, root.root(), &globs)? {
             return Err(removes_nothing(glob));
         }
@@ -105,7 +125,7 @@ impl<'m> Landing<'m> {
         debug_assert!(flow.is_continue());
         for path in paths {
             self.layer = edit::remove(self.memo, self.layer, &path)?;
-            if Layers::new(self.memo, self.below.iter().copied()).find(&path)?.is_some() {
+            if Layers::new(self.memo, self.below()?.iter().copied()).find(&path)?.is_some() {
                 let change = self.wrap(&path, Entry::whiteout())?;
                 self.lay(change)?;
             }
@@ -126,7 +146,7 @@ impl<'m> Landing<'m> {
 
     /// `entry` at `at`, below parents as the root has them.
     fn wrap(&self, at: &TreePath, entry: Entry) -> Result<TreeDigest, ExecError> {
-        let root = self.root();
+        let root = self.root()?;
         edit::wrap(self.memo, at, entry, |parent| match root.find(parent)? {
             Some(Merged::Directory { metadata, .. }) => Ok(metadata),
             Some(_) => Err(below_a_file(at, parent)),

@@ -8,6 +8,7 @@ use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
 use crate::exec::beyond;
 use crate::exec::check::check;
+use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
@@ -18,13 +19,15 @@ use crate::graph::op::{ImageSource, Op, Pull};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::pull;
+use crate::oci::source::Source;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
 pub struct LocalExecutor {
-    memo: Memo,
+    supply: Supply,
     workspace: PathBuf,
     scanner: Scanner,
     /// Found when the first command runs, so that a build that runs none probes nothing.
@@ -37,16 +40,15 @@ impl LocalExecutor {
     /// `leave_out` are paths that earlier exports wrote into the workspace. Without `trust_index`
     /// every file is read again.
     pub fn new(
-        memo: &Memo,
+        supply: &Supply,
         workspace: &Path,
         leave_out: &[PathBuf],
         trust_index: bool,
-        cancel: &Cancel,
     ) -> Result<LocalExecutor, ExecError> {
-        let scanner = Scanner::new(workspace, memo, trust_index, cancel)?;
+        let scanner = Scanner::new(workspace, supply.memo(), trust_index, supply.cancel())?;
         scanner.leave_out(&leave_out.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         Ok(LocalExecutor {
-            memo: memo.clone(),
+            supply: supply.clone(),
             workspace: workspace.to_owned(),
             scanner,
             isolation: Mutex::default(),
@@ -85,20 +87,25 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(&self.memo)?);
+                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
                 // What nobody may remove yet is no reason not to build.
-                let _ = sweep(&self.memo, &isolation);
+                let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
             }
         }
     }
 
     fn pull(&self, pull: &Pull, platform: &Platform) -> Result<Made, ExecError> {
+        let (source, reference) = self.source(pull)?;
+        let image = pull::pull(&source, reference, pull.digest.as_deref(), platform)?;
+        Ok(made("image", Value::Image(Box::new(image))))
+    }
+
+    /// Where the image lies, and what it is called there.
+    fn source<'p>(&self, pull: &'p Pull) -> Result<(Source, Option<&'p str>), ExecError> {
         match &pull.source {
             ImageSource::Layout { path, reference } => {
-                let (layout, digest) = (self.workspace.join(path), pull.digest.as_deref());
-                let image = pull::pull(&self.memo, &layout, reference.as_deref(), digest, platform)?;
-                Ok(made("image", Value::Image(Box::new(image))))
+                Ok((Source::layout(&self.workspace.join(path))?, reference.as_deref()))
             }
             ImageSource::Registry(name) => Err(beyond::pulling(name)),
         }
@@ -106,14 +113,27 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn pin(&self, op: &mut Op) -> Result<(), ExecError> {
-        if let Op::Pull(Pull { source: ImageSource::Layout { path, reference }, digest }) = op {
-            let layout = self.workspace.join(path);
-            let found =
-                pull::resolve(&layout, reference.as_deref(), digest.as_deref(), &Platform::current())?;
-            *digest = Some(found.to_string());
+    fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
+        if let Op::Pull(pull) = op
+            && let ImageSource::Layout { .. } = pull.source
+        {
+            let (source, reference) = self.source(pull)?;
+            let found = pull::resolve(&source, reference, pull.digest.as_deref(), platform)?;
+            pull.digest = Some(found.to_string());
         }
         Ok(())
+    }
+
+    fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>) {
+        let Op::Pull(pull) = op else { return };
+        // One that can't be opened any more is missed by whoever wants its layers.
+        let Ok((source, _)) = self.source(pull) else { return };
+        let source = Arc::new(source);
+        for value in outputs.values() {
+            if let Value::Image(image) = value {
+                self.supply.offer(image, &source);
+            }
+        }
     }
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
@@ -140,26 +160,27 @@ impl Executor for LocalExecutor {
         match &action.op {
             Op::Scan(request) => self.scan(request),
             Op::Host(op) => {
-                let hidden = [self.workspace.clone(), self.memo.folder().to_owned()];
+                let hidden = [self.workspace.clone(), self.supply.memo().folder().to_owned()];
                 Ok(made("host", Value::Host(host::look(&op.include, &hidden)?)))
             }
             Op::Pull(op) => self.pull(op, &action.platform),
             Op::Assemble(op) => {
-                let value = assemble(&self.memo, op, &action.inputs, &action.platform)?;
+                let value = assemble(&self.supply, op, &action.inputs, &action.platform)?;
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
-                beyond::refuse_run(op, &action.node, &action.platform, &Platform::current())?;
+                beyond::refuse_run(op)?;
+                let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
                 self.check_rung(&isolation)?;
-                let made = run(&self.memo, op, &action.inputs, &isolation, cancel, listener)?;
+                let made = run(&self.supply, op, &action.inputs, &isolation, emulator, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
-                Ok(Made { bytes: written(&self.memo, &made)?, ..made })
+                Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })
             }
             Op::Fetch(op) => Err(beyond::fetching(op)),
             Op::Check(op) => {
-                check(&self.memo, op, &action.inputs)?;
+                check(&self.supply, op, &action.inputs)?;
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))
             }
         }

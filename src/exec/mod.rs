@@ -10,6 +10,7 @@ pub mod identity;
 pub mod sandbox;
 pub mod log;
 pub mod zygote;
+pub mod emulation;
 mod helper;
 pub mod probe;
 mod prepare;

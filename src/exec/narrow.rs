@@ -6,6 +6,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::graph::graph::Select;
 use crate::graph::value::Value;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::tree::flatten::flatten_stack;
 use crate::tree::glob::Glob;
@@ -17,10 +18,11 @@ use crate::tree::tree::{Content, Entry, Metadata};
 const MOST_NAMES: usize = 8;
 
 /// `value` itself where nothing is selected, else a tree.
-pub fn narrow(memo: &Memo, value: &Value, select: &Select) -> Result<Value, ExecError> {
+pub fn narrow(supply: &Supply, value: &Value, select: &Select) -> Result<Value, ExecError> {
     if *select == Select::default() {
         return Ok(value.clone());
     }
+    let memo = supply.memo();
     let path = select.path.clone().unwrap_or_default();
     let entry = match value {
         Value::Tree(entry) => match entry.tree() {
@@ -36,7 +38,7 @@ pub fn narrow(memo: &Memo, value: &Value, select: &Select) -> Result<Value, Exec
         },
         Value::Rootfs(_) | Value::Image(_) => {
             let layers = value.rootfs().map(|rootfs| rootfs.layers.as_slice()).unwrap_or_default();
-            let layers = Layers::new(memo, layers.iter().map(|layer| layer.tree));
+            let layers = Layers::new(memo, supply.trees(layers)?);
             take(memo, find(&layers, &path)?, &path, select)?
         }
         Value::Host(_) | Value::Text(_) => return Err(no_files(value, &path)),

@@ -15,6 +15,7 @@ use crate::graph::late::LateText;
 use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
 use crate::tree::encode;
@@ -34,7 +35,7 @@ const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
 pub(crate) fn prepare(
-    memo: &Memo,
+    supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
     identity: &Identity,
@@ -45,8 +46,9 @@ pub(crate) fn prepare(
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
     };
+    let memo = supply.memo();
     let mut snapshots = Snapshots { memo, form: snapshot_form(identity), cancel, made: Vec::new() };
-    let trees: Vec<TreeDigest> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+    let trees = supply.trees(&rootfs.layers)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
         _ => Root::Layers { stack: snapshots.of_layers(&trees)?, trees: trees.clone() },
@@ -66,6 +68,7 @@ pub(crate) fn prepare(
         workdir: inherited.workdir,
         user: inherited.user,
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        emulator: None,
         network: run.network,
         add_hosts: run.add_hosts.clone(),
         outputs: run.outputs.clone(),

@@ -7,17 +7,19 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
+use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
-use crate::exec::sandbox::spec::{Done, Ended, as_typed};
+use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::encode;
@@ -28,16 +30,18 @@ pub const PASSED: &str = "passed";
 
 /// Blocks until the commands have ended and their outputs are in the store.
 pub fn run(
-    memo: &Memo,
+    supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
     isolation: &Isolation,
+    emulator: Option<Emulator>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
+    let memo = supply.memo();
     let work = memo.used_work_folder()?;
-    let spec = prepare(memo, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
@@ -50,7 +54,7 @@ pub fn run(
     let (log, stdout) = heard.finish()?;
     if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
         let Done { command, tried, outputs, .. } = done;
-        let kept = kept(memo, run, outputs);
+        let kept = kept(supply, run, outputs);
         return Err(Failure { log, tried, kept, ..Failure::new(as_typed(&commands[command]), cause) }.into());
     }
     if let Some(trouble) = done.lacking {
@@ -58,7 +62,7 @@ pub fn run(
     }
     let lost = std::mem::take(&mut done.lost);
     Ok(Made {
-        outputs: values(memo, run, done)?,
+        outputs: values(supply, run, done)?,
         log,
         lost,
         rung: Some(granted.rung.name().to_owned()),
@@ -155,37 +159,37 @@ fn stdout_differs(expected: &str, found: &[u8]) -> Option<String> {
     differs.then(|| format!("wrote {found:?} to stdout, {expected:?} is expected"))
 }
 
-fn values(memo: &Memo, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
+fn values(supply: &Supply, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
     let mut values = BTreeMap::new();
     for (name, entry) in done.outputs {
-        let value = selected(memo, run, &name, entry)?;
+        let value = selected(supply, run, &name, entry)?;
         values.insert(name, value);
     }
     if run.expect.is_some() {
         values.insert(PASSED.to_owned(), Value::Text(PASSED.to_owned()));
     } else if let Some(change) = done.change.filter(|_| !matches!(run.from, From::Host(_))) {
         // A sandbox in which nothing was written has not opened the store.
-        encode::save(memo, &Directory::default())?;
+        encode::save(supply.memo(), &Directory::default())?;
         values.insert(free_output::CHANGE.to_owned(), Value::Tree(Entry::directory(change)));
     }
     Ok(values)
 }
 
 /// What a failed test left of its outputs; one of which nothing is selected is not there.
-fn kept(memo: &Memo, run: &Run, outputs: BTreeMap<String, Entry>) -> BTreeMap<String, Value> {
+fn kept(supply: &Supply, run: &Run, outputs: BTreeMap<String, Entry>) -> BTreeMap<String, Value> {
     let value = |(name, entry): (String, Entry)| {
-        let value = selected(memo, run, &name, entry).ok()?;
+        let value = selected(supply, run, &name, entry).ok()?;
         Some((name, value))
     };
     outputs.into_iter().filter_map(value).collect()
 }
 
 /// The part of an output that it is declared to hold.
-fn selected(memo: &Memo, run: &Run, name: &str, entry: Entry) -> Result<Value, ExecError> {
+fn selected(supply: &Supply, run: &Run, name: &str, entry: Entry) -> Result<Value, ExecError> {
     let output = run.outputs.iter().find(|output| output.name == name);
     let include = output.map(|output| output.include.clone()).unwrap_or_default();
     let select = Select { path: None, include, exclude: Vec::new() };
-    narrow(memo, &Value::Tree(entry), &select)
+    narrow(supply, &Value::Tree(entry), &select)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ mod tests {
     }
 
     fn rootfs(content: &[u8], config: Config) -> Value {
-        let layer = Layer { tree: TreeDigest::of(content), pulled: None };
+        let layer = Layer::Made(TreeDigest::of(content));
         Value::Rootfs(Box::new(Rootfs { layers: vec![layer], config }))
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::base::facts::FactSink;
 use crate::graph::op::{Assemble, Check, Host, Op, Pull, Run};
 use crate::graph::value::Value;
-use crate::oci::image::{Config, Rootfs};
+use crate::oci::image::{Config, Layer, Rootfs};
 use crate::tree::scan::Scan;
 
 impl Op {
@@ -144,7 +144,10 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
 /// the like travel past it.
 fn seen_by_run(run: &Run, rootfs: &Rootfs, sink: &mut dyn FactSink) {
     for layer in &rootfs.layers {
-        sink.fact("layer", layer.tree.as_bytes());
+        match layer {
+            Layer::Made(tree) => sink.fact("layer", tree.as_bytes()),
+            Layer::Pulled(layer) => sink.fact("pulled layer", layer.diff_id.to_string().as_bytes()),
+        }
     }
     if run.inherit {
         let Config { env, workdir, user, shell, .. } = &rootfs.config;

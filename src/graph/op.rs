@@ -463,6 +463,15 @@ impl Op {
         matches!(self, Op::Scan(_) | Op::Host(_))
     }
 
+    /// What it is asked for may lie with a server.
+    pub const fn is_remote(&self) -> bool {
+        match self {
+            Op::Pull(pull) => matches!(pull.source, ImageSource::Registry(_)),
+            Op::Fetch(_) => true,
+            _ => false,
+        }
+    }
+
     /// It executes in every build: what the memo knows of it is never taken for its result.
     pub fn reruns(&self) -> bool {
         matches!(self, Op::Run(run) if run.rerun)

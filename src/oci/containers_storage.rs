@@ -1,7 +1,6 @@
 //! `containers-storage:REF`: into the store of podman, buildah and CRI-O, through `skopeo copy`. skopeo pulls from
 //! us what that store lacks.
 
-use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
@@ -9,11 +8,10 @@ use crate::oci::lending::lend;
 use crate::oci::outgoing::Outgoing;
 use crate::oci::program::run;
 use crate::oci::sink::{Blob, Sink};
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 pub struct ContainersStorageSink {
-    memo: Memo,
-    cancel: Cancel,
+    supply: Supply,
     /// As skopeo spells them, without the transport.
     references: Vec<String>,
 }
@@ -24,8 +22,8 @@ pub fn check() -> Result<(), OciError> {
 }
 
 impl ContainersStorageSink {
-    pub fn new(memo: &Memo, references: &[String], cancel: &Cancel) -> ContainersStorageSink {
-        ContainersStorageSink { memo: memo.clone(), cancel: cancel.clone(), references: references.to_vec() }
+    pub fn new(supply: &Supply, references: &[String]) -> ContainersStorageSink {
+        ContainersStorageSink { supply: supply.clone(), references: references.to_vec() }
     }
 }
 
@@ -48,7 +46,7 @@ impl Sink for ContainersStorageSink {
     }
 
     fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError> {
-        lend(&self.memo, outgoing, &self.cancel, |lent| {
+        lend(&self.supply, outgoing, |lent| {
             for reference in &self.references {
                 let from = format!("docker://{lent}");
                 let to = format!("containers-storage:{reference}");

@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::base::cancel::Cancel;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
-use crate::oci::outgoing::{Document, Outgoing, PackedLayer};
+use crate::oci::outgoing::{Document, Outgoing, OutgoingLayer};
 use crate::oci::sink::{Blob, Bytes, Sink};
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 /// Sends what the sink lacks, and gives it its names.
-pub fn export(memo: &Memo, outgoing: &Outgoing, sink: &dyn Sink, cancel: &Cancel) -> Result<(), OciError> {
+pub fn export(supply: &Supply, outgoing: &Outgoing, sink: &dyn Sink) -> Result<(), OciError> {
     if sink.is_current(outgoing)? {
         return Ok(());
     }
@@ -30,11 +29,11 @@ pub fn export(memo: &Memo, outgoing: &Outgoing, sink: &dyn Sink, cancel: &Cancel
         }
         let layers = lacking.iter().flat_map(|image| image.layers.iter().map(Part::Layer));
         let configs = lacking.iter().map(|image| Part::Document(&image.config));
-        send_all(memo, layers.chain(configs).collect(), sink, cancel)?;
-        send_all(memo, lacking.iter().map(|image| Part::Document(&image.manifest)).collect(), sink, cancel)?;
-        send_all(memo, outgoing.index.iter().map(Part::Document).collect(), sink, cancel)?;
+        send_all(supply, layers.chain(configs).collect(), sink)?;
+        send_all(supply, lacking.iter().map(|image| Part::Document(&image.manifest)).collect(), sink)?;
+        send_all(supply, outgoing.index.iter().map(Part::Document).collect(), sink)?;
     }
-    if cancel.is_raised() {
+    if supply.cancel().is_raised() {
         return Err(OciError::Cancelled);
     }
     sink.finish(outgoing)
@@ -42,19 +41,19 @@ pub fn export(memo: &Memo, outgoing: &Outgoing, sink: &dyn Sink, cancel: &Cancel
 
 #[derive(Clone, Copy)]
 enum Part<'a> {
-    Layer(&'a PackedLayer),
+    Layer(&'a OutgoingLayer),
     Document(&'a Document),
 }
 
 /// Each once. After the first error nothing more is begun.
-fn send_all(memo: &Memo, parts: Vec<Part<'_>>, sink: &dyn Sink, cancel: &Cancel) -> Result<(), OciError> {
+fn send_all(supply: &Supply, parts: Vec<Part<'_>>, sink: &dyn Sink) -> Result<(), OciError> {
     let mut seen = BTreeSet::new();
     let parts: Vec<_> = parts.into_iter().filter(|part| seen.insert(part.descriptor().digest)).collect();
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<OciError>> = Mutex::new(None);
     let work = || {
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = send(memo, *part, sink, cancel) {
+            if let Err(error) = send(supply, *part, sink) {
                 next.store(parts.len(), Ordering::Relaxed);
                 failed.lock().expect("bug: poisoned").get_or_insert(error);
             }
@@ -67,8 +66,8 @@ fn send_all(memo: &Memo, parts: Vec<Part<'_>>, sink: &dyn Sink, cancel: &Cancel)
     failed.into_inner().expect("bug: poisoned").map_or(Ok(()), Err)
 }
 
-fn send(memo: &Memo, part: Part<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<(), OciError> {
-    if cancel.is_raised() {
+fn send(supply: &Supply, part: Part<'_>, sink: &dyn Sink) -> Result<(), OciError> {
+    if supply.cancel().is_raised() {
         return Err(OciError::Cancelled);
     }
     if sink.has(part.descriptor())? {
@@ -76,7 +75,7 @@ fn send(memo: &Memo, part: Part<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result
     }
     let open = || -> Result<Bytes<'_>, OciError> {
         match part {
-            Part::Layer(layer) => layer.open(memo, cancel),
+            Part::Layer(layer) => layer.open(supply),
             Part::Document(document) => Ok(Box::new(document.bytes.as_slice())),
         }
     };

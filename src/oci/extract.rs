@@ -2,85 +2,37 @@
 //! its first bytes say. An archive is no layer: a name that begins with `.wh.` is a file like any other.
 //! What came out is remembered by the archive's content, since a node with many lines asks again and again.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
 use std::time::Instant;
 
-use crate::base::digest::{ActionKey, BlobDigest, TreeDigest};
-use crate::base::facts::{FactSink, HashSink, ListSink};
+use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::oci::change::Change;
+use crate::oci::derived::Question;
 use crate::oci::error::OciError;
 use crate::oci::tar_reader::TarReader;
 use crate::oci::unpack::{Budget, put};
 use crate::oci::unzip::unzip;
 use crate::store::memo::Memo;
-use crate::store::object::{Object, StoreError};
-use crate::store::record::{Lost, Record};
-use crate::tree::encode::load;
-use crate::tree::tree::Content;
+use crate::store::object::Object;
+use crate::tree::whole::is_there;
 
 /// The content of the archive, with its own modes and owners, without the first `strip` names of each path.
 pub fn extract(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> Result<TreeDigest, OciError> {
-    let mut hash = HashSink::new("memobuild 2026-11-28 archive v1");
-    write_facts(archive, strip, &mut hash);
-    let key = ActionKey(hash.finish());
-    if let Some(tree) = recall(memo, key)? {
+    let question = Question {
+        context: "memobuild 2026-11-28 archive v2",
+        output: "archive",
+        facts: vec![("archive", archive.to_string()), ("strip", strip.to_string())],
+    };
+    // An object found damaged was put aside, and comes back only from the archive.
+    if let Some(tree) = question.recall(memo)?
+        && is_there(memo, tree)?
+    {
         return Ok(tree);
     }
     let start = Instant::now();
     let tree = extract_now(memo, archive, strip, budget).map_err(|error| cause(memo, archive, error))?;
-    let mut facts = ListSink::default();
-    write_facts(archive, strip, &mut facts);
-    let record = Record {
-        outputs: BTreeMap::from([(OUTPUT.to_owned(), serde_json::json!(tree))]),
-        objects: vec![Object::Tree(tree)],
-        facts: facts.0,
-        log: None,
-        seconds: start.elapsed().as_secs_f64(),
-        rung: None,
-        shareable: true,
-        node: OUTPUT.to_owned(),
-        lost: Lost::default(),
-    };
-    memo.remember(key, &record)?;
+    question.remember(memo, &tree, vec![Object::Tree(tree)], start.elapsed())?;
     Ok(tree)
-}
-
-const OUTPUT: &str = "archive";
-
-fn write_facts(archive: BlobDigest, strip: u32, sink: &mut dyn FactSink) {
-    sink.fact("archive", archive.as_bytes());
-    sink.fact("strip", strip.to_string().as_bytes());
-}
-
-fn recall(memo: &Memo, key: ActionKey) -> Result<Option<TreeDigest>, OciError> {
-    let Some(record) = memo.recall(key)? else { return Ok(None) };
-    let tree: Option<TreeDigest> =
-        record.outputs.get(OUTPUT).and_then(|value| serde_json::from_value(value.clone()).ok());
-    match tree {
-        Some(tree) if is_there(memo, tree)? => Ok(Some(tree)),
-        _ => Ok(None),
-    }
-}
-
-/// All that is in the tree: an object found damaged was put aside, and comes back only from the archive.
-fn is_there(memo: &Memo, tree: TreeDigest) -> Result<bool, StoreError> {
-    let mut trees = vec![tree];
-    while let Some(tree) = trees.pop() {
-        let directory = match load(memo, tree) {
-            Ok(directory) => directory,
-            Err(StoreError::Missing(_) | StoreError::Damaged(_)) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        for entry in directory.entries.into_values() {
-            match entry.content {
-                Content::Directory { tree, .. } => trees.push(tree),
-                Content::File { blob, .. } if !memo.has(Object::Blob(blob)) => return Ok(false),
-                _ => {}
-            }
-        }
-    }
-    Ok(true)
 }
 
 fn extract_now(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> Result<TreeDigest, OciError> {

@@ -1,6 +1,8 @@
 //! What several tests of this floor need.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, TreeDigest};
@@ -14,7 +16,10 @@ use crate::oci::image::{
 use crate::oci::layer::pack;
 use crate::oci::manifest::{Annotations, REFERENCE};
 use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
+use crate::oci::pull;
 use crate::oci::sink::{Blob, Sink};
+use crate::oci::source::Source;
+use crate::oci::supply::Supply;
 pub(super) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
@@ -62,8 +67,9 @@ pub(super) fn export_to(
     listing: Listing,
 ) -> Result<Outgoing, OciError> {
     let images = [Leaving { image, made_by: Vec::new() }];
-    let outgoing = Outgoing::new(memo, &order(&images, listing), &Cancel::default())?;
-    export(memo, &outgoing, sink, &Cancel::default())?;
+    let supply = Supply::of(memo);
+    let outgoing = Outgoing::new(&supply, &order(&images, listing))?;
+    export(&supply, &outgoing, sink)?;
     Ok(outgoing)
 }
 
@@ -72,7 +78,7 @@ pub(super) fn empty_outgoing() -> Outgoing {
     let (_folder, memo) = memo();
     let image = image(Vec::new(), Compression::None);
     let images = [Leaving { image: &image, made_by: Vec::new() }];
-    Outgoing::new(&memo, &order(&images, Listing::OfLayout), &Cancel::default()).unwrap()
+    Outgoing::new(&Supply::of(&memo), &order(&images, Listing::OfLayout)).unwrap()
 }
 
 /// The names under which a layout lists it.
@@ -126,10 +132,7 @@ pub(super) fn full_tree(memo: &Memo) -> TreeDigest {
 
 pub(super) fn image(layers: Vec<TreeDigest>, compression: Compression) -> Image {
     Image {
-        rootfs: Rootfs {
-            layers: layers.into_iter().map(|tree| Layer { tree, pulled: None }).collect(),
-            config: full_config(),
-        },
+        rootfs: Rootfs { layers: layers.into_iter().map(Layer::Made).collect(), config: full_config() },
         platform: Platform { os: "linux".into(), architecture: "amd64".into(), variant: None },
         packing: Packing { format: Format::Oci, compression },
         names: vec!["team/app:1.0".into()],
@@ -138,6 +141,27 @@ pub(super) fn image(layers: Vec<TreeDigest>, compression: Compression) -> Image 
         descriptor_annotations: BTreeMap::new(),
         created: Some(1_000_000_000),
     }
+}
+
+/// Pulled, and unpacked.
+pub(super) fn pull(
+    memo: &Memo,
+    layout: &Path,
+    reference: Option<&str>,
+    digest: Option<&str>,
+    platform: &Platform,
+) -> Result<Image, OciError> {
+    let source = Arc::new(Source::layout(layout)?);
+    let image = pull::pull(&source, reference, digest, platform)?;
+    let supply = Supply::of(memo);
+    supply.offer(&image, &source);
+    supply.trees(&image.rootfs.layers)?;
+    Ok(image)
+}
+
+/// Of an image that was made, or was pulled into this store.
+pub(super) fn trees(memo: &Memo, image: &Image) -> Vec<TreeDigest> {
+    Supply::of(memo).trees(&image.rootfs.layers).unwrap()
 }
 
 pub(super) fn full_config() -> Config {

@@ -16,12 +16,25 @@ pub struct Rootfs {
 
 /// One change on top of the layers below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
     /// Entries added or replaced, whiteouts and opaque directories.
-    pub tree: TreeDigest,
-    /// As the layer came in, when it was pulled: it goes out byte for byte.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pulled: Option<LayerBlob>,
+    Made(TreeDigest),
+    /// Of an image that was there before. It goes out byte for byte as it came in.
+    Pulled(PackedLayer),
+}
+
+/// A layer as manifest and configuration describe it. Of one that was pulled, neither its bytes nor its files need be in
+/// the store: `Supply` has them when they are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedLayer {
+    pub media_type: String,
+    /// SHA-256 of the packed bytes.
+    pub digest: OciDigest,
+    /// Packed bytes.
+    pub size: u64,
+    /// SHA-256 of the unpacked tar (image-spec, config.md, "Layer DiffID").
+    pub diff_id: OciDigest,
 }
 
 /// A packed layer in the store.
@@ -148,6 +161,15 @@ pub enum Compression {
     None,
     Gzip { level: u32 },
     Zstd { level: i32 },
+}
+
+impl Rootfs {
+    pub fn pulled(&self) -> impl Iterator<Item = &PackedLayer> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Pulled(layer) => Some(layer),
+            Layer::Made(_) => None,
+        })
+    }
 }
 
 impl Config {

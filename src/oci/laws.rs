@@ -10,14 +10,15 @@ use crate::oci::archive::ArchiveSink;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
 use crate::oci::export::export;
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, order, tags, tar_of};
-use crate::oci::image::{Compression, Format, Image, Platform};
+use crate::oci::fixture::{self, directory, file, full_tree, image, memo, order, pull, tags, tar_of, trees};
+use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Platform};
+use crate::oci::kept::keep;
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
 use crate::oci::outgoing::{Leaving, Listing, Outgoing, Packed};
-use crate::oci::pull::pull;
+use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, Written};
 use crate::store::object::Object;
 use crate::tree::tree::{Content, Entry};
 
@@ -144,8 +145,7 @@ fn what_is_exported_can_be_pulled_and_goes_out_again() {
         // A store of its own, so that nothing can come from the export's.
         let (_two, other) = fixture::memo();
         let pulled = pull(&other, &folder.path().join("a"), Some("1.0"), None, &amd64()).unwrap();
-        let trees = |image: &Image| image.rootfs.layers.iter().map(|layer| layer.tree).collect::<Vec<_>>();
-        assert_eq!(trees(&pulled), trees(&image));
+        assert_eq!(trees(&other, &pulled), trees(&memo, &image));
         let mut config = pulled.rootfs.config.clone();
         // Of the second layer, which the base's history does not tell of.
         assert!(config.history.pop().is_some_and(|entry| !entry.empty_layer));
@@ -170,7 +170,7 @@ fn docker_images_come_back() {
         pull(&memo, folder.path(), None, Some(&exported.manifest.descriptor.digest.to_string()), &amd64())
             .unwrap();
     assert_eq!(pulled.packing.format, Format::Docker);
-    assert_eq!(pulled.rootfs.layers[0].tree, image.rootfs.layers[0].tree);
+    assert_eq!(trees(&memo, &pulled), trees(&memo, &image));
     image.packing.compression = Compression::Zstd { level: 1 };
     let sink = LayoutSink::open(folder.path(), &[]).unwrap();
     let refused = fixture::export_to(&memo, &image, &sink, Listing::OfLayout).map(only);
@@ -191,7 +191,7 @@ fn a_layout_takes_more_images_and_an_archive_is_the_same_each_time() {
     assert!(matches!(several, Err(OciError::SeveralImages(names)) if names == ["1.0", "2.0"]));
     for (tag, image) in [("1.0", &one), ("2.0", &two)] {
         let pulled = pull(&memo, &layout, Some(tag), None, &amd64()).unwrap();
-        assert_eq!(pulled.rootfs.layers[0].tree, image.rootfs.layers[0].tree);
+        assert_eq!(trees(&memo, &pulled), trees(&memo, image));
     }
     let archive = folder.path().join("archive.tar");
     let write = || {
@@ -203,7 +203,7 @@ fn a_layout_takes_more_images_and_an_archive_is_the_same_each_time() {
     let unpacked = folder.path().join("unpacked");
     tar::Archive::new(fs::File::open(&archive).unwrap()).unpack(&unpacked).unwrap();
     let pulled = pull(&memo, &unpacked, Some("x"), None, &amd64()).unwrap();
-    assert_eq!(pulled.rootfs.layers[0].tree, one.rootfs.layers[0].tree);
+    assert_eq!(trees(&memo, &pulled), trees(&memo, &one));
 }
 
 #[test]
@@ -221,14 +221,16 @@ fn any_changed_byte_of_a_layout_is_noticed() {
             let longer = [&right[..], b"x"].concat();
             for wrong in [&flipped[..], &right[..right.len() - 1], &longer] {
                 fs::write(&path, wrong).unwrap();
-                let result = pull(&memo, &layout, None, None, &amd64());
+                let (_two, other) = fixture::memo();
+                let result = pull(&other, &layout, None, None, &amd64());
                 assert!(
                     matches!(result, Err(OciError::BadBlob { digest: found, .. }) if found == digest),
                     "{result:?}"
                 );
             }
             fs::remove_file(&path).unwrap();
-            let result = pull(&memo, &layout, None, None, &amd64());
+            let (_two, other) = fixture::memo();
+            let result = pull(&other, &layout, None, None, &amd64());
             assert!(
                 matches!(result, Err(OciError::NoBlob { digest: found }) if found == digest),
                 "{result:?}"
@@ -288,9 +290,11 @@ fn indexes_may_nest_and_digests_pin() {
 fn a_diff_id_that_lies_is_noticed() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let mut image = image(vec![full_tree(&memo)], Compression::None);
-    let mut layer = pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
-    layer.diff_id = OciDigest::of(b"another");
-    image.rootfs.layers[0].pulled = Some(layer);
+    let LayerBlob { media_type, digest, size, blob, .. } =
+        pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
+    keep(&memo, &Written { blob, oci: digest, size }).unwrap();
+    let layer = PackedLayer { media_type, digest, size, diff_id: OciDigest::of(b"another") };
+    image.rootfs.layers = vec![Layer::Pulled(layer)];
     export_to(&memo, &image, folder.path());
     let result = pull(&memo, folder.path(), None, None, &amd64());
     assert!(matches!(result, Err(OciError::DiffId { .. })), "{result:?}");
@@ -300,12 +304,12 @@ fn a_diff_id_that_lies_is_noticed() {
 fn an_export_stops_when_told_and_leaves_no_image() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let image = image(vec![full_tree(&memo)], Compression::None);
-    pack(&memo, image.rootfs.layers[0].tree, Compression::None, &Cancel::default()).unwrap();
+    pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
     let path = folder.path().join("image.tar");
     let sink = ArchiveSink::open(&path, &[]).unwrap();
     let images = [Leaving { image: &image, made_by: Vec::new() }];
-    let outgoing = Outgoing::new(&memo, &order(&images, Listing::OfLayout), &Cancel::default()).unwrap();
-    let result = export(&memo, &outgoing, &sink, &raised());
+    let outgoing = Outgoing::new(&Supply::of(&memo), &order(&images, Listing::OfLayout)).unwrap();
+    let result = export(&Supply::new(&memo, &raised()), &outgoing, &sink);
     assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
     drop(sink);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

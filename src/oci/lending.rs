@@ -8,24 +8,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::base::cancel::Cancel;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
-use crate::oci::outgoing::{Outgoing, PackedLayer};
-use crate::store::memo::Memo;
+use crate::oci::outgoing::{Outgoing, OutgoingLayer};
+use crate::oci::supply::Supply;
 
 /// Does `then` with the reference under which the image can be pulled meanwhile. What went wrong with a layer
 /// goes before what the program made of it.
 pub(crate) fn lend<T>(
-    memo: &Memo,
+    supply: &Supply,
     outgoing: &Outgoing,
-    cancel: &Cancel,
     then: impl FnOnce(&str) -> Result<T, OciError>,
 ) -> Result<T, OciError> {
     let broken = || OciError::stream("lending an image to another program");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(broken())?;
     let address = listener.local_addr().map_err(broken())?;
-    let shelf = Shelf { memo, outgoing, cancel, name: secret()?, failed: Mutex::new(None) };
+    let shelf = Shelf { supply, outgoing, name: secret()?, failed: Mutex::new(None) };
     let is_over = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -54,9 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REQUEST_MOST: u64 = 64 << 10;
 
 struct Shelf<'s> {
-    memo: &'s Memo,
+    supply: &'s Supply,
     outgoing: &'s Outgoing,
-    cancel: &'s Cancel,
     name: String,
     failed: Mutex<Option<OciError>>,
 }
@@ -93,7 +90,7 @@ impl Shelf<'_> {
                 out.write_all(head("200 OK", media_type, *size, Some(&digest)).as_bytes())?;
                 out.write_all(bytes)
             }
-            Found::Layer(layer) => match layer.open(self.memo, self.cancel) {
+            Found::Layer(layer) => match layer.open(self.supply) {
                 Ok(bytes) => {
                     out.write_all(head("200 OK", media_type, *size, Some(&digest)).as_bytes())?;
                     let copied = io::copy(&mut Noting { bytes, shelf: self }, &mut out);
@@ -137,7 +134,7 @@ impl Shelf<'_> {
 
 enum Found<'f> {
     Document(&'f Descriptor, &'f [u8]),
-    Layer(&'f PackedLayer),
+    Layer(&'f OutgoingLayer),
 }
 
 impl<'f> Found<'f> {
@@ -215,7 +212,7 @@ mod tests {
     fn only_who_knows_the_name_gets_the_image() {
         let outgoing = empty_outgoing();
         let (_folder, memo) = memo();
-        lend(&memo, &outgoing, &Cancel::default(), |reference| {
+        lend(&Supply::of(&memo), &outgoing, |reference| {
             let (host, rest) = reference.split_once('/').unwrap();
             let name = rest.strip_suffix(":latest").unwrap();
             let manifest = String::from_utf8(outgoing.top().bytes.clone()).unwrap();

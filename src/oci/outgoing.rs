@@ -3,18 +3,17 @@
 //! remembered; the rest is a few hundred bytes of JSON. Sends nothing: `export.rs` does.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
-use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, OciDigest};
 use crate::oci::config;
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
-use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, Packing, Platform};
+use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Packing, Platform};
 use crate::oci::layer::pack;
 use crate::oci::manifest::{Annotations, Listed, Stored, index, write};
 use crate::oci::sink::Bytes;
-use crate::store::memo::Memo;
+use crate::oci::stoppable::Stoppable;
+use crate::oci::supply::Supply;
 
 /// What is to leave as one image.
 pub struct Order<'o> {
@@ -53,7 +52,7 @@ pub struct Packed {
     pub manifest: Document,
     pub config: Document,
     /// Lowest first.
-    pub layers: Vec<PackedLayer>,
+    pub layers: Vec<OutgoingLayer>,
     /// Of the manifest where it is listed.
     pub annotations: Annotations,
 }
@@ -64,19 +63,26 @@ pub struct Document {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackedLayer {
+pub struct OutgoingLayer {
+    /// In the words of the image's format.
     pub descriptor: Descriptor,
     /// SHA-256 of the unpacked tar.
     pub diff_id: OciDigest,
-    /// Where the store keeps the bytes.
-    pub(crate) blob: BlobDigest,
+    bytes: Kept,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kept {
+    InStore(BlobDigest),
+    /// Perhaps nowhere here.
+    Pulled(PackedLayer),
 }
 
 impl Outgoing {
     /// Packs what was not packed before.
-    pub fn new(memo: &Memo, order: &Order<'_>, cancel: &Cancel) -> Result<Outgoing, OciError> {
+    pub fn new(supply: &Supply, order: &Order<'_>) -> Result<Outgoing, OciError> {
         let images = order.images.iter();
-        let images = images.map(|leaving| packed_image(memo, leaving, order.created, cancel));
+        let images = images.map(|leaving| packed_image(supply, leaving, order.created));
         let images = images.collect::<Result<Vec<_>, _>>()?;
         Ok(Outgoing { index: over(order, &images), images })
     }
@@ -141,19 +147,14 @@ fn listed(image: &Packed) -> Listed {
     }
 }
 
-fn packed_image(
-    memo: &Memo,
-    leaving: &Leaving<'_>,
-    created: u64,
-    cancel: &Cancel,
-) -> Result<Packed, OciError> {
+fn packed_image(supply: &Supply, leaving: &Leaving<'_>, created: u64) -> Result<Packed, OciError> {
     let image = leaving.image;
     let Packing { format, compression } = image.packing;
     if format == Format::Docker && matches!(compression, Compression::Zstd { .. }) {
         return Err(OciError::DockerZstd);
     }
     let layers = image.rootfs.layers.iter();
-    let layers = layers.map(|layer| packed_layer(memo, layer, image.packing, cancel));
+    let layers = layers.map(|layer| packed_layer(supply, layer, image.packing));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
     let made = config::Made { created: image.created.unwrap_or(created), by: &leaving.made_by };
@@ -174,15 +175,16 @@ fn packed_image(
 }
 
 /// Media types in the words of the image's format: an OCI layer of gzip is a Docker layer too.
-fn packed_layer(
-    memo: &Memo,
-    layer: &Layer,
-    packing: Packing,
-    cancel: &Cancel,
-) -> Result<PackedLayer, OciError> {
-    let LayerBlob { mut media_type, digest, size, diff_id, blob } = match &layer.pulled {
-        Some(pulled) => pulled.clone(),
-        None => pack(memo, layer.tree, packing.compression, cancel)?,
+fn packed_layer(supply: &Supply, layer: &Layer, packing: Packing) -> Result<OutgoingLayer, OciError> {
+    let (mut media_type, digest, size, diff_id, bytes) = match layer.clone() {
+        Layer::Pulled(layer) => {
+            (layer.media_type.clone(), layer.digest, layer.size, layer.diff_id, Kept::Pulled(layer))
+        }
+        Layer::Made(tree) => {
+            let LayerBlob { media_type, digest, size, diff_id, blob } =
+                pack(supply.memo(), tree, packing.compression, supply.cancel())?;
+            (media_type, digest, size, diff_id, Kept::InStore(blob))
+        }
     };
     let kind = Kind::of(&media_type);
     if packing.format == Format::Docker && kind == Some(Kind::LayerZstd) {
@@ -191,27 +193,17 @@ fn packed_layer(
     if let Some(kind) = kind {
         kind.media_type(packing.format).clone_into(&mut media_type);
     }
-    Ok(PackedLayer { descriptor: Descriptor { media_type, digest, size }, diff_id, blob })
+    Ok(OutgoingLayer { descriptor: Descriptor { media_type, digest, size }, diff_id, bytes })
 }
 
-impl PackedLayer {
-    /// Fails as soon as the build is cancelled, however long it is.
-    pub(crate) fn open<'o>(&self, memo: &Memo, cancel: &'o Cancel) -> Result<Bytes<'o>, OciError> {
-        Ok(Box::new(Cancellable { bytes: memo.open_blob(self.blob)?, cancel }))
-    }
-}
-
-struct Cancellable<'a, R> {
-    bytes: R,
-    cancel: &'a Cancel,
-}
-
-impl<R: Read> Read for Cancellable<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_raised() {
-            return Err(io::Error::other(OciError::Cancelled));
-        }
-        self.bytes.read(buffer)
+impl OutgoingLayer {
+    /// Fetches what is not here yet. Fails as soon as the build is cancelled, however long it is.
+    pub(crate) fn open<'o>(&self, supply: &'o Supply) -> Result<Bytes<'o>, OciError> {
+        let blob = match &self.bytes {
+            Kept::InStore(blob) => *blob,
+            Kept::Pulled(layer) => supply.blob(layer)?,
+        };
+        Ok(Box::new(Stoppable { stream: supply.memo().open_blob(blob)?, cancel: supply.cancel() }))
     }
 }
 

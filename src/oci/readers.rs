@@ -7,11 +7,10 @@ use std::process::Command;
 use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::docker_archive::DockerArchiveSink;
-use crate::oci::fixture::{directory, export_to, file, full_tree, image, memo, tags, tar_of};
+use crate::oci::fixture::{directory, export_to, file, full_tree, image, memo, pull, tags, tar_of, trees};
 use crate::oci::image::{Compression, Format, Image, Platform};
 use crate::oci::layout::LayoutSink;
 use crate::oci::outgoing::{Listing, Packed};
-use crate::oci::pull::pull;
 use crate::store::memo::Memo;
 use crate::tree::tree::Entry;
 
@@ -94,9 +93,7 @@ fn skopeo_reads_what_docker_loads() {
         run("skopeo", &["copy", "-q", "--insecure-policy", &source, &format!("oci:{copy}:x")]).unwrap();
         let (_store, memo) = memo();
         let pulled = pull(&memo, Path::new(&copy), Some("x"), None, &amd64()).unwrap();
-        let trees: Vec<_> = pulled.rootfs.layers.iter().map(|layer| layer.tree).collect();
-        let expected = two_layers(compression)(&memo);
-        assert_eq!(trees, expected.rootfs.layers.iter().map(|layer| layer.tree).collect::<Vec<_>>());
+        assert_eq!(trees(&memo, &pulled), trees(&memo, &two_layers(compression)(&memo)));
     }
 }
 
@@ -144,8 +141,7 @@ fn skopeo_writes_and_we_read() {
     }
     let (_store, memo) = memo();
     let image = pull(&memo, &folder.path().join("copy"), Some("copied"), None, &amd64()).unwrap();
-    let diff_ids: Vec<_> =
-        image.rootfs.layers.iter().map(|layer| layer.pulled.as_ref().unwrap().diff_id).collect();
+    let diff_ids: Vec<_> = image.rootfs.pulled().map(|layer| layer.diff_id).collect();
     assert_eq!(diff_ids, exported.layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
 }
 

@@ -14,6 +14,7 @@ pub mod edit;
 pub mod follow;
 pub mod select;
 pub mod size;
+pub mod whole;
 pub mod scan;
 pub mod disk;
 #[cfg(test)]

@@ -37,3 +37,4 @@ mod lock;
 mod export;
 mod settings;
 mod language;
+mod platforms;

@@ -16,6 +16,7 @@ use crate::lang::mistake::Mistake;
 use crate::oci::error::OciError;
 use crate::oci::image::Platform;
 use crate::oci::pull;
+use crate::oci::source::Source;
 
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -107,9 +108,10 @@ enum Pinned {
 }
 
 fn digest(layout: &Path, tag: Option<&str>, platform: &Platform) -> Result<Pinned, OciError> {
-    Ok(match pull::pinning(layout, tag)? {
+    let source = Source::layout(layout)?;
+    Ok(match pull::pinning(&source, tag)? {
         Some(digest) => Pinned::Whole(digest.to_string()),
-        None => Pinned::Platform(pull::resolve(layout, tag, None, platform)?.to_string()),
+        None => Pinned::Platform(pull::resolve(&source, tag, None, platform)?.to_string()),
     })
 }
 

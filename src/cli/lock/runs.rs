@@ -19,6 +19,7 @@ use crate::lang::Loaded;
 use crate::lang::lock::Lock;
 use crate::lang::lock::entry::Entry;
 use crate::lang::lock::pin::{label, pin};
+use crate::oci::supply::Supply;
 
 /// The entries of those of `open` that are such runs. What they need is pinned by `lock`.
 pub(super) fn entries(
@@ -40,8 +41,9 @@ pub(super) fn entries(
     let isolation = policy::isolation(None, loaded);
     let cancel = interrupt::cancel();
     let exports = History::load(&memo, workspace).exports();
+    let supply = Supply::new(&memo, &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
-        let executor = LocalExecutor::new(&memo, workspace, &exports, trust == Trust::Record, &cancel)?;
+        let executor = LocalExecutor::new(&supply, workspace, &exports, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))
     };
     let order =
@@ -51,13 +53,13 @@ pub(super) fn entries(
     let mut read = |values: &Values| {
         found.clear();
         for &id in &runs {
-            for (output, digest) in digests(&memo, &loaded.graph, values, id)? {
+            for (output, digest) in digests(&supply, &loaded.graph, values, id)? {
                 found.push(Entry::Run { label: label(loaded.graph.node(id)), output, digest });
             }
         }
         Ok(())
     };
-    let built = run_build(&order, &memo, &executor, &cancel, progress.as_mut(), &mut read);
+    let built = run_build(&order, &supply, &executor, &cancel, progress.as_mut(), &mut read);
     drop(progress);
     let built = built?;
     build::tell_failures(&memo, loaded, &built);

@@ -11,7 +11,7 @@ use crate::graph::value::Value;
 use crate::oci::error::OciError;
 use crate::oci::image::Compression;
 use crate::oci::layer::pack;
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
 use crate::tree::encode::save;
@@ -20,13 +20,13 @@ use crate::tree::flatten::flatten;
 use crate::tree::tree::{Directory, Entry};
 
 /// Made beside the destination and put in its place in one rename.
-pub(super) fn write_files(memo: &Memo, value: &Value, path: &Path, cancel: &Cancel) -> Result<(), ExecError> {
-    let entry = tree_of(memo, value)?;
+pub(super) fn write_files(supply: &Supply, value: &Value, path: &Path) -> Result<(), ExecError> {
+    let entry = tree_of(supply, value)?;
     let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = format!(".{shown}.memobuild-{}", std::process::id());
     let fresh = path.with_file_name(&name);
     let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
-    let swapped = materialize(memo, &entry, &fresh, &options, cancel)
+    let swapped = materialize(supply.memo(), &entry, &fresh, &options, supply.cancel())
         .map_err(|error| unmade(path, &name, error))
         .and_then(|()| {
             durable::exchange(&fresh, path)
@@ -40,17 +40,17 @@ pub(super) fn write_files(memo: &Memo, value: &Value, path: &Path, cancel: &Canc
 /// The files as a plain tar, the same for equal files. `name` is that of a single file. Without a path it goes
 /// to standard output.
 pub(super) fn write_tar(
-    memo: &Memo,
+    supply: &Supply,
     value: &Value,
     name: &str,
     path: Option<&Path>,
-    cancel: &Cancel,
 ) -> Result<(), ExecError> {
-    let entry = tree_of(memo, value)?;
+    let entry = tree_of(supply, value)?;
     let tree = match entry.tree() {
         Some(tree) => tree,
-        None => save(memo, &Directory { entries: [(name.as_bytes().to_vec(), entry)].into() })?,
+        None => save(supply.memo(), &Directory { entries: [(name.as_bytes().to_vec(), entry)].into() })?,
     };
+    let (memo, cancel) = (supply.memo(), supply.cancel());
     let tar = memo.open_blob(pack(memo, tree, Compression::None, cancel)?.blob)?;
     match path {
         Some(path) => {
@@ -77,13 +77,13 @@ fn copy(mut tar: impl io::Read, out: &mut dyn Write, cancel: &Cancel) -> Result<
     }
 }
 
-fn tree_of(memo: &Memo, value: &Value) -> Result<Entry, ExecError> {
+fn tree_of(supply: &Supply, value: &Value) -> Result<Entry, ExecError> {
     match value {
         Value::Tree(entry) => Ok(entry.clone()),
         other => {
             let rootfs = other.rootfs().expect("bug: chose neither a tree nor a rootfs");
-            let layers: Vec<_> = rootfs.layers.iter().map(|layer| layer.tree).collect();
-            Ok(Entry::directory(flatten(memo, &layers)?))
+            let layers = supply.trees(&rootfs.layers)?;
+            Ok(Entry::directory(flatten(supply.memo(), &layers)?))
         }
     }
 }

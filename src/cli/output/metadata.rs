@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::failure::Failure;
 use crate::cli::output::Planned;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::outgoing::{Outgoing, Packed, PackedLayer};
+use crate::oci::outgoing::{Outgoing, OutgoingLayer, Packed};
 
 /// What `--metadata-file` holds.
 #[derive(Debug, Serialize)]
@@ -137,7 +137,7 @@ impl Blob {
 }
 
 impl Layer {
-    fn of(layer: &PackedLayer) -> Layer {
+    fn of(layer: &OutgoingLayer) -> Layer {
         Layer { blob: Blob::of(&layer.descriptor), diff_id: layer.diff_id.to_string() }
     }
 }

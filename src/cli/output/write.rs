@@ -1,6 +1,5 @@
 //! Results into their destinations.
 
-use crate::base::cancel::Cancel;
 use crate::cli::output::Planned;
 use crate::cli::output::destination::{Destination, docker_socket};
 use crate::cli::output::files::{write_files, write_tar};
@@ -18,14 +17,13 @@ use crate::oci::layout::LayoutSink;
 use crate::oci::manifest::{Annotations, REFERENCE};
 use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
 use crate::oci::sink::Sink;
-use crate::store::memo::Memo;
+use crate::oci::supply::Supply;
 
 /// What all outputs of a build have in common.
 pub(in crate::cli) struct Desk<'d> {
-    pub(in crate::cli) memo: &'d Memo,
+    pub(in crate::cli) supply: &'d Supply,
     /// For images that do not say when they were created, in seconds since 1970.
     pub(in crate::cli) created: u64,
-    pub(in crate::cli) cancel: &'d Cancel,
 }
 
 /// A result for one platform, and what made each of its layers.
@@ -37,20 +35,20 @@ pub(in crate::cli) struct Made {
 impl Planned {
     /// What was written, for people and for programs. `made` is that of each of its sources.
     pub(in crate::cli) fn write(&self, desk: &Desk<'_>, made: &[Made]) -> Result<Written, ExecError> {
-        let Desk { memo, cancel, .. } = desk;
+        let supply = desk.supply;
         match &self.output.destination {
             Destination::Files(path) => {
-                write_files(memo, &made[0].value, path, cancel)?;
+                write_files(supply, &made[0].value, path)?;
                 Ok(Written::files(self))
             }
             Destination::Tar(path) => {
-                write_tar(memo, &made[0].value, self.file_name(), path.as_deref(), cancel)?;
+                write_tar(supply, &made[0].value, self.file_name(), path.as_deref())?;
                 Ok(Written::files(self))
             }
             _ => {
                 let outgoing = self.outgoing(desk, made)?;
                 for sink in self.sinks(desk, &outgoing)? {
-                    export(memo, &outgoing, sink.as_ref(), cancel)?;
+                    export(supply, &outgoing, sink.as_ref())?;
                 }
                 Ok(Written::image(self, &outgoing))
             }
@@ -71,7 +69,7 @@ impl Planned {
             .map(|(image, made)| Leaving { image, made_by: made.by.clone() })
             .collect();
         let order = Order { images: &images, created: desk.created, listing: Listing::OfLayout };
-        Ok(Outgoing::new(desk.memo, &order, desk.cancel)?)
+        Ok(Outgoing::new(desk.supply, &order)?)
     }
 
     /// Without a manifest nobody sees how layers are packed, and Docker unpacks them first of all.
@@ -97,7 +95,7 @@ impl Planned {
                 vec![Box::new(DockerDaemonSink::new(&docker_socket()?, &self.references))]
             }
             Destination::ContainersStorage(_) => {
-                vec![Box::new(ContainersStorageSink::new(desk.memo, &self.references, desk.cancel))]
+                vec![Box::new(ContainersStorageSink::new(desk.supply, &self.references))]
             }
             Destination::Containerd(_) => {
                 let platforms: Vec<_> = outgoing.images.iter().map(|image| image.platform.clone()).collect();

@@ -11,6 +11,7 @@ use crate::exec::executor::{Cause, Failure};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
 use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
+use crate::oci::image::Platform;
 use crate::store::object::Object;
 
 /// What each node makes, by name.
@@ -27,13 +28,15 @@ struct Script {
 }
 
 impl Executor for &Script {
-    fn pin(&self, _op: &mut Op) -> Result<(), ExecError> {
+    fn pin(&self, _op: &mut Op, _platform: &Platform) -> Result<(), ExecError> {
         Ok(())
     }
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
         Ok(self.refused != Some(rung))
     }
+
+    fn settled(&self, _op: &Op, _outputs: &BTreeMap<String, Value>) {}
 
     fn finish(&self) -> Result<(), ExecError> {
         Ok(())
@@ -91,7 +94,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         main: Some("out".to_owned()),
         doc: None,
         coordinate: std::collections::BTreeMap::new(),
-        platform: crate::oci::image::Platform::current(),
+        platform: Platform::current(),
         place: String::new(),
         span: 0..0,
     };
@@ -138,7 +141,14 @@ impl Story {
             keep_going: self.keep_going,
         };
         let executor = |_| -> Result<Box<dyn Executor + '_>, ExecError> { Ok(Box::new(&self.script)) };
-        build(&order, &self.memo, &executor, &Cancel::default(), &mut Silent(Vec::new()), &mut |_| Ok(()))
+        build(
+            &order,
+            &Supply::of(&self.memo),
+            &executor,
+            &Cancel::default(),
+            &mut Silent(Vec::new()),
+            &mut |_| Ok(()),
+        )
     }
 
     fn outcomes(&self) -> Vec<Outcome> {
@@ -246,8 +256,15 @@ fn what_reruns_executes_in_every_build_and_its_readers_are_cut_off() {
 
     let needed: Vec<NodeId> = story.graph.ids().collect();
     let (folder, executor, cancel) = (story.folder.path(), &story.script, Cancel::default());
-    let planned =
-        crate::engine::plan::plan(&story.graph, &needed, folder, &story.memo, &executor, &cancel).unwrap();
+    let planned = crate::engine::plan::plan(
+        &story.graph,
+        &needed,
+        folder,
+        &Supply::of(&story.memo),
+        &executor,
+        &cancel,
+    )
+    .unwrap();
     assert_eq!(planned[1].forecast, crate::engine::plan::Forecast::WillRun);
     assert_eq!(planned[1].why.as_deref(), Some("it says `rerun always`"));
     assert_eq!(planned[2].forecast, crate::engine::plan::Forecast::Unknown);

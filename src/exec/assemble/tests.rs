@@ -26,8 +26,16 @@ fn file_input(memo: &Memo, text: &str) -> ActionInput {
 }
 
 fn rootfs_input(layers: &[TreeDigest]) -> ActionInput {
-    let layers = layers.iter().map(|&tree| Layer { tree, pulled: None }).collect();
+    let layers = layers.iter().copied().map(Layer::Made).collect();
     input(Value::Rootfs(Box::new(Rootfs { layers, ..Rootfs::default() })))
+}
+
+fn trees(rootfs: &Rootfs) -> Vec<TreeDigest> {
+    let made = rootfs.layers.iter().map(|layer| match layer {
+        Layer::Made(tree) => *tree,
+        Layer::Pulled(layer) => panic!("{layer:?}"),
+    });
+    made.collect()
 }
 
 fn copy(input: usize, to: &str) -> Place {
@@ -59,7 +67,7 @@ fn build(
     inputs: &[ActionInput],
 ) -> Result<Value, ExecError> {
     let op = Assemble { from, layers, result };
-    assemble(memo, &op, inputs, &Platform::current())
+    assemble(&Supply::of(memo), &op, inputs, &Platform::current())
 }
 
 fn tree_of(memo: &Memo, places: Vec<Place>, inputs: &[ActionInput]) -> String {
@@ -73,7 +81,7 @@ fn tree_of(memo: &Memo, places: Vec<Place>, inputs: &[ActionInput]) -> String {
 /// The one layer that lands on the root at input 0.
 fn layer_of(memo: &Memo, places: Vec<Place>, inputs: &[ActionInput]) -> String {
     match build(memo, From::Input(0), Composition::Rootfs, vec![places], inputs) {
-        Ok(Value::Rootfs(rootfs)) => show(memo, rootfs.layers.last().unwrap().tree),
+        Ok(Value::Rootfs(rootfs)) => show(memo, *trees(&rootfs).last().unwrap()),
         Err(ExecError::Input { message, .. }) => message,
         other => panic!("{other:?}"),
     }
@@ -314,7 +322,7 @@ fn layers_of_the_base_stay_and_each_list_adds_one() {
 fn an_image_has_its_settings() {
     let (_folder, memo) = memo();
     let mut rootfs = Rootfs { layers: Vec::new(), ..Rootfs::default() };
-    rootfs.layers = ["a=1 b=2", "b!"].map(|text| Layer { tree: tree(&memo, text), pulled: None }).into();
+    rootfs.layers = ["a=1 b=2", "b!"].map(|text| Layer::Made(tree(&memo, text))).into();
     rootfs.config.set_env("PATH", "/bin");
     rootfs.config.cmd = Some(vec!["sh".to_owned()]);
     let other = Platform { os: "linux".to_owned(), architecture: "s390x".to_owned(), variant: None };

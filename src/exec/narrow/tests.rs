@@ -15,13 +15,13 @@ fn select(path: &str, include: &str, exclude: &str) -> Select {
 }
 
 fn rootfs(layers: &[TreeDigest]) -> Value {
-    let layers = layers.iter().map(|&tree| Layer { tree, pulled: None }).collect();
+    let layers = layers.iter().copied().map(Layer::Made).collect();
     Value::Rootfs(Box::new(Rootfs { layers, ..Rootfs::default() }))
 }
 
 /// The narrowed tree, `MODE` of what is no directory, or the error's two sentences.
 fn shown(memo: &Memo, value: &Value, select: &Select) -> String {
-    match narrow(memo, value, select) {
+    match narrow(&Supply::of(memo), value, select) {
         Ok(Value::Tree(entry)) => match entry.tree() {
             Some(tree) => show(memo, tree),
             None => format!("{:o}", entry.metadata.mode),
@@ -94,10 +94,14 @@ fn parts_of_a_root() {
     assert_eq!(shown(&memo, &value, &select("lib/a", "", "")), "644");
     assert_eq!(shown(&memo, &value, &select("", "usr/lib/c", "")), "usr/lib/:711 usr/lib/c=3");
     assert!(shown(&memo, &value, &select("usr/lib/b", "", "")).starts_with("there is no `/usr/lib/b`"));
-    assert_eq!(narrow(&memo, &value, &Select::default()).unwrap(), value);
-    let Ok(Value::Tree(directory)) = narrow(&memo, &value, &select("usr/lib", "", "")) else { panic!() };
+    assert_eq!(narrow(&Supply::of(&memo), &value, &Select::default()).unwrap(), value);
+    let Ok(Value::Tree(directory)) = narrow(&Supply::of(&memo), &value, &select("usr/lib", "", "")) else {
+        panic!()
+    };
     assert_eq!(directory.metadata.mode, 0o711);
-    let Ok(Value::Tree(file)) = narrow(&memo, &value, &select("usr/lib/a", "", "")) else { panic!() };
+    let Ok(Value::Tree(file)) = narrow(&Supply::of(&memo), &value, &select("usr/lib/a", "", "")) else {
+        panic!()
+    };
     assert!(matches!(file.content, Content::File { link: None, .. }), "one file is no hard link");
 }
 
@@ -106,7 +110,7 @@ fn the_directory_itself_keeps_its_metadata() {
     let (_folder, memo) = memo();
     let mut entry = Entry::directory(tree(&memo, "a=1 b=2"));
     entry.metadata = Metadata { uid: 7, ..Metadata::plain(0o700) };
-    let narrowed = narrow(&memo, &Value::Tree(entry.clone()), &select("", "a", "")).unwrap();
+    let narrowed = narrow(&Supply::of(&memo), &Value::Tree(entry.clone()), &select("", "a", "")).unwrap();
     let Value::Tree(narrowed) = narrowed else { panic!() };
     assert_eq!(narrowed.metadata, entry.metadata);
 }
@@ -116,11 +120,11 @@ fn what_has_no_parts() {
     let (_folder, memo) = memo();
     let file = Entry::file(memo.write_blob(b"x").unwrap(), 1, 0o644);
     for value in [Value::Tree(file.clone()), Value::Host(Machine::default()), Value::Text("t".to_owned())] {
-        let narrowed = narrow(&memo, &value, &select("a", "", ""));
+        let narrowed = narrow(&Supply::of(&memo), &value, &select("a", "", ""));
         assert!(matches!(narrowed, Err(ExecError::Input { .. })), "{value:?}");
     }
     let whole = Select { path: Some(TreePath::root()), ..Select::default() };
-    assert_eq!(narrow(&memo, &Value::Tree(file.clone()), &whole).unwrap(), Value::Tree(file));
+    assert_eq!(narrow(&Supply::of(&memo), &Value::Tree(file.clone()), &whole).unwrap(), Value::Tree(file));
 }
 
 /// Directories that the store does not hold: loading one would fail.
@@ -134,6 +138,6 @@ fn what_is_kept_whole_is_not_loaded() {
         entries: [(b"a".to_vec(), Entry::directory(encode::save(&memo, &inner).unwrap()))].into(),
     };
     let value = Value::Tree(Entry::directory(encode::save(&memo, &outer).unwrap()));
-    assert_eq!(narrow(&memo, &value, &select("a/b", "", "")).unwrap(), Value::Tree(unknown));
-    assert!(narrow(&memo, &value, &select("", "a/b", "")).is_ok());
+    assert_eq!(narrow(&Supply::of(&memo), &value, &select("a/b", "", "")).unwrap(), Value::Tree(unknown));
+    assert!(narrow(&Supply::of(&memo), &value, &select("", "a/b", "")).is_ok());
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::oci::fixture::memo;
 use crate::oci::tar_header::{Kind, encode, padding};
+use crate::store::object::StoreError;
 use crate::tree::dsl::show;
 use crate::tree::tree::Metadata;
 

@@ -224,7 +224,7 @@ fn a_root_with_links_for_the_sandboxs_own_places_is_refused_or_harmless() {
             let Content::Directory { tree, .. } = room.tree(vec![(name, Item::Link(target))]).content else {
                 unreachable!()
             };
-            rootfs.layers.push(Layer { tree, pulled: None });
+            rootfs.layers.push(Layer::Made(tree));
             let outcome = room.run(&on_input("true"), &[rootfs_input(rootfs)]);
             let refused = matches!(outcome.result, Err(ExecError::Input { .. }));
             assert_eq!(refused, name != "tmp", "{name}");

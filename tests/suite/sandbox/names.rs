@@ -14,7 +14,7 @@ fn root_with(room: &Room, etc: Vec<(&'static str, Item)>, more: Vec<(&'static st
     let mut items = vec![("etc", Item::Folder(etc))];
     items.extend(more);
     let tree = room.tree(items).tree().unwrap();
-    rootfs.layers.push(Layer { tree, pulled: None });
+    rootfs.layers.push(Layer::Made(tree));
     Some(rootfs)
 }
 

@@ -16,6 +16,7 @@ use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::{Machine, Value};
 use memobuild::oci::image::{Layer, Rootfs};
+use memobuild::oci::supply::Supply;
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
 use memobuild::tree::flatten::flatten;
@@ -144,7 +145,7 @@ impl Room {
             ("data", Item::Folder(vec![("old", Item::File("old\n")), ("gone", Item::File("gone\n"))])),
         ]);
         let Content::Directory { tree, .. } = tree.content else { unreachable!() };
-        Some(Rootfs { layers: vec![Layer { tree, pulled: None }], ..Rootfs::default() })
+        Some(Rootfs { layers: vec![Layer::Made(tree)], ..Rootfs::default() })
     }
 
     pub(crate) fn run(&self, run_: &Run, inputs: &[ActionInput]) -> Outcome {
@@ -153,7 +154,8 @@ impl Room {
 
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
-        let mut result = run(&self.memo, run_, inputs, &self.isolation, cancel, &mut ears);
+        let mut result =
+            run(&Supply::new(&self.memo, cancel), run_, inputs, &self.isolation, None, cancel, &mut ears);
         if let Ok(made) = &mut result {
             self.derive(made, inputs);
         }
@@ -170,9 +172,9 @@ impl Room {
         let change = change.tree().unwrap();
         let mut rootfs = inputs[0].value.rootfs().unwrap().clone();
         if !encode::load(&self.memo, change).unwrap().entries.is_empty() {
-            rootfs.layers.push(Layer { tree: change, pulled: None });
+            rootfs.layers.push(Layer::Made(change));
         }
-        let layers: Vec<_> = rootfs.layers.iter().map(|layer| layer.tree).collect();
+        let layers = Supply::new(&self.memo, &Cancel::default()).trees(&rootfs.layers).unwrap();
         let flat = |layers: &[_]| Value::Tree(Entry::directory(flatten(&self.memo, layers).unwrap()));
         let derived = [
             (free_output::TREE, flat(&layers)),
