@@ -65,7 +65,7 @@ pub(super) struct BuildArgs {
     pub(super) targets: Vec<String>,
 
     /// Where a result goes, any number of times: oci:DIR[:TAG], oci-archive:FILE[:TAG],
-    /// docker-archive:FILE[:REF], docker-daemon:REF, containers-storage:REF,
+    /// docker-archive:FILE[:REF], docker://HOST/REPO[:TAG], docker-daemon:REF, containers-storage:REF,
     /// containerd:REF, files:DIR, tar:FILE or tar:-; TARGET= says which
     #[arg(short, long, value_name = "[TARGET=]TRANSPORT")]
     pub(super) output: Vec<String>,

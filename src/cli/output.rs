@@ -70,6 +70,7 @@ mod tests {
             ("files:/a", None),
             ("files:/a=oci:/b", None),
             ("unit.cover=files:/a", Some("unit.cover")),
+            ("app=docker://host/app:1", Some("app")),
             ("//services/api:app[python=3.12]=oci:/a", Some("//services/api:app[python=3.12]")),
         ] {
             let Ok(output) = parse(text) else { panic!("{text} is a transport") };

@@ -9,10 +9,6 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
     missing_feature(run).map_or(Ok(()), |feature| Err(beyond(&feature)))
 }
 
-pub fn pulling(name: &str) -> ExecError {
-    beyond(&format!("pulling `{name}` from a registry"))
-}
-
 pub fn fetching(fetch: &Fetch) -> ExecError {
     let (Fetch::Http { url, .. } | Fetch::Git { url, .. }) = fetch;
     beyond(&format!("fetching `{url}`"))
@@ -145,6 +141,5 @@ mod tests {
             path: None,
         };
         assert!(fetching(&fetch).to_string().starts_with("fetching `https://example.org/x.git` is not"));
-        assert!(pulling("docker.io/library/node:22").to_string().starts_with("pulling `docker.io/library/"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::exec::executor::ExecError;
 use crate::lang::code::Code;
+use crate::net::error::NetError;
 use crate::oci::error::OciError;
 use crate::tree::error::TreeError;
 use crate::tree::glob::BadGlob;
@@ -100,12 +101,29 @@ fn empty(glob: &str, ignored: Option<Ignored>) -> ExecError {
     }
 }
 
+impl From<NetError> for ExecError {
+    fn from(error: NetError) -> ExecError {
+        let (message, help) = (error.to_string(), error.help());
+        match error {
+            NetError::Cancelled => ExecError::Cancelled,
+            NetError::Reference { .. }
+            | NetError::Url { .. }
+            | NetError::NotFound { .. }
+            | NetError::WrongDigest { .. }
+            | NetError::WrongSize { .. }
+            | NetError::TooLarge { .. } => ExecError::Input { message, help },
+            _ => ExecError::Environment { message, help: Some(help) },
+        }
+    }
+}
+
 impl From<OciError> for ExecError {
     fn from(error: OciError) -> ExecError {
         let message = error.to_string();
         let help = match error {
             OciError::Store(error) => return ExecError::Store(error),
             OciError::Cancelled => return ExecError::Cancelled,
+            OciError::Net(error) => return error.into(),
             OciError::Io { .. } | OciError::Stream { .. } => {
                 return ExecError::Environment { message, help: None };
             }

@@ -107,20 +107,30 @@ impl LocalExecutor {
             ImageSource::Layout { path, reference } => {
                 Ok((Source::layout(&self.workspace.join(path))?, reference.as_deref()))
             }
-            ImageSource::Registry(name) => Err(beyond::pulling(name)),
+            ImageSource::Registry(name) => {
+                let registries = self.supply.network().registries()?;
+                Ok((Source::registry(&registries, &name.parse()?, self.supply.cancel()), None))
+            }
         }
     }
 }
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
-        if let Op::Pull(pull) = op
-            && let ImageSource::Layout { .. } = pull.source
-        {
-            let (source, reference) = self.source(pull)?;
-            let found = pull::resolve(&source, reference, pull.digest.as_deref(), platform)?;
-            pull.digest = Some(found.to_string());
-        }
+        let Op::Pull(pull) = op else { return Ok(()) };
+        let found = match &pull.source {
+            ImageSource::Layout { .. } => {
+                let (source, reference) = self.source(pull)?;
+                pull::resolve(&source, reference, pull.digest.as_deref(), platform)?
+            }
+            // A digest says all there is to know; whether it is there shows when it is wanted.
+            ImageSource::Registry(_) if pull.digest.is_some() => return Ok(()),
+            ImageSource::Registry(name) => {
+                let registries = self.supply.network().registries()?;
+                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
+            }
+        };
+        pull.digest = Some(found.to_string());
         Ok(())
     }
 

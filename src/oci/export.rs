@@ -2,6 +2,7 @@
 //! that the sink has already.
 
 use std::collections::BTreeSet;
+use std::io::Cursor;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,10 +74,10 @@ fn send(supply: &Supply, part: Part<'_>, sink: &dyn Sink) -> Result<(), OciError
     if sink.has(part.descriptor())? {
         return Ok(());
     }
-    let open = || -> Result<Bytes<'_>, OciError> {
+    let open = || -> Result<Bytes, OciError> {
         match part {
             Part::Layer(layer) => layer.open(supply),
-            Part::Document(document) => Ok(Box::new(document.bytes.as_slice())),
+            Part::Document(document) => Ok(Box::new(Cursor::new(document.bytes.clone()))),
         }
     };
     sink.blob(&Blob { descriptor: part.descriptor(), open: &open })

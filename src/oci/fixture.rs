@@ -52,7 +52,8 @@ pub(super) fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
 
 /// Does something with a blob.
 pub(super) fn with_blob<T>(descriptor: &Descriptor, bytes: &[u8], then: impl FnOnce(&Blob<'_>) -> T) -> T {
-    then(&Blob { descriptor, open: &|| Ok(Box::new(bytes)) })
+    let bytes = bytes.to_vec();
+    then(&Blob { descriptor, open: &|| Ok(Box::new(std::io::Cursor::new(bytes.clone()))) })
 }
 
 pub(super) fn order<'o>(images: &'o [Leaving<'o>], listing: Listing) -> Order<'o> {

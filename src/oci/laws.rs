@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
+use crate::net::network::Network;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
@@ -309,7 +310,7 @@ fn an_export_stops_when_told_and_leaves_no_image() {
     let sink = ArchiveSink::open(&path, &[]).unwrap();
     let images = [Leaving { image: &image, made_by: Vec::new() }];
     let outgoing = Outgoing::new(&Supply::of(&memo), &order(&images, Listing::OfLayout)).unwrap();
-    let result = export(&Supply::new(&memo, &raised()), &outgoing, &sink);
+    let result = export(&Supply::new(&memo, &Network::default(), &raised()), &outgoing, &sink);
     assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
     drop(sink);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -28,6 +28,7 @@ mod tar_out;
 pub mod layout;
 pub mod archive;
 pub mod docker_archive;
+pub mod registry;
 mod program;
 pub mod containerd;
 mod lending;

@@ -3,7 +3,9 @@
 //! remembered; the rest is a few hundred bytes of JSON. Sends nothing: `export.rs` does.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
+use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, OciDigest};
 use crate::oci::config;
 use crate::oci::descriptor::{Descriptor, Kind};
@@ -198,12 +200,25 @@ fn packed_layer(supply: &Supply, layer: &Layer, packing: Packing) -> Result<Outg
 
 impl OutgoingLayer {
     /// Fetches what is not here yet. Fails as soon as the build is cancelled, however long it is.
-    pub(crate) fn open<'o>(&self, supply: &'o Supply) -> Result<Bytes<'o>, OciError> {
+    pub(crate) fn open(&self, supply: &Supply) -> Result<Bytes, OciError> {
         let blob = match &self.bytes {
             Kept::InStore(blob) => *blob,
             Kept::Pulled(layer) => supply.blob(layer)?,
         };
-        Ok(Box::new(Stoppable { stream: supply.memo().open_blob(blob)?, cancel: supply.cancel() }))
+        let stream = supply.memo().open_blob(blob)?;
+        Ok(Box::new(Cancellable { stream, cancel: supply.cancel().clone() }))
+    }
+}
+
+/// As `Stoppable`, for whoever takes it along.
+struct Cancellable {
+    stream: Bytes,
+    cancel: Cancel,
+}
+
+impl Read for Cancellable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stoppable { stream: &mut self.stream, cancel: &self.cancel }.read(buffer)
     }
 }
 

@@ -34,13 +34,13 @@ pub trait Sink: Sync {
     fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError>;
 }
 
-pub type Bytes<'a> = Box<dyn Read + Send + 'a>;
+pub type Bytes = Box<dyn Read + Send>;
 
 /// A blob that is wanted. Its bytes are looked for when it is opened, and not before: a layer that was pulled
 /// may have to be fetched for it.
 pub struct Blob<'a> {
     pub descriptor: &'a Descriptor,
-    pub open: &'a (dyn Fn() -> Result<Bytes<'a>, OciError> + Sync),
+    pub open: &'a (dyn Fn() -> Result<Bytes, OciError> + Sync),
 }
 
 impl Blob<'_> {

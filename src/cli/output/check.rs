@@ -11,7 +11,7 @@ use crate::engine::history::History;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::docker_archive::DockerArchiveSink;
 use crate::oci::layout::LayoutSink;
-use crate::oci::{containerd, containers_storage, docker_daemon};
+use crate::oci::{containerd, containers_storage, docker_daemon, registry};
 
 impl Planned {
     /// Refuses a destination that is not ours to replace, or that is not there.
@@ -27,6 +27,7 @@ impl Planned {
             }
             Destination::Files(path) => check_files(path, history),
             Destination::Tar(None) => Ok(()),
+            Destination::Registry(_) => Ok(registry::check(&self.references)?),
             Destination::DockerDaemon(_) => Ok(docker_daemon::check(&docker_socket()?)?),
             Destination::ContainersStorage(_) => Ok(containers_storage::check()?),
             Destination::Containerd(_) => Ok(containerd::check()?),

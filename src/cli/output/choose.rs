@@ -93,6 +93,13 @@ impl Output {
     fn references(&self, graph: &Graph, sources: &[OutputRef]) -> Result<Vec<String>, Failure> {
         let own = own_names(graph, sources);
         let references = match (&self.destination, self.destination.named()) {
+            // A repository without a tag gets the tags of the image's own names.
+            (Destination::Registry(_), Some(repository)) if !has_tag(repository) && !own.is_empty() => {
+                let mut tagged: Vec<String> =
+                    own.iter().map(|name| format!("{repository}:{}", tag(name))).collect();
+                tagged.dedup();
+                tagged
+            }
             (_, Some(named)) => vec![named.to_owned()],
             (Destination::Layout { .. } | Destination::Archive { .. }, None) => {
                 own.iter().map(|name| tag(name).to_owned()).collect()
@@ -184,6 +191,10 @@ fn own_names(graph: &Graph, sources: &[OutputRef]) -> Vec<String> {
         }
     }
     names
+}
+
+fn has_tag(reference: &str) -> bool {
+    reference.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// The tag of a reference `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`; a name without one stands for itself where

@@ -19,7 +19,8 @@ pub(in crate::cli) enum Destination {
         file: PathBuf,
         reference: Option<String>,
     },
-    /// `None`: the references that the image has itself; so it is with those that follow.
+    /// `None`: the references that the image has itself; so it is with all that follow.
+    Registry(Option<String>),
     DockerDaemon(Option<String>),
     ContainersStorage(Option<String>),
     Containerd(Option<String>),
@@ -46,10 +47,11 @@ pub(in crate::cli) struct Refused {
     pub(in crate::cli) help: &'static str,
 }
 
-pub(in crate::cli) const WORDS: [&str; 8] = [
+pub(in crate::cli) const WORDS: [&str; 9] = [
     "oci",
     "oci-archive",
     "docker-archive",
+    "docker",
     "docker-daemon",
     "containers-storage",
     "containerd",
@@ -57,7 +59,7 @@ pub(in crate::cli) const WORDS: [&str; 8] = [
     "tar",
 ];
 
-const TRANSPORTS: &str = "transports are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], \
+const TRANSPORTS: &str = "transports are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://HOST/REPO[:TAG], \
      docker-daemon:REF, containers-storage:REF, containerd:REF, files:DIR and tar:FILE (tar:- for stdout)";
 
 pub(in crate::cli) fn parse(text: &str) -> Result<Destination, Refused> {
@@ -78,6 +80,11 @@ pub(in crate::cli) fn parse(text: &str) -> Result<Destination, Refused> {
         "docker-archive" => {
             Destination::DockerArchive { file: path(before)?, reference: after.map(reference).transpose()? }
         }
+        "docker" => match rest.strip_prefix("//") {
+            Some("") => Destination::Registry(None),
+            Some(named) => Destination::Registry(Some(reference(named)?)),
+            None => return Err(refused("lacks the slashes of docker://HOST/REPO")),
+        },
         "docker-daemon" => Destination::DockerDaemon(named().map(|text| reference(&text)).transpose()?),
         "containerd" => Destination::Containerd(named().map(|text| reference(&text)).transpose()?),
         // With what skopeo lets stand before the reference: `[driver@root+run]`.
@@ -127,6 +134,7 @@ impl Destination {
             Destination::Layout { .. } => "oci",
             Destination::Archive { .. } => "oci-archive",
             Destination::DockerArchive { .. } => "docker-archive",
+            Destination::Registry(_) => "docker",
             Destination::DockerDaemon(_) => "docker-daemon",
             Destination::ContainersStorage(_) => "containers-storage",
             Destination::Containerd(_) => "containerd",
@@ -137,9 +145,10 @@ impl Destination {
 
     pub(in crate::cli) fn takes(&self) -> Takes {
         match self {
-            Destination::Layout { .. } | Destination::Archive { .. } | Destination::Containerd(_) => {
-                Takes::Platforms
-            }
+            Destination::Layout { .. }
+            | Destination::Archive { .. }
+            | Destination::Registry(_)
+            | Destination::Containerd(_) => Takes::Platforms,
             Destination::DockerArchive { .. }
             | Destination::DockerDaemon(_)
             | Destination::ContainersStorage(_) => Takes::Image,
@@ -156,6 +165,7 @@ impl Destination {
             | Destination::Files(path)
             | Destination::Tar(Some(path)) => Some(path),
             Destination::Tar(None)
+            | Destination::Registry(_)
             | Destination::DockerDaemon(_)
             | Destination::ContainersStorage(_)
             | Destination::Containerd(_) => None,
@@ -167,7 +177,8 @@ impl Destination {
         match self {
             Destination::Layout { tag, .. } | Destination::Archive { tag, .. } => tag.as_deref(),
             Destination::DockerArchive { reference, .. } => reference.as_deref(),
-            Destination::DockerDaemon(named)
+            Destination::Registry(named)
+            | Destination::DockerDaemon(named)
             | Destination::ContainersStorage(named)
             | Destination::Containerd(named) => named.as_deref(),
             Destination::Files(_) | Destination::Tar(_) => None,
@@ -183,7 +194,10 @@ impl Destination {
     pub(in crate::cli) fn needs_name(&self) -> bool {
         matches!(
             self,
-            Destination::DockerDaemon(_) | Destination::ContainersStorage(_) | Destination::Containerd(_)
+            Destination::Registry(_)
+                | Destination::DockerDaemon(_)
+                | Destination::ContainersStorage(_)
+                | Destination::Containerd(_)
         )
     }
 }
@@ -224,6 +238,8 @@ mod tests {
             ("oci-archive:/a.tar:x", Some("/a.tar"), Some("x")),
             ("docker-archive:/a.tar", Some("/a.tar"), None),
             ("docker-archive:/a.tar:host:5000/app:1", Some("/a.tar"), Some("host:5000/app:1")),
+            ("docker://host:5000/app:1", None, Some("host:5000/app:1")),
+            ("docker://", None, None),
             ("docker-daemon:app:1", None, Some("app:1")),
             ("docker-daemon:", None, None),
             ("containers-storage:[vfs@/a+/b]app:1", None, Some("[vfs@/a+/b]app:1")),

@@ -16,6 +16,7 @@ use crate::oci::image::{Compression, Image};
 use crate::oci::layout::LayoutSink;
 use crate::oci::manifest::{Annotations, REFERENCE};
 use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
+use crate::oci::registry::RegistrySink;
 use crate::oci::sink::Sink;
 use crate::oci::supply::Supply;
 
@@ -68,7 +69,11 @@ impl Planned {
             .zip(made)
             .map(|(image, made)| Leaving { image, made_by: made.by.clone() })
             .collect();
-        let order = Order { images: &images, created: desk.created, listing: Listing::OfLayout };
+        let listing = match self.output.destination {
+            Destination::Registry(_) => Listing::OfFormat,
+            _ => Listing::OfLayout,
+        };
+        let order = Order { images: &images, created: desk.created, listing };
         Ok(Outgoing::new(desk.supply, &order)?)
     }
 
@@ -90,6 +95,10 @@ impl Planned {
             Destination::Archive { file, .. } => vec![Box::new(ArchiveSink::open(file, &tags())?)],
             Destination::DockerArchive { file, .. } => {
                 vec![Box::new(DockerArchiveSink::open(file, &self.references)?)]
+            }
+            Destination::Registry(_) => {
+                let sinks = RegistrySink::of_all(desk.supply, &self.references)?;
+                sinks.into_iter().map(|sink| Box::new(sink) as Box<dyn Sink>).collect()
             }
             Destination::DockerDaemon(_) => {
                 vec![Box::new(DockerDaemonSink::new(&docker_socket()?, &self.references))]
