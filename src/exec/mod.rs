@@ -22,3 +22,4 @@ pub mod run;
 pub mod locked;
 pub mod sweep;
 pub mod local;
+pub mod recalling;

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::sync::Mutex;
 
 use crate::base::digest::OciDigest;
+use crate::net::reference::Reference;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
@@ -31,9 +32,15 @@ struct Import {
 /// What containerd takes an image's name from.
 const NAME: &str = "io.containerd.image.name";
 
-/// Whether it answers.
-pub fn check() -> Result<(), OciError> {
+/// Whether it answers, and these can be names of images.
+pub fn check(references: &[String]) -> Result<(), OciError> {
+    canonical(references)?;
     run("ctr", &["version"]).map(drop)
+}
+
+/// In full: containerd itself knows no shorter ones, and those who use it look for these.
+fn canonical(references: &[String]) -> Result<Vec<String>, OciError> {
+    references.iter().map(|reference| Ok(reference.parse::<Reference>()?.to_string())).collect()
 }
 
 impl ContainerdSink {
@@ -52,7 +59,7 @@ impl ContainerdSink {
             arguments.push("--no-unpack".to_owned());
         }
         arguments.push("-".to_owned());
-        let references = references.to_vec();
+        let references = canonical(references)?;
         Ok(ContainerdSink { references, import: Mutex::new(None), arguments, held })
     }
 

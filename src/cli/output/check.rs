@@ -30,7 +30,7 @@ impl Planned {
             Destination::Registry(_) => Ok(registry::check(&self.references)?),
             Destination::DockerDaemon(_) => Ok(docker_daemon::check(&docker_socket()?)?),
             Destination::ContainersStorage(_) => Ok(containers_storage::check()?),
-            Destination::Containerd(_) => Ok(containerd::check()?),
+            Destination::Containerd(_) => Ok(containerd::check(&self.references)?),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Results into their destinations.
 
 use crate::cli::output::Planned;
-use crate::cli::output::destination::{Destination, docker_socket};
+use crate::cli::output::destination::{Destination, Takes, docker_socket};
 use crate::cli::output::files::{write_files, write_tar};
 use crate::cli::output::metadata::Written;
 use crate::exec::executor::ExecError;
@@ -70,16 +70,20 @@ impl Planned {
             .map(|(image, made)| Leaving { image, made_by: made.by.clone() })
             .collect();
         let listing = match self.output.destination {
-            Destination::Registry(_) => Listing::OfFormat,
-            _ => Listing::OfLayout,
+            Destination::Layout { .. } | Destination::Archive { .. } => Listing::OfLayout,
+            _ => Listing::OfFormat,
         };
         let order = Order { images: &images, created: desk.created, listing };
         Ok(Outgoing::new(desk.supply, &order)?)
     }
 
-    /// Without a manifest nobody sees how layers are packed, and Docker unpacks them first of all.
+    /// What takes one platform keeps no index. Without a manifest nobody sees how layers are packed, and Docker
+    /// unpacks them first of all.
     fn packed_for(&self, image: &Image) -> Image {
         let mut image = image.clone();
+        if self.output.destination.takes() == Takes::Image {
+            image.index_annotations.clear();
+        }
         if self.output.destination.has_no_manifest() {
             image.packing.compression = Compression::None;
         }
