@@ -133,6 +133,7 @@ impl From<OciError> for ExecError {
             OciError::Io { .. } | OciError::Stream { .. } => {
                 return ExecError::Environment { message, help: None };
             }
+            OciError::Peer { help, .. } => return ExecError::Environment { message, help },
             OciError::NotOurs(_) | OciError::NotAFile(_) => {
                 "name a path that does not exist, or remove this one"
             }
