@@ -1,6 +1,7 @@
 //! MemoBuild: the floors, lowest first. A floor imports only what lies below it.
 
 pub mod base;
+pub mod net;
 pub mod store;
 pub mod tree;
 pub mod oci;

@@ -1,5 +1,6 @@
 //! The user's own settings and the environment's, put into the order that `lang/settings.rs` tells.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -9,8 +10,13 @@ use clap::ValueEnum as _;
 
 use crate::cli::args::{Args, Progress};
 use crate::cli::failure::Failure;
-use crate::lang::settings::Choice;
+use crate::lang::Loaded;
 use crate::lang::settings::user::{FILE_NAME, User};
+use crate::lang::settings::{Choice, Remote};
+use crate::net;
+use crate::net::credentials::Places;
+use crate::net::network::Network;
+use crate::net::settings::Mirror;
 
 /// `$XDG_CONFIG_HOME/memobuild/config.kdl`, else `$HOME/.config/memobuild/config.kdl`; nobody must have one.
 pub(super) fn user() -> Result<User, Failure> {
@@ -75,6 +81,42 @@ pub(super) fn progress(flag: Option<Progress>) -> Result<Progress, Failure> {
     Ok(progress.first().expect("bug: there is a default"))
 }
 
+/// The way to registries and URLs.
+pub(super) fn network(loaded: &Loaded) -> Network {
+    Network::new(reach(&loaded.settings.remotes))
+}
+
+/// What the workspace and the user say of registries, and where the environment has credentials. A registry that stands
+/// for itself is one that speaks plain HTTP.
+fn reach(remotes: &BTreeMap<String, Remote>) -> net::settings::Settings {
+    let mut mirrors: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
+    let mut plain_http = BTreeSet::new();
+    for (stands_for, Remote { host, insecure }) in remotes {
+        if *insecure {
+            plain_http.insert(host.clone());
+        }
+        if host != stands_for {
+            mirrors
+                .entry(stands_for.clone())
+                .or_default()
+                .push(Mirror { host: host.clone(), insecure: *insecure });
+        }
+    }
+    let home = set("HOME");
+    let config_folder = set("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let mut http = net::http::Settings::default();
+    http.certificates.extend(config_folder.as_ref().map(|folder| folder.join("containers/certs.d")));
+    let credentials = Places {
+        registry_auth_file: set("REGISTRY_AUTH_FILE"),
+        runtime_folder: set("XDG_RUNTIME_DIR"),
+        config_folder,
+        docker_config: set("DOCKER_CONFIG"),
+        home,
+        search_path: std::env::var_os("PATH"),
+    };
+    net::settings::Settings { http, mirrors, plain_http, credentials }
+}
+
 /// A variable that is set, and not to nothing.
 pub(super) fn set(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -101,5 +143,26 @@ fn parsed<T: FromStr>(
             format!("{name} is `{text}`, not {expected}"),
             format!("set it to {expected}, or unset it"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_stand_for_registries_or_for_themselves() {
+        let remote = |host: &str, insecure| Remote { host: host.to_owned(), insecure };
+        let remotes = BTreeMap::from([
+            ("docker.io".to_owned(), remote("mirror.example/hub", false)),
+            ("h.io:5000".to_owned(), remote("h.io:5000", true)),
+            ("quay.io".to_owned(), remote("near.example", true)),
+        ]);
+        let found = reach(&remotes);
+        let mirror = |host: &str, insecure| vec![Mirror { host: host.to_owned(), insecure }];
+        let mirrors =
+            [("docker.io", mirror("mirror.example/hub", false)), ("quay.io", mirror("near.example", true))];
+        assert_eq!(found.mirrors, mirrors.map(|(host, mirrors)| (host.to_owned(), mirrors)).into());
+        assert_eq!(found.plain_http, ["h.io:5000", "near.example"].map(str::to_owned).into());
     }
 }

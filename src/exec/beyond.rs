@@ -2,31 +2,11 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Fetch, Limits, Network, Run};
-use crate::oci::image::Platform;
+use crate::graph::op::{Limits, Network, Run};
 
-/// An error for the first thing that keeps `here`, this machine, from executing the run as it is written.
-/// `node` and `platform` are the action's.
-pub fn refuse_run(run: &Run, node: &str, platform: &Platform, here: &Platform) -> Result<(), ExecError> {
-    if let Some(feature) = missing_feature(run) {
-        return Err(beyond(&feature));
-    }
-    if (&platform.os, &platform.architecture) == (&here.os, &here.architecture) {
-        return Ok(());
-    }
-    Err(ExecError::Environment {
-        message: format!("`{node}` runs on {platform}, and this machine executes {here} only"),
-        help: Some(format!("build it on a machine that is {platform}")),
-    })
-}
-
-pub fn pulling(name: &str) -> ExecError {
-    beyond(&format!("pulling `{name}` from a registry"))
-}
-
-pub fn fetching(fetch: &Fetch) -> ExecError {
-    let (Fetch::Http { url, .. } | Fetch::Git { url, .. }) = fetch;
-    beyond(&format!("fetching `{url}`"))
+/// An error for the first thing in how the run is written that cannot be done yet.
+pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
+    missing_feature(run).map_or(Ok(()), |feature| Err(beyond(&feature)))
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
@@ -66,15 +46,10 @@ mod tests {
     use crate::base::tree_path::TreePath;
     use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
 
-    fn platform(text: &str) -> Platform {
-        let (os, architecture) = text.split_once('/').unwrap();
-        Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
-    }
-
-    fn refusal(change: impl FnOnce(&mut Run), on: &str) -> String {
+    fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
         change(&mut run);
-        match refuse_run(&run, "deploy", &platform(on), &platform("linux/amd64")) {
+        match refuse_run(&run) {
             Ok(()) => String::new(),
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
@@ -139,36 +114,15 @@ mod tests {
                 "" => String::new(),
                 feature => format!("{feature} is not supported yet by this version of memobuild"),
             };
-            assert_eq!(refusal(change, "linux/amd64"), expected);
+            assert_eq!(refusal(change), expected);
         }
     }
 
     #[test]
     fn what_is_supported_is_not_refused() {
         for network in [Network::None, Network::Host, Network::Locked] {
-            assert_eq!(refusal(|run| run.network = network, "linux/amd64"), "");
+            assert_eq!(refusal(|run| run.network = network), "");
         }
-        assert_eq!(refusal(|run| run.limits.timeout = Some(1), "linux/amd64"), "");
-    }
-
-    #[test]
-    fn a_foreign_platform() {
-        let expected = "`deploy` runs on linux/arm64, and this machine executes linux/amd64 only";
-        assert_eq!(refusal(|_| {}, "linux/arm64"), expected);
-        let expected = "`deploy` runs on windows/amd64, and this machine executes linux/amd64 only";
-        assert_eq!(refusal(|_| {}, "windows/amd64"), expected);
-    }
-
-    #[test]
-    fn sources_are_named() {
-        let fetch = Fetch::Git {
-            url: "https://example.org/x.git".to_owned(),
-            commit: None,
-            reference: None,
-            submodules: false,
-            path: None,
-        };
-        assert!(fetching(&fetch).to_string().starts_with("fetching `https://example.org/x.git` is not"));
-        assert!(pulling("docker.io/library/node:22").to_string().starts_with("pulling `docker.io/library/"));
+        assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");
     }
 }

@@ -8,12 +8,13 @@ use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
 use crate::lang::code::Code;
+use crate::oci::image::Platform;
 use crate::store::object::StoreError;
 use crate::store::record::Lost;
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
-    fn pin(&self, op: &mut Op) -> Result<(), ExecError>;
+    fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError>;
 
     /// Whether a result made on that isolation rung is as good as one that would be made here.
     fn accepts(&self, rung: &str) -> Result<bool, ExecError>;

@@ -68,6 +68,7 @@ pub(crate) fn prepare(
         workdir: inherited.workdir,
         user: inherited.user,
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        emulator: None,
         network: run.network,
         add_hosts: run.add_hosts.clone(),
         outputs: run.outputs.clone(),

@@ -243,6 +243,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         workdir: TreePath::root(),
         user: None,
         hostname: "probe".to_owned(),
+        emulator: None,
         network: Network::None,
         add_hosts: Vec::new(),
         outputs: Vec::new(),

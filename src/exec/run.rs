@@ -7,13 +7,14 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
+use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
-use crate::exec::sandbox::spec::{Done, Ended, as_typed};
+use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
@@ -33,13 +34,14 @@ pub fn run(
     run: &Run,
     inputs: &[ActionInput],
     isolation: &Isolation,
+    emulator: Option<Emulator>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
     let work = memo.used_work_folder()?;
-    let spec = prepare(supply, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::digest::OciDigest;
 use crate::oci::error::OciError;
-use crate::oci::image::Format;
+use crate::oci::image::{Format, PackedLayer};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
@@ -16,10 +16,21 @@ pub struct Descriptor {
     pub size: u64,
 }
 
+impl From<&PackedLayer> for Descriptor {
+    fn from(layer: &PackedLayer) -> Descriptor {
+        let PackedLayer { media_type, digest, size, diff_id: _ } = layer.clone();
+        Descriptor { media_type, digest, size }
+    }
+}
+
 impl Descriptor {
     pub fn of(media_type: &str, bytes: &[u8]) -> Descriptor {
         let size = bytes.len() as u64;
         Descriptor { media_type: media_type.to_owned(), digest: OciDigest::of(bytes), size }
+    }
+
+    pub fn is_layer(&self) -> bool {
+        matches!(Kind::of(&self.media_type), Some(Kind::Layer | Kind::LayerGzip | Kind::LayerZstd))
     }
 
     pub(crate) fn from_spec(descriptor: &spec::Descriptor) -> Result<Descriptor, OciError> {

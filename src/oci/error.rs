@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::OciDigest;
+use crate::net::error::NetError;
 use crate::store::object::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum OciError {
     Store(StoreError),
     #[error("cancelled")]
     Cancelled,
+    /// A registry, or the way to it.
+    #[error(transparent)]
+    Net(NetError),
     #[error("{action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A stream between the store and a layer broke.
@@ -56,6 +60,9 @@ pub enum OciError {
     NoPlatform { wanted: String, held: Vec<String> },
     #[error("the image is {found}, {expected} was asked for")]
     OtherDigest { expected: OciDigest, found: OciDigest },
+    /// A program or a service that takes images.
+    #[error("{message}")]
+    Peer { message: String, help: Option<String> },
     #[error("Docker's manifests have no media type for zstd layers: write `format oci` or `compress gzip`")]
     DockerZstd,
 }
@@ -78,6 +85,18 @@ impl OciError {
 
     pub(crate) fn entry(path: &[u8], reason: &'static str) -> OciError {
         OciError::Entry { path: shown(path), reason }
+    }
+}
+
+impl From<NetError> for OciError {
+    fn from(error: NetError) -> OciError {
+        match error {
+            NetError::Cancelled => OciError::Cancelled,
+            // What broke where the bytes went to has its own error.
+            NetError::Write { source, .. } => OciError::stream("writing a blob")(source),
+            NetError::Read { source, .. } => OciError::stream("reading a blob")(source),
+            error => OciError::Net(error),
+        }
     }
 }
 

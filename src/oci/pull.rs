@@ -1,6 +1,8 @@
 //! An image as a value, out of what a source says of it: manifest and configuration, each verified. Its layers are
 //! neither fetched nor unpacked here.
 
+use std::collections::BTreeMap;
+
 use crate::base::digest::OciDigest;
 use crate::oci::choose::{by_platform, distance, show};
 use crate::oci::config;
@@ -23,7 +25,7 @@ pub fn resolve(
 /// The digest that pins an image for all platforms at once: of its index, or of its only manifest. `None`
 /// where the source lists a manifest for each platform beside each other.
 pub fn pinning(source: &Source, reference: Option<&str>) -> Result<Option<OciDigest>, OciError> {
-    let found = source.named(reference)?;
+    let found = source.named(reference, None)?;
     Ok(if let [only] = found.as_slice() { Some(only.descriptor.digest) } else { None })
 }
 
@@ -57,6 +59,8 @@ pub fn pull(
         packing: Packing { format, ..Packing::DEFAULT },
         names: Vec::new(),
         annotations: manifest.annotations,
+        index_annotations: BTreeMap::new(),
+        descriptor_annotations: BTreeMap::new(),
         created: None,
     })
 }
@@ -70,11 +74,7 @@ fn find_manifest(
     wanted: Option<OciDigest>,
     platform: &Platform,
 ) -> Result<Descriptor, OciError> {
-    let mut candidates = match (source.named(reference), wanted) {
-        // Among several images a digest says which; of a single one it may name a manifest further down.
-        (Err(OciError::SeveralImages(_)), Some(digest)) => source.named(Some(&digest.to_string()))?,
-        (candidates, _) => candidates?,
-    };
+    let mut candidates = source.named(reference, wanted)?;
     let mut seen = Vec::new();
     for _ in 0..NESTED_MOST {
         let found = match candidates.len() {

@@ -66,7 +66,7 @@ fn floors_import_downwards() {
 #[test]
 fn only_one_floor_does_it() {
     let rules: [(&str, &[&str]); 3] = [
-        ("net", &["async fn", "tokio::", "reqwest::"]),
+        ("net", &["async fn", "async {", "async move", "async |", "tokio::", "reqwest::", "rustls::"]),
         ("cli", &["println!", "eprintln!", "print!(", "eprint!("]),
         ("cli", &["env::var", "env::args", "env::vars"]),
     ];

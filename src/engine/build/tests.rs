@@ -11,6 +11,7 @@ use crate::exec::executor::{Cause, Failure};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
 use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
+use crate::oci::image::Platform;
 use crate::store::object::Object;
 
 /// What each node makes, by name.
@@ -27,7 +28,7 @@ struct Script {
 }
 
 impl Executor for &Script {
-    fn pin(&self, _op: &mut Op) -> Result<(), ExecError> {
+    fn pin(&self, _op: &mut Op, _platform: &Platform) -> Result<(), ExecError> {
         Ok(())
     }
 
@@ -93,7 +94,7 @@ fn graph(lines: &[(&str, &[usize])]) -> Graph {
         main: Some("out".to_owned()),
         doc: None,
         coordinate: std::collections::BTreeMap::new(),
-        platform: crate::oci::image::Platform::current(),
+        platform: Platform::current(),
         place: String::new(),
         span: 0..0,
     };

@@ -20,11 +20,12 @@ use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{landlock, limits, processes, seccomp, sys};
+use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -40,6 +41,9 @@ pub(super) struct Plan {
     pub ids: bool,
     pub hostname: String,
     pub network: Network,
+    pub emulator: Option<Emulator>,
+    /// Whether the sandbox has a user namespace.
+    pub has_namespace: bool,
     /// Whether giving files to others is to look as if it worked.
     pub ignore_ownership: bool,
 }
@@ -87,8 +91,15 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
+    let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
     let names = enter(&plan)?;
-    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names.as_ref().map(Names::as_fd)];
+    let emulator = match (&plan.emulator, program) {
+        (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
+        _ => None,
+    };
+    let names_socket = names.as_ref().map(Names::as_fd);
+    let emulator = emulator.as_ref().map(OwnedFd::as_fd);
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator];
     close_all_but(kept.into_iter().flatten())?;
     restrict(&plan)?;
     let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };

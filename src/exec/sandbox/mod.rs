@@ -9,6 +9,7 @@ mod account;
 mod births;
 mod command;
 mod devices;
+mod emulation;
 mod host_root;
 mod init;
 mod landlock;
@@ -221,6 +222,8 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
+        emulator: spec.emulator.clone(),
+        has_namespace: spec.identity.has_namespace(),
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

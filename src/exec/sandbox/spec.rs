@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
@@ -52,6 +53,8 @@ pub(crate) struct Spec {
     /// `user`, `user:group`, by name or number.
     pub user: Option<String>,
     pub hostname: String,
+    /// For commands that are of another processor.
+    pub emulator: Option<Emulator>,
     pub network: Network,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
