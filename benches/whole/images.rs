@@ -153,7 +153,7 @@ fn unpack(folder: &Path, compression: &str) {
     fs::rename(&layer, own.join("workspace/layer")).unwrap();
     fs::write(
         own.join("workspace/memobuild.kdl"),
-        "memobuild 1\nfiles layer { include \"layer\"; }\ntree all { extract layer.layer to=\"/\"; }\n",
+        "memobuild 1\ntree all { extract \"./layer\" to=\"/\"; }\n",
     )
     .unwrap();
     let ours = best(2, || {
