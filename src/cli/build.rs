@@ -48,7 +48,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().map(|output| output.path.clone()));
-    let supply = Supply::new(&memo, &cancel);
+    let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))

@@ -39,7 +39,7 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     let isolation = policy::isolation(None, &loaded);
     let cancel = interrupt::cancel();
     let left_out = History::load(&memo, &workspace).exports();
-    let supply = Supply::new(&memo, &cancel);
+    let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &left_out, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))

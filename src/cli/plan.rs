@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::base::cancel::Cancel;
 use crate::cli::args::{Args, Format, PlanArgs};
 use crate::cli::failure::Failure;
-use crate::cli::{load, place, policy, print};
+use crate::cli::{load, place, policy, print, settings};
 use crate::engine::history::History;
 use crate::engine::plan::{Forecast, Planned, plan as forecast};
 use crate::exec::local::LocalExecutor;
@@ -22,7 +22,7 @@ pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let workspace = workspace.root;
     let memo = place::open_for(args, &workspace, &loaded)?;
     let cancel = Cancel::default();
-    let supply = Supply::new(&memo, &cancel);
+    let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let exports = History::load(&memo, &workspace).exports();
     let executor = LocalExecutor::new(&supply, &workspace, &exports, true)?.asking_nobody();
     let planned = forecast(graph, &needed, &workspace, &supply, &executor, &cancel)?;

@@ -10,10 +10,12 @@ use clap::ValueEnum as _;
 
 use crate::cli::args::{Args, Progress};
 use crate::cli::failure::Failure;
+use crate::lang::Loaded;
 use crate::lang::settings::user::{FILE_NAME, User};
 use crate::lang::settings::{Choice, Remote};
 use crate::net;
 use crate::net::credentials::Places;
+use crate::net::network::Network;
 use crate::net::settings::Mirror;
 
 /// `$XDG_CONFIG_HOME/memobuild/config.kdl`, else `$HOME/.config/memobuild/config.kdl`; nobody must have one.
@@ -79,10 +81,14 @@ pub(super) fn progress(flag: Option<Progress>) -> Result<Progress, Failure> {
     Ok(progress.first().expect("bug: there is a default"))
 }
 
-/// How registries and URLs are reached: what the workspace and the user say of registries, and where the environment has
-/// credentials. A registry that stands for itself is one that speaks plain HTTP.
-#[allow(dead_code, reason = "the commands that pull and push come next")]
-pub(super) fn network(remotes: &BTreeMap<String, Remote>) -> net::settings::Settings {
+/// The way to registries and URLs.
+pub(super) fn network(loaded: &Loaded) -> Network {
+    Network::new(reach(&loaded.settings.remotes))
+}
+
+/// What the workspace and the user say of registries, and where the environment has credentials. A registry that stands
+/// for itself is one that speaks plain HTTP.
+fn reach(remotes: &BTreeMap<String, Remote>) -> net::settings::Settings {
     let mut mirrors: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
     let mut plain_http = BTreeSet::new();
     for (stands_for, Remote { host, insecure }) in remotes {
@@ -149,7 +155,7 @@ mod tests {
             ("h.io:5000".to_owned(), remote("h.io:5000", true)),
             ("quay.io".to_owned(), remote("near.example", true)),
         ]);
-        let found = network(&remotes);
+        let found = reach(&remotes);
         let mirror = |host: &str, insecure| vec![Mirror { host: host.to_owned(), insecure }];
         let mirrors =
             [("docker.io", mirror("mirror.example/hub", false)), ("quay.io", mirror("near.example", true))];

@@ -153,7 +153,7 @@ mod tests {
         let rootfs = Rootfs { layers: Vec::new(), config: Config { env, ..Config::default() } };
         let outputs = BTreeMap::from([("rootfs".to_owned(), Value::Rootfs(Box::new(rootfs)))]);
         values.set(&graph, NodeId(0), outputs);
-        let supply = Supply::new(&memo, &Cancel::default());
+        let supply = Supply::of(&memo);
         gather(&graph, NodeId(1), &values).unwrap().action(&supply).unwrap()
     }
 

@@ -2,7 +2,9 @@
 
 use crate::exec::executor::ExecError;
 use crate::lang::code::Code;
+use crate::net::error::NetError;
 use crate::oci::error::OciError;
+use crate::store::object::StoreError;
 use crate::tree::error::TreeError;
 use crate::tree::glob::BadGlob;
 use crate::tree::scan::{Ignored, ScanError};
@@ -100,12 +102,33 @@ fn empty(glob: &str, ignored: Option<Ignored>) -> ExecError {
     }
 }
 
+impl From<NetError> for ExecError {
+    fn from(error: NetError) -> ExecError {
+        let (message, help) = (error.to_string(), error.help());
+        match error {
+            NetError::Cancelled => ExecError::Cancelled,
+            NetError::Write { source, .. } => match source.downcast::<StoreError>() {
+                Ok(error) => error.into(),
+                Err(_) => ExecError::Environment { message, help: Some(help) },
+            },
+            NetError::Reference { .. }
+            | NetError::Url { .. }
+            | NetError::NotFound { .. }
+            | NetError::WrongDigest { .. }
+            | NetError::WrongSize { .. }
+            | NetError::TooLarge { .. } => ExecError::Input { message, help },
+            _ => ExecError::Environment { message, help: Some(help) },
+        }
+    }
+}
+
 impl From<OciError> for ExecError {
     fn from(error: OciError) -> ExecError {
         let message = error.to_string();
         let help = match error {
             OciError::Store(error) => return ExecError::Store(error),
             OciError::Cancelled => return ExecError::Cancelled,
+            OciError::Net(error) => return error.into(),
             OciError::Io { .. } | OciError::Stream { .. } => {
                 return ExecError::Environment { message, help: None };
             }

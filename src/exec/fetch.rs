@@ -11,7 +11,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::git::{self, Around, Source};
 use crate::exec::http::{self, Expected};
 use crate::graph::op::Fetch;
-use crate::net::http::{Client, Settings};
+use crate::net::network::Network;
 use crate::oci::extract::extract;
 use crate::oci::unpack::Budget;
 use crate::store::memo::{Memo, Written};
@@ -20,41 +20,34 @@ use crate::tree::tree::Entry;
 
 pub struct Fetching {
     memo: Memo,
+    network: Network,
     workspace: PathBuf,
     cancel: Cancel,
-    asks: bool,
     /// Commits by address and reference, as they were found.
     commits: Mutex<BTreeMap<(String, Option<String>), String>>,
     /// What was at an address, as it was found.
     files: Mutex<BTreeMap<String, Written>>,
-    /// Made when it is first needed: it has threads.
-    client: Mutex<Option<Client>>,
 }
 
 impl Fetching {
-    pub fn new(memo: &Memo, workspace: &Path, cancel: &Cancel) -> Fetching {
+    pub fn new(memo: &Memo, network: &Network, workspace: &Path, cancel: &Cancel) -> Fetching {
         Fetching {
             memo: memo.clone(),
+            network: network.clone(),
             workspace: workspace.to_owned(),
             cancel: cancel.clone(),
-            asks: true,
             commits: Mutex::default(),
             files: Mutex::default(),
-            client: Mutex::default(),
         }
-    }
-
-    pub fn asking_nobody(self) -> Fetching {
-        Fetching { asks: false, ..self }
     }
 
     /// Fills in what is there now, a commit or a digest, where neither is known.
     pub fn pin(&self, fetch: &mut Fetch) -> Result<(), ExecError> {
         match fetch {
-            Fetch::Git { url, commit, reference, .. } if commit.is_none() && self.asks => {
+            Fetch::Git { url, commit, reference, .. } if commit.is_none() => {
                 *commit = Some(self.commit(url, reference.as_deref())?);
             }
-            Fetch::Http { url, sha256, .. } if sha256.is_none() && self.asks => {
+            Fetch::Http { url, sha256, .. } if sha256.is_none() => {
                 *sha256 = Some(self.file(url)?.oci.to_hex());
             }
             _ => {}
@@ -79,7 +72,7 @@ impl Fetching {
         if let Some(known) = files.get(url) {
             return Ok(*known);
         }
-        let found = http::current(&self.memo, &self.client()?, url, &self.cancel)?;
+        let found = http::current(&self.memo, &self.network.client()?, url, &self.cancel)?;
         Ok(*files.entry(url.to_owned()).or_insert(found))
     }
 
@@ -116,7 +109,9 @@ impl Fetching {
         })?;
         match http::kept(&self.memo, digest)? {
             Some(file) => Ok(file),
-            None => http::expected(&self.memo, &self.client()?, &Expected { url, digest, node }, cancel),
+            None => {
+                http::expected(&self.memo, &self.network.client()?, &Expected { url, digest, node }, cancel)
+            }
         }
     }
 
@@ -125,14 +120,6 @@ impl Fetching {
         let tree = extract(&self.memo, archive.blob, strip, Budget::DEFAULT)?;
         let owner = Stamp { owner: Some((0, 0)), ..Stamp::default() };
         Ok(stamp(&self.memo, &Entry::directory(tree), &owner)?)
-    }
-
-    fn client(&self) -> Result<Client, ExecError> {
-        let mut client = self.client.lock().expect("bug: poisoned");
-        Ok(match &*client {
-            Some(client) => client.clone(),
-            None => client.insert(Client::new(Settings::default()).map_err(http::failure)?).clone(),
-        })
     }
 
     fn around<'a>(&'a self, cancel: &'a Cancel) -> Around<'a> {

@@ -42,7 +42,7 @@ pub(super) fn expected(
     match client.download(&wanted, &mut writer, cancel) {
         Ok(_) => {}
         Err(NetError::WrongDigest { found, .. }) => return Err(differs(url, node, *digest, found)),
-        Err(error) => return Err(failure(error)),
+        Err(error) => return Err(error.into()),
     }
     let written = writer.finish()?;
     keep(memo, &written)?;
@@ -74,7 +74,7 @@ pub(super) fn current(
     let last = last(memo, url)?;
     let known = last.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
     let mut writer = memo.blob_writer()?;
-    let come = client.download_newer(&wanted, &known, &mut writer, cancel).map_err(failure)?;
+    let come = client.download_newer(&wanted, &known, &mut writer, cancel)?;
     match (come, last) {
         (None, Some((file, _))) => Ok(file),
         (None, None) => unreachable!("bug: an answer to a condition that was not made"),
@@ -110,20 +110,5 @@ fn question(url: &str) -> Question {
         context: "memobuild 2026-11-28 address v1",
         output: "file",
         facts: vec![("url", url.to_owned())],
-    }
-}
-
-pub(super) fn failure(error: NetError) -> ExecError {
-    let (message, help) = (error.to_string(), error.help());
-    match error {
-        NetError::Cancelled => ExecError::Cancelled,
-        NetError::Write { source, .. } => match source.downcast::<StoreError>() {
-            Ok(error) => error.into(),
-            Err(_) => ExecError::Environment { message, help: Some(help) },
-        },
-        NetError::Url { .. } | NetError::NotFound { .. } | NetError::TooLarge { .. } => {
-            ExecError::Input { message, help }
-        }
-        _ => ExecError::Environment { message, help: Some(help) },
     }
 }

@@ -36,6 +36,8 @@ pub struct LocalExecutor {
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
     fetching: Fetching,
+    /// Whether servers are asked what a name points to now.
+    asks: bool,
 }
 
 impl LocalExecutor {
@@ -55,7 +57,8 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
-            fetching: Fetching::new(supply.memo(), workspace, supply.cancel()),
+            fetching: Fetching::new(supply.memo(), supply.network(), workspace, supply.cancel()),
+            asks: true,
         })
     }
 
@@ -66,7 +69,7 @@ impl LocalExecutor {
 
     /// For plans: no server is asked what a name points to now.
     pub fn asking_nobody(self) -> LocalExecutor {
-        LocalExecutor { fetching: self.fetching.asking_nobody(), ..self }
+        LocalExecutor { asks: false, ..self }
     }
 
     /// The rung must be strong enough, before a command runs on it.
@@ -115,24 +118,35 @@ impl LocalExecutor {
             ImageSource::Layout { path, reference } => {
                 Ok((Source::layout(&self.workspace.join(path))?, reference.as_deref()))
             }
-            ImageSource::Registry(name) => Err(beyond::pulling(name)),
+            ImageSource::Registry(name) => {
+                let registries = self.supply.network().registries()?;
+                Ok((Source::registry(&registries, &name.parse()?, self.supply.cancel()), None))
+            }
         }
     }
 }
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
-        if let Op::Pull(pull) = op
-            && let ImageSource::Layout { .. } = pull.source
-        {
-            let (source, reference) = self.source(pull)?;
-            let found = pull::resolve(&source, reference, pull.digest.as_deref(), platform)?;
-            pull.digest = Some(found.to_string());
-        }
-        match op {
-            Op::Fetch(fetch) => self.fetching.pin(fetch),
-            _ => Ok(()),
-        }
+        let pull = match op {
+            Op::Pull(pull) => pull,
+            Op::Fetch(fetch) if self.asks => return self.fetching.pin(fetch),
+            _ => return Ok(()),
+        };
+        let found = match &pull.source {
+            ImageSource::Layout { .. } => {
+                let (source, reference) = self.source(pull)?;
+                pull::resolve(&source, reference, pull.digest.as_deref(), platform)?
+            }
+            // A digest says all there is to know; whether it is there shows when it is wanted.
+            ImageSource::Registry(_) if pull.digest.is_some() || !self.asks => return Ok(()),
+            ImageSource::Registry(name) => {
+                let registries = self.supply.network().registries()?;
+                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
+            }
+        };
+        pull.digest = Some(found.to_string());
+        Ok(())
     }
 
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>) {

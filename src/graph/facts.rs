@@ -7,7 +7,7 @@ use crate::base::address::shown;
 use crate::base::facts::FactSink;
 use crate::graph::op::{Assemble, Check, Fetch, Host, Op, Pull, Run};
 use crate::graph::value::Value;
-use crate::oci::image::{Config, Layer, Rootfs};
+use crate::oci::image::{Config, Layer, PackedLayer, Rootfs};
 use crate::tree::scan::Scan;
 
 impl Op {
@@ -181,7 +181,11 @@ fn seen_by_run(run: &Run, rootfs: &Rootfs, sink: &mut dyn FactSink) {
     for layer in &rootfs.layers {
         match layer {
             Layer::Made(tree) => sink.fact("layer", tree.as_bytes()),
-            Layer::Pulled(layer) => sink.fact("pulled layer", layer.diff_id.to_string().as_bytes()),
+            // That the two belong together is known only when it is unpacked.
+            Layer::Pulled(PackedLayer { digest, diff_id, .. }) => {
+                sink.fact("pulled layer", digest.as_bytes());
+                sink.fact("diff id", diff_id.as_bytes());
+            }
         }
     }
     if run.inherit {

@@ -14,7 +14,7 @@ pub enum NetError {
     Reference { text: String, why: &'static str },
     #[error("`{url}` is not a URL of http or https")]
     Url { url: String },
-    #[error("{host} has no {what}{said}")]
+    #[error("{host} does not have {what}{said}")]
     NotFound { host: String, what: String, said: Said },
     #[error("{host} refuses {what}{used}{said}")]
     Denied { host: String, what: String, used: Used, said: Said },

@@ -16,3 +16,4 @@ mod auth;
 pub mod registry;
 pub mod pull;
 mod push;
+pub mod network;

@@ -187,15 +187,21 @@ impl Registries {
                 {
                     return Ok(());
                 }
-                self.look(server, access, parcel, session).await?;
+                match self.look(server, access, parcel, session).await {
+                    Err(error) if is_of_session(&error) => {
+                        *session = self.begin(server, access, parcel).await?;
+                    }
+                    looked => looked?,
+                }
                 session
             }
             Some(session) => session,
         };
-        session.is_unsure = true;
         if session.offset < parcel.size {
+            session.is_unsure = true;
             self.send(server, access, parcel, session).await?;
         }
+        session.is_unsure = true;
         self.commit(server, access, parcel, session).await
     }
 

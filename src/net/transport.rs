@@ -154,10 +154,7 @@ pub(in crate::net) fn trouble(error: &reqwest::Error, host: &str, what: &str, co
 }
 
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref())
-    })
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// The innermost message: the outer ones say what we know, and show the URL.
@@ -168,6 +165,12 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+/// An `io::Error` calls the source of what is in it its own, and so leaves that out.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
+    std::iter::successors(error.source(), |&cause: &Cause<'_>| {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as Cause<'_>).or_else(|| cause.source())
+    })
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::OciDigest;
+use crate::net::error::NetError;
 use crate::store::object::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum OciError {
     Store(StoreError),
     #[error("cancelled")]
     Cancelled,
+    /// A registry, or the way to it.
+    #[error(transparent)]
+    Net(NetError),
     #[error("{action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A stream between the store and a layer broke.
@@ -78,6 +82,18 @@ impl OciError {
 
     pub(crate) fn entry(path: &[u8], reason: &'static str) -> OciError {
         OciError::Entry { path: shown(path), reason }
+    }
+}
+
+impl From<NetError> for OciError {
+    fn from(error: NetError) -> OciError {
+        match error {
+            NetError::Cancelled => OciError::Cancelled,
+            // What broke where the bytes went to has its own error.
+            NetError::Write { source, .. } => OciError::stream("writing a blob")(source),
+            NetError::Read { source, .. } => OciError::stream("reading a blob")(source),
+            error => OciError::Net(error),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
+use crate::net::network::Network;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::error::OciError;
 use crate::oci::export::{Exported, export};
@@ -290,7 +291,7 @@ fn an_export_stops_when_told_and_leaves_no_image() {
     pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
     let path = folder.path().join("image.tar");
     let mut sink = ArchiveSink::open(&path, None).unwrap();
-    let result = export(&Supply::new(&memo, &raised()), &image, 0, &mut sink);
+    let result = export(&Supply::new(&memo, &Network::default(), &raised()), &image, 0, &mut sink);
     assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
     drop(sink);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -14,7 +14,7 @@ use crate::oci::error::OciError;
 use crate::oci::manifest::{Listed, read_index};
 
 /// Bytes of an index, a manifest or a configuration; registries take 4 MiB.
-const DOCUMENT_MOST: u64 = 16 << 20;
+pub(crate) const DOCUMENT_MOST: u64 = 16 << 20;
 
 pub(crate) const MARKER: &str = "oci-layout";
 pub(crate) const INDEX: &str = "index.json";
@@ -113,6 +113,6 @@ pub(crate) fn verify(descriptor: &Descriptor, digest: OciDigest, size: u64) -> R
     Ok(())
 }
 
-fn bad(descriptor: &Descriptor, reason: String) -> OciError {
+pub(crate) fn bad(descriptor: &Descriptor, reason: String) -> OciError {
     OciError::BadBlob { digest: descriptor.digest, reason }
 }

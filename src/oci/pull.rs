@@ -23,7 +23,7 @@ pub fn resolve(
 /// The digest that pins an image for all platforms at once: of its index, or of its only manifest. `None`
 /// where the source lists a manifest for each platform beside each other.
 pub fn pinning(source: &Source, reference: Option<&str>) -> Result<Option<OciDigest>, OciError> {
-    let found = source.named(reference)?;
+    let found = source.named(reference, None)?;
     Ok(if let [only] = found.as_slice() { Some(only.descriptor.digest) } else { None })
 }
 
@@ -70,11 +70,7 @@ fn find_manifest(
     wanted: Option<OciDigest>,
     platform: &Platform,
 ) -> Result<Descriptor, OciError> {
-    let mut candidates = match (source.named(reference), wanted) {
-        // Among several images a digest says which; of a single one it may name a manifest further down.
-        (Err(OciError::SeveralImages(_)), Some(digest)) => source.named(Some(&digest.to_string()))?,
-        (candidates, _) => candidates?,
-    };
+    let mut candidates = source.named(reference, wanted)?;
     let mut seen = Vec::new();
     for _ in 0..NESTED_MOST {
         let found = match candidates.len() {

@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, OciDigest, TreeDigest};
+use crate::net::network::Network;
+use crate::net::reference::Reference;
 use crate::oci::derived::Question;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
@@ -22,7 +24,7 @@ use crate::oci::layout_reader::verify;
 use crate::oci::source::Source;
 use crate::oci::stoppable::Stoppable;
 use crate::oci::unpack::{Budget, unpack};
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, Written};
 use crate::store::object::Object;
 use crate::tree::whole::is_whole;
 
@@ -32,6 +34,7 @@ pub struct Supply(Arc<Inner>);
 
 struct Inner {
     memo: Memo,
+    network: Network,
     cancel: Cancel,
     /// Where layers can be had. It is no part of a value: the same layers may lie elsewhere tomorrow.
     sources: Mutex<BTreeMap<OciDigest, Vec<Arc<Source>>>>,
@@ -43,9 +46,10 @@ struct Inner {
 const FETCHES: usize = 4;
 
 impl Supply {
-    pub fn new(memo: &Memo, cancel: &Cancel) -> Supply {
+    pub fn new(memo: &Memo, network: &Network, cancel: &Cancel) -> Supply {
         Supply(Arc::new(Inner {
             memo: memo.clone(),
+            network: network.clone(),
             cancel: cancel.clone(),
             sources: Mutex::default(),
             distrusts: AtomicBool::new(false),
@@ -55,11 +59,15 @@ impl Supply {
     /// For tests whose images are all made.
     #[cfg(test)]
     pub(crate) fn of(memo: &Memo) -> Supply {
-        Supply::new(memo, &Cancel::default())
+        Supply::new(memo, &Network::default(), &Cancel::default())
     }
 
     pub fn memo(&self) -> &Memo {
         &self.0.memo
+    }
+
+    pub fn network(&self) -> &Network {
+        &self.0.network
     }
 
     pub fn cancel(&self) -> &Cancel {
@@ -75,6 +83,13 @@ impl Supply {
                 known.push(source.clone());
             }
         }
+    }
+
+    /// Repositories that are known to have the blob.
+    pub fn repositories(&self, digest: OciDigest) -> Vec<Reference> {
+        let sources = self.0.sources.lock().expect("bug: poisoned");
+        let known = sources.get(&digest).into_iter().flatten();
+        known.filter_map(|source| source.repository().cloned()).collect()
     }
 
     /// After damage was found in the store.
@@ -175,10 +190,18 @@ impl Supply {
     fn blob_of(&self, layer: &PackedLayer, source: &Source) -> Result<BlobDigest, OciError> {
         let PackedLayer { media_type, digest, size, .. } = layer;
         let descriptor = Descriptor { media_type: media_type.clone(), digest: *digest, size: *size };
-        let mut writer = Stoppable { stream: self.memo().blob_writer()?, cancel: &self.0.cancel };
-        source.copy(&descriptor, &mut writer)?;
-        let written = writer.stream.finish()?;
-        verify(&descriptor, written.oci, written.size)?;
+        let fetched = || -> Result<Written, OciError> {
+            let mut writer = Stoppable { stream: self.memo().blob_writer()?, cancel: &self.0.cancel };
+            source.copy(&descriptor, &mut writer)?;
+            let written = writer.stream.finish()?;
+            verify(&descriptor, written.oci, written.size)?;
+            Ok(written)
+        };
+        let written = match fetched() {
+            // A mirror that gave other bytes is not asked again.
+            Err(OciError::Net(error)) if error.is_of_content() => fetched(),
+            fetched => fetched,
+        }?;
         keep(self.memo(), &written)?;
         Ok(written.blob)
     }
@@ -213,13 +236,16 @@ impl Supply {
     }
 }
 
-/// A layer's tree follows from its own bytes and, for parents and hard links, from the layers below it.
+/// A layer's tree follows from its own bytes and, for parents and hard links, from the layers below it. Its diff id is
+/// checked when it is unpacked, so that it is asked for with the answer.
 fn question(layer: &PackedLayer, below: &[Layer]) -> Question {
-    let mut facts = vec![("layer", layer.diff_id.to_string())];
-    facts.extend(below.iter().map(|layer| match layer {
-        Layer::Made(tree) => ("made", tree.to_string()),
-        Layer::Pulled(layer) => ("below", layer.diff_id.to_string()),
-    }));
+    let facts =
+        |layer: &PackedLayer| [("layer", layer.digest.to_string()), ("diff id", layer.diff_id.to_string())];
+    let below = below.iter().flat_map(|layer| match layer {
+        Layer::Made(tree) => vec![("made", tree.to_string())],
+        Layer::Pulled(layer) => facts(layer).to_vec(),
+    });
+    let facts = below.chain(facts(layer)).collect();
     Question { context: "memobuild 2026-11-28 unpacked v1", output: "tree", facts }
 }
 

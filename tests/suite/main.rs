@@ -39,3 +39,5 @@ mod export;
 mod settings;
 mod language;
 mod platforms;
+mod registry;
+mod pulled;

@@ -8,7 +8,7 @@ use crate::base::address::{holds_secret, shown};
 use crate::cli::args::Args;
 use crate::cli::failure::Failure;
 use crate::cli::lock::resolve::{LEFT, tell};
-use crate::cli::{interrupt, place};
+use crate::cli::{interrupt, place, settings};
 use crate::exec::executor::ExecError;
 use crate::exec::fetch::Fetching;
 use crate::graph::graph::NodeId;
@@ -32,7 +32,7 @@ pub(super) fn entries(
         return Ok(Vec::new());
     }
     let memo = place::open_for(args, workspace, loaded)?;
-    let fetching = Fetching::new(&memo, workspace, &interrupt::cancel());
+    let fetching = Fetching::new(&memo, &settings::network(loaded), workspace, &interrupt::cancel());
     let mut entries = Vec::new();
     let mut is_whole = true;
     for (id, fetch) in fetches {

@@ -41,7 +41,7 @@ pub(super) fn entries(
     let isolation = policy::isolation(None, loaded);
     let cancel = interrupt::cancel();
     let exports = History::load(&memo, workspace).exports();
-    let supply = Supply::new(&memo, &cancel);
+    let supply = Supply::new(&memo, &settings::network(loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, workspace, &exports, trust == Trust::Record)?;
         Ok(Box::new(executor.isolated_by(isolation)))

@@ -15,6 +15,7 @@ use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::{Machine, Value};
+use memobuild::net::network::Network;
 use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::oci::supply::Supply;
 use memobuild::store::memo::Memo;
@@ -154,8 +155,15 @@ impl Room {
 
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
-        let mut result =
-            run(&Supply::new(&self.memo, cancel), run_, inputs, &self.isolation, None, cancel, &mut ears);
+        let mut result = run(
+            &Supply::new(&self.memo, &Network::default(), cancel),
+            run_,
+            inputs,
+            &self.isolation,
+            None,
+            cancel,
+            &mut ears,
+        );
         if let Ok(made) = &mut result {
             self.derive(made, inputs);
         }
@@ -174,7 +182,8 @@ impl Room {
         if !encode::load(&self.memo, change).unwrap().entries.is_empty() {
             rootfs.layers.push(Layer::Made(change));
         }
-        let layers = Supply::new(&self.memo, &Cancel::default()).trees(&rootfs.layers).unwrap();
+        let layers =
+            Supply::new(&self.memo, &Network::default(), &Cancel::default()).trees(&rootfs.layers).unwrap();
         let flat = |layers: &[_]| Value::Tree(Entry::directory(flatten(&self.memo, layers).unwrap()));
         let derived = [
             (free_output::TREE, flat(&layers)),

@@ -1,0 +1,42 @@
+//! The way to all servers, made when the first of them is asked: a build that asks none makes no threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::net::error::NetError;
+use crate::net::http::Client;
+use crate::net::registry::Registries;
+use crate::net::settings::Settings;
+
+/// Cheap to clone; all clones share what was learned of servers.
+#[derive(Clone, Default)]
+pub struct Network(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    settings: Settings,
+    made: Mutex<Option<(Client, Arc<Registries>)>>,
+}
+
+impl Network {
+    pub fn new(settings: Settings) -> Network {
+        Network(Arc::new(Inner { settings, made: Mutex::default() }))
+    }
+
+    pub fn client(&self) -> Result<Client, NetError> {
+        Ok(self.made()?.0)
+    }
+
+    pub fn registries(&self) -> Result<Arc<Registries>, NetError> {
+        Ok(self.made()?.1)
+    }
+
+    fn made(&self) -> Result<(Client, Arc<Registries>), NetError> {
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*made {
+            return Ok(made.clone());
+        }
+        let client = Client::new(self.0.settings.http.clone())?;
+        let registries = Arc::new(Registries::new(client.clone(), self.0.settings.clone()));
+        Ok(made.insert((client, registries)).clone())
+    }
+}
