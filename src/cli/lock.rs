@@ -73,8 +73,7 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
         new.update(entry);
     }
     write(&workspace, &loaded.lock, &new)?;
-    report(&loaded.lock, &new, asked.format)?;
-    unresolved(&loaded, &new, &chosen, is_named)
+    report(&loaded.lock, &new, asked.format)
 }
 
 fn lacks(lock: &Lock, wanted: &Wanted) -> bool {
@@ -185,24 +184,3 @@ fn report(old: &Lock, new: &Lock, format: Format) -> Result<(), Failure> {
         )),
     }
 }
-
-/// What only a registry could tell: entries that are not there, or were to be looked at again.
-fn unresolved(loaded: &Loaded, new: &Lock, chosen: &[&Wanted], is_named: bool) -> Result<(), Failure> {
-    let is_remote = |wanted: &Wanted| resolve::is_remote(&loaded.graph.node(wanted.node).op);
-    let open = chosen.iter().filter(|wanted| is_remote(wanted) && (lacks(new, wanted) || is_named));
-    let names: BTreeSet<String> = open.map(|wanted| wanted.key.to_string()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> = names.into_iter().collect();
-    Err(Failure::environment(
-        format!(
-            "this version of memobuild asks no registry yet, so it could not look up {}",
-            names.join("; ")
-        ),
-        Some("give their digests in the build file, or write their lines into memobuild.lock".to_owned()),
-    ))
-}
-
-#[cfg(test)]
-mod tests;

@@ -103,15 +103,18 @@ fn reach(remotes: &BTreeMap<String, Remote>) -> net::settings::Settings {
         }
     }
     let home = set("HOME");
+    let config_folder = set("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let mut http = net::http::Settings::default();
+    http.certificates.extend(config_folder.as_ref().map(|folder| folder.join("containers/certs.d")));
     let credentials = Places {
         registry_auth_file: set("REGISTRY_AUTH_FILE"),
         runtime_folder: set("XDG_RUNTIME_DIR"),
-        config_folder: set("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config"))),
+        config_folder,
         docker_config: set("DOCKER_CONFIG"),
         home,
         search_path: std::env::var_os("PATH"),
     };
-    net::settings::Settings { http: net::http::Settings::default(), mirrors, plain_http, credentials }
+    net::settings::Settings { http, mirrors, plain_http, credentials }
 }
 
 /// A variable that is set, and not to nothing.

@@ -107,6 +107,7 @@ impl From<NetError> for ExecError {
         let (message, help) = (error.to_string(), error.help());
         match error {
             NetError::Cancelled => ExecError::Cancelled,
+            // What broke where the bytes went to has its own error.
             NetError::Write { source, .. } => match source.downcast::<StoreError>() {
                 Ok(error) => error.into(),
                 Err(_) => ExecError::Environment { message, help: Some(help) },
@@ -132,6 +133,7 @@ impl From<OciError> for ExecError {
             OciError::Io { .. } | OciError::Stream { .. } => {
                 return ExecError::Environment { message, help: None };
             }
+            OciError::Peer { help, .. } => return ExecError::Environment { message, help },
             OciError::NotOurs(_) | OciError::NotAFile(_) => {
                 "name a path that does not exist, or remove this one"
             }

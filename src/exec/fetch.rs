@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
@@ -11,33 +11,30 @@ use crate::exec::executor::ExecError;
 use crate::exec::git::{self, Around, Source};
 use crate::exec::http::{self, Expected};
 use crate::graph::op::Fetch;
-use crate::net::network::Network;
+use crate::net::http::Client;
 use crate::oci::extract::extract;
+use crate::oci::supply::Supply;
 use crate::oci::unpack::Budget;
 use crate::store::memo::{Memo, Written};
 use crate::tree::edit::{Stamp, stamp};
 use crate::tree::tree::Entry;
 
 pub struct Fetching {
-    memo: Memo,
-    network: Network,
+    supply: Supply,
     workspace: PathBuf,
-    cancel: Cancel,
     /// Commits by address and reference, as they were found.
-    commits: Mutex<BTreeMap<(String, Option<String>), String>>,
+    commits: Found<(String, Option<String>), String>,
     /// What was at an address, as it was found.
-    files: Mutex<BTreeMap<String, Written>>,
+    files: Found<String, Written>,
 }
 
 impl Fetching {
-    pub fn new(memo: &Memo, network: &Network, workspace: &Path, cancel: &Cancel) -> Fetching {
+    pub fn new(supply: &Supply, workspace: &Path) -> Fetching {
         Fetching {
-            memo: memo.clone(),
-            network: network.clone(),
+            supply: supply.clone(),
             workspace: workspace.to_owned(),
-            cancel: cancel.clone(),
-            commits: Mutex::default(),
-            files: Mutex::default(),
+            commits: Found::default(),
+            files: Found::default(),
         }
     }
 
@@ -58,22 +55,13 @@ impl Fetching {
     /// The commit that `reference`, or the repository's own branch, is now.
     pub fn commit(&self, url: &str, reference: Option<&str>) -> Result<String, ExecError> {
         let key = (url.to_owned(), reference.map(str::to_owned));
-        let mut commits = self.commits.lock().expect("bug: poisoned");
-        if let Some(known) = commits.get(&key) {
-            return Ok(known.clone());
-        }
-        let found = git::resolve(&self.around(&self.cancel), url, reference)?;
-        Ok(commits.entry(key).or_insert(found).clone())
+        self.commits.get(key, || Ok(git::resolve(&self.around(self.supply.cancel()), url, reference)?))
     }
 
     /// The bytes that are at the address now, in the store.
     pub fn file(&self, url: &str) -> Result<Written, ExecError> {
-        let mut files = self.files.lock().expect("bug: poisoned");
-        if let Some(known) = files.get(url) {
-            return Ok(*known);
-        }
-        let found = http::current(&self.memo, &self.network.client()?, url, &self.cancel)?;
-        Ok(*files.entry(url.to_owned()).or_insert(found))
+        self.files
+            .get(url.to_owned(), || http::current(self.memo(), &self.client()?, url, self.supply.cancel()))
     }
 
     /// `node` is for messages.
@@ -107,22 +95,48 @@ impl Fetching {
             message: format!("`{hex}` is not a SHA-256 digest"),
             help: "write 64 hexadecimal digits in lower case".to_owned(),
         })?;
-        match http::kept(&self.memo, digest)? {
+        match http::kept(self.memo(), digest)? {
             Some(file) => Ok(file),
-            None => {
-                http::expected(&self.memo, &self.network.client()?, &Expected { url, digest, node }, cancel)
-            }
+            None => http::expected(self.memo(), &self.client()?, &Expected { url, digest, node }, cancel),
         }
     }
 
     /// The archive's content, with its own modes; it belongs to root, as all that is fetched.
     fn content(&self, archive: &Written, strip: u32) -> Result<Entry, ExecError> {
-        let tree = extract(&self.memo, archive.blob, strip, Budget::DEFAULT)?;
+        let tree = extract(self.memo(), archive.blob, strip, Budget::DEFAULT)?;
         let owner = Stamp { owner: Some((0, 0)), ..Stamp::default() };
-        Ok(stamp(&self.memo, &Entry::directory(tree), &owner)?)
+        Ok(stamp(self.memo(), &Entry::directory(tree), &owner)?)
+    }
+
+    fn client(&self) -> Result<Client, ExecError> {
+        Ok(self.supply.network().client()?)
+    }
+
+    fn memo(&self) -> &Memo {
+        self.supply.memo()
     }
 
     fn around<'a>(&'a self, cancel: &'a Cancel) -> Around<'a> {
-        Around { memo: &self.memo, workspace: &self.workspace, cancel }
+        Around { memo: self.memo(), workspace: &self.workspace, cancel }
+    }
+}
+
+/// What was found out, once for all who ask. Whoever asks for the same waits; others do not.
+struct Found<K, V>(Mutex<BTreeMap<K, Arc<Mutex<Option<V>>>>>);
+
+impl<K, V> Default for Found<K, V> {
+    fn default() -> Found<K, V> {
+        Found(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: Clone> Found<K, V> {
+    fn get(&self, key: K, find: impl FnOnce() -> Result<V, ExecError>) -> Result<V, ExecError> {
+        let place = self.0.lock().expect("bug: poisoned").entry(key).or_default().clone();
+        let mut place = place.lock().expect("bug: poisoned");
+        match &*place {
+            Some(known) => Ok(known.clone()),
+            None => Ok(place.insert(find()?).clone()),
+        }
     }
 }

@@ -57,7 +57,7 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
-            fetching: Fetching::new(supply.memo(), supply.network(), workspace, supply.cancel()),
+            fetching: Fetching::new(supply, workspace),
             asks: true,
         })
     }
@@ -112,6 +112,23 @@ impl LocalExecutor {
         Ok(made("image", Value::Image(Box::new(image))))
     }
 
+    /// What the image's name stands for now.
+    fn digest(&self, pull: &Pull, platform: &Platform) -> Result<String, ExecError> {
+        let found = match (&pull.source, &pull.digest) {
+            // It says all there is to know; whether it is there shows when it is wanted.
+            (ImageSource::Registry(_), Some(digest)) => return Ok(digest.clone()),
+            (ImageSource::Registry(name), None) => {
+                let registries = self.supply.network().registries()?;
+                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
+            }
+            (ImageSource::Layout { .. }, digest) => {
+                let (source, reference) = self.source(pull)?;
+                pull::resolve(&source, reference, digest.as_deref(), platform)?
+            }
+        };
+        Ok(found.to_string())
+    }
+
     /// Where the image lies, and what it is called there.
     fn source<'p>(&self, pull: &'p Pull) -> Result<(Source, Option<&'p str>), ExecError> {
         match &pull.source {
@@ -128,24 +145,13 @@ impl LocalExecutor {
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
-        let pull = match op {
-            Op::Pull(pull) => pull,
-            Op::Fetch(fetch) if self.asks => return self.fetching.pin(fetch),
-            _ => return Ok(()),
-        };
-        let found = match &pull.source {
-            ImageSource::Layout { .. } => {
-                let (source, reference) = self.source(pull)?;
-                pull::resolve(&source, reference, pull.digest.as_deref(), platform)?
+        match op {
+            Op::Fetch(fetch) if self.asks => self.fetching.pin(fetch)?,
+            Op::Pull(pull) if self.asks || pull.source.is_local() => {
+                pull.digest = Some(self.digest(pull, platform)?);
             }
-            // A digest says all there is to know; whether it is there shows when it is wanted.
-            ImageSource::Registry(_) if pull.digest.is_some() || !self.asks => return Ok(()),
-            ImageSource::Registry(name) => {
-                let registries = self.supply.network().registries()?;
-                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
-            }
-        };
-        pull.digest = Some(found.to_string());
+            _ => {}
+        }
         Ok(())
     }
 

@@ -25,3 +25,4 @@ mod http;
 pub mod fetch;
 pub mod sweep;
 pub mod local;
+pub mod recalling;

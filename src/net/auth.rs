@@ -3,7 +3,7 @@
 //! sends us.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -27,6 +27,8 @@ pub(in crate::net) struct Auth {
     /// By host.
     challenges: Mutex<HashMap<String, Challenge>>,
     tokens: Mutex<HashMap<Scope, Token>>,
+    /// By host: who come at the same time share what the first of them gets.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What is to be done at a registry, and until when it may be waited for.
@@ -74,8 +76,8 @@ struct Answer {
 
 impl Auth {
     pub(in crate::net) fn new(places: Places) -> Auth {
-        let (challenges, tokens) = (Mutex::default(), Mutex::default());
-        Auth { credentials: Credentials::new(places), challenges, tokens }
+        let (challenges, tokens, turns) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Auth { credentials: Credentials::new(places), challenges, tokens, turns }
     }
 
     /// Gets a token where one is needed. `server` is where the request goes to.
@@ -90,6 +92,8 @@ impl Auth {
         let Some(challenge) = challenge else {
             return Ok(Authorization { header: None, used: Used::Anonymous, is_a_try: true });
         };
+        let turn = lock(&self.turns).entry(scope.host.clone()).or_default().clone();
+        let _turn = turn.lock().await;
         if let Some((header, used)) = self.kept(scope) {
             return Ok(Authorization { header: Some(header), used, is_a_try: true });
         }

@@ -26,6 +26,8 @@ pub enum NetError {
     NotTls { host: String, cause: String },
     #[error("the certificate of {host} is not trusted: {cause}")]
     Certificate { host: String, cause: String },
+    #[error("{host} does not accept the certificate of this machine: {cause}")]
+    OwnCertificate { host: String, cause: String },
     #[error("{host} sent nothing for {} seconds, asked for {what}", .waited.as_secs())]
     Stalled { host: String, what: String, waited: Duration },
     #[error("the connection to {host} broke at {what}: {cause}")]
@@ -84,6 +86,11 @@ impl NetError {
             NetError::Certificate { host, .. } => {
                 format!(
                     "put its authority into /etc/containers/certs.d/{host}/ca.crt, or name it in SSL_CERT_FILE"
+                )
+            }
+            NetError::OwnCertificate { host, .. } => {
+                format!(
+                    "put the one it wants into /etc/containers/certs.d/{host}/client.cert, and client.key beside it"
                 )
             }
             NetError::Stalled { .. } | NetError::Broken { .. } => {

@@ -164,7 +164,9 @@ impl Client {
                 building = building.header(header::CONTENT_LENGTH, bytes.len()).body(bytes.to_vec());
             }
             Body::Stream { size, open } => {
-                let source = open().map_err(|source| NetError::Read { host: host.clone(), source })?;
+                // Whoever opens may ask for something here himself.
+                let source = tokio::task::block_in_place(open)
+                    .map_err(|source| NetError::Read { host: host.clone(), source })?;
                 let (body, watched) = send::stream(source, *size);
                 building = building.header(header::CONTENT_LENGTH, *size).body(body);
                 sending = Some(watched);
@@ -293,13 +295,43 @@ impl Response {
             307 | 308 => true,
             _ => false,
         };
-        let Some(location) = self.header(header::LOCATION).filter(|_| follows) else { return Ok(None) };
-        let refuse = |why| NetError::Redirect { host: self.host.clone(), what: self.what.clone(), why };
-        let to = from.join(location).map_err(|_| refuse("to what is no URL"))?;
-        match (from.scheme(), to.scheme()) {
-            ("https", "https") | ("http", "http" | "https") => Ok(Some(to)),
-            ("https", "http") => Err(refuse("to plain HTTP")),
-            _ => Err(refuse("to what is no URL of http or https")),
+        match self.header(header::LOCATION).filter(|_| follows) {
+            Some(location) => {
+                let refuse =
+                    |why| NetError::Redirect { host: self.host.clone(), what: self.what.clone(), why };
+                next_hop(from, location).map(Some).map_err(refuse)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// What was asked safely is not asked over plain HTTP then.
+fn next_hop(from: &Url, location: &str) -> Result<Url, &'static str> {
+    let to = from.join(location).map_err(|_| "to what is no URL")?;
+    match (from.scheme(), to.scheme()) {
+        ("https", "https") | ("http", "http" | "https") => Ok(to),
+        ("https", "http") => Err("to plain HTTP"),
+        _ => Err("to what is no URL of http or https"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects() {
+        for (from, location, expected) in [
+            ("https://h.io/a/b", "c", Ok("https://h.io/a/c")),
+            ("https://h.io/a", "//s.io/c", Ok("https://s.io/c")),
+            ("http://h.io/a", "https://s.io/c", Ok("https://s.io/c")),
+            ("https://h.io/a", "http://h.io/c", Err("to plain HTTP")),
+            ("http://h.io/a", "file:///c", Err("to what is no URL of http or https")),
+            ("http://h.io/a", "http://", Err("to what is no URL")),
+        ] {
+            let found = next_hop(&Url::parse(from).unwrap(), location);
+            assert_eq!(found.map(String::from), expected.map(str::to_owned), "{from} {location}");
         }
     }
 }

@@ -319,21 +319,22 @@ fn received(range: &str) -> Option<u64> {
     Some(if end == 0 { 0 } else { end + 1 })
 }
 
-/// Where an upload goes on. Registries behind a proxy that ends TLS often don't know that they are asked by it.
 fn location(response: &Response) -> Result<Url, NetError> {
-    let from = response.url();
     let given =
         response.header(header::LOCATION).ok_or_else(|| malformed(response, "it says no location"))?;
-    let mut to = from.join(given).map_err(|_| malformed(response, "its location is no URL"))?;
+    next_place(response.url(), given).map_err(|why| malformed(response, why))
+}
+
+/// Where an upload goes on. Registries behind a proxy that ends TLS often don't know that they are asked by it.
+fn next_place(from: &Url, given: &str) -> Result<Url, &'static str> {
+    let mut to = from.join(given).map_err(|_| "its location is no URL")?;
     if (from.scheme(), to.scheme()) == ("https", "http") && from.host() == to.host() {
-        let is_set = to.set_scheme("https").is_ok() && to.set_port(from.port()).is_ok();
-        if is_set {
-            return Ok(to);
-        }
+        let port = from.port();
+        to.set_scheme("https").and_then(|()| to.set_port(port)).map_err(|()| "its location has no host")?;
     }
     match (from.scheme(), to.scheme()) {
         ("https", "https") | ("http", "http" | "https") => Ok(to),
-        _ => Err(malformed(response, "its location is not reached over HTTPS")),
+        _ => Err("its location is not reached over HTTPS"),
     }
 }
 
@@ -356,6 +357,24 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(received(range), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn where_uploads_go_on() {
+        for (from, given, expected) in [
+            ("https://h.io/v2/a/", "/v2/a/1?s=%3D", Some("https://h.io/v2/a/1?s=%3D")),
+            ("https://h.io/v2/a/", "1", Some("https://h.io/v2/a/1")),
+            ("https://h.io/v2/a/", "http://h.io/1", Some("https://h.io/1")),
+            ("https://h.io:5000/v2/a/", "http://h.io/1", Some("https://h.io:5000/1")),
+            ("https://h.io/v2/a/", "https://s.io/1", Some("https://s.io/1")),
+            ("https://h.io/v2/a/", "http://s.io/1", None),
+            ("http://h.io/v2/a/", "http://s.io/1", Some("http://s.io/1")),
+            ("http://h.io/v2/a/", "file:///1", None),
+            ("https://h.io/v2/a/", "https://", None),
+        ] {
+            let found = next_place(&Url::parse(from).unwrap(), given);
+            assert_eq!(found.ok().map(String::from).as_deref(), expected, "{from} {given}");
         }
     }
 }

@@ -198,7 +198,7 @@ impl Registries {
             }
             // Nobody is there, perhaps not yet: nothing is known.
             Err(NetError::Unreachable { cause, .. }) if cause.contains("refused") => return of("http"),
-            Err(NetError::NotTls { .. } | NetError::Unreachable { .. } | NetError::Broken { .. }) => "http",
+            Err(NetError::NotTls { .. } | NetError::Unreachable { .. }) => "http",
             Err(_) => "https",
         };
         lock(&self.schemes).insert(server.api.clone(), scheme);

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Identity, Url, redirect};
+use rustls::AlertDescription;
 
 use crate::net::error::NetError;
 use crate::net::reference::is_loopback;
@@ -138,6 +139,14 @@ pub(in crate::net) fn trouble(error: &reqwest::Error, host: &str, what: &str, co
         Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
             return NetError::Certificate { host, cause: tls.to_string() };
         }
+        Some(
+            tls @ rustls::Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA,
+            ),
+        ) => return NetError::OwnCertificate { host, cause: tls.to_string() },
         Some(tls @ rustls::Error::InvalidMessage(_)) => {
             return NetError::NotTls { host, cause: tls.to_string() };
         }

@@ -1,7 +1,7 @@
-//! `http` and `git` sources: their servers are asked what is there now. A file is downloaded for it, into the store,
-//! where the next build finds it.
+//! Images of registries, `http` and `git` sources: their servers are asked what is there now. A file is downloaded for
+//! it, into the store, where the next build finds it; of an image only its name is looked up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::base::address::{holds_secret, shown};
@@ -12,31 +12,37 @@ use crate::cli::{interrupt, place, settings};
 use crate::exec::executor::ExecError;
 use crate::exec::fetch::Fetching;
 use crate::graph::graph::NodeId;
-use crate::graph::op::{Fetch, Op};
+use crate::graph::op::{Fetch, Op, Pull};
 use crate::lang::Loaded;
-use crate::lang::lock::entry::Entry;
+use crate::lang::lock::entry::{Entry, IMAGE, Key};
+use crate::lang::lock::pin::reference;
+use crate::oci::supply::Supply;
 
-/// The entries of those of `open` that are such sources. What cannot be looked up is told all at once.
+/// The entries of those of `open` that are such sources, each asked for once. What cannot be looked up is told all at once.
 pub(super) fn entries(
     args: &Args,
     workspace: &Path,
     loaded: &Loaded,
     open: &BTreeSet<NodeId>,
 ) -> Result<Vec<Entry>, Failure> {
-    let fetches = open.iter().filter_map(|&id| match &loaded.graph.node(id).op {
-        Op::Fetch(fetch) => Some((id, fetch)),
-        _ => None,
-    });
-    let fetches: Vec<(NodeId, &Fetch)> = fetches.collect();
-    if fetches.is_empty() {
+    let remote: Vec<NodeId> =
+        open.iter().copied().filter(|&id| loaded.graph.node(id).op.is_remote()).collect();
+    if remote.is_empty() {
         return Ok(Vec::new());
     }
     let memo = place::open_for(args, workspace, loaded)?;
-    let fetching = Fetching::new(&memo, &settings::network(loaded), workspace, &interrupt::cancel());
-    let mut entries = Vec::new();
+    let supply = Supply::new(&memo, &settings::network(loaded), &interrupt::cancel());
+    let fetching = Fetching::new(&supply, workspace);
+    let mut entries: Vec<Entry> = Vec::new();
     let mut is_whole = true;
-    for (id, fetch) in fetches {
-        match entry(&fetching, fetch) {
+    for id in remote {
+        let found = match &loaded.graph.node(id).op {
+            Op::Fetch(fetch) => entry(&fetching, fetch),
+            Op::Pull(pull) if entries.iter().any(|entry| entry.key() == key(pull)) => continue,
+            Op::Pull(pull) => image(&supply, pull),
+            _ => continue,
+        };
+        match found {
             Ok(entry) => entries.push(entry),
             Err(error) => {
                 is_whole = false;
@@ -45,6 +51,17 @@ pub(super) fn entries(
         }
     }
     if is_whole { Ok(entries) } else { Err(Failure::Input { message: LEFT.to_owned(), help: None }) }
+}
+
+fn key(pull: &Pull) -> Key {
+    Key::new(IMAGE, &reference(&pull.source), None)
+}
+
+/// One digest leads to the image on all platforms.
+fn image(supply: &Supply, pull: &Pull) -> Result<Entry, ExecError> {
+    let reference = reference(&pull.source);
+    let found = supply.network().registries()?.resolve(&reference.parse()?, supply.cancel())?;
+    Ok(Entry::Image { reference, digest: Some(found.digest.to_string()), platforms: BTreeMap::new() })
 }
 
 fn entry(fetching: &Fetching, fetch: &Fetch) -> Result<Entry, ExecError> {

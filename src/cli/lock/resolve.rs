@@ -43,11 +43,6 @@ pub(super) fn wanted(graph: &Graph) -> Vec<Wanted> {
     wanted
 }
 
-/// Whether only a registry can tell its digest.
-pub(super) fn is_remote(op: &Op) -> bool {
-    matches!(op, Op::Pull(pull) if matches!(pull.source, ImageSource::Registry(_)))
-}
-
 /// The entries of those that name layouts, each once. Layouts that cannot be read are told all at once.
 pub(super) fn layouts(workspace: &Path, loaded: &Loaded, chosen: &[&Wanted]) -> Result<Vec<Entry>, Failure> {
     let mut platforms: BTreeMap<String, BTreeSet<NodeId>> = BTreeMap::new();

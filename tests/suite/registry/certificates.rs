@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::space::tool;
 
-/// Files in a folder: `ca.crt`, `server.crt`, `server.key`. The server is this machine.
+/// Files in a folder: `ca.crt`, `server.crt`, `server.key`, which are good for a client too. The server is this machine.
 pub(crate) fn make(folder: &Path) {
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let key = |key: &str, name: &str| -> Vec<String> {
@@ -45,4 +45,11 @@ pub(crate) fn make_signer(folder: &Path) {
     let (key, certificate) = (file("signer.key"), file("signer.crt"));
     let words = ["req", "-x509", "-days", "2", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tokens"];
     tool("openssl", &[words.as_slice(), &["-keyout", &key, "-out", &certificate]].concat());
+}
+
+/// What `trust` made shows a certificate too.
+pub(crate) fn show(folder: &Path, host: &str) {
+    for (from, to) in [("server.crt", "client.cert"), ("server.key", "client.key")] {
+        fs::copy(folder.join(from), folder.join("certs.d").join(host).join(to)).unwrap();
+    }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use memobuild::base::cancel::Cancel;
 use memobuild::net::error::NetError;
 
+use crate::registry::certificates;
 use crate::registry::proxy::Proxy;
 use crate::registry::sample::{MANIFEST, Sample, named, upload};
 use crate::registry::server::{Kind, PASSWORD, Registry, USER, login, quick_settings, registries};
@@ -129,6 +130,40 @@ fn a_server_that_nobody_trusts() {
     let error = registries(quick_settings()).resolve(&image, &Cancel::default()).unwrap_err();
     assert!(matches!(error, NetError::Certificate { .. }), "{error:?}");
     assert!(error.help().contains(&format!("/etc/containers/certs.d/{}/ca.crt", registry.host())));
+}
+
+#[test]
+fn a_certificate_of_our_own() {
+    let Some(registry) = Registry::start(Kind::Mutual) else { return };
+    let (image, sample, settings) = (named(&registry.host(), "app:v1"), Sample::new(10), registry.settings());
+    let error = sample.push(&registries(settings.clone()), &image).unwrap_err();
+    // A connection that is reset may take with it what the server said.
+    assert!(matches!(error, NetError::OwnCertificate { .. } | NetError::Broken { .. }), "{error:?}");
+    certificates::show(registry.folder.path(), &registry.host());
+    sample.push(&registries(settings), &image).unwrap();
+}
+
+#[test]
+fn nobody_is_there() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let image = named(&format!("127.0.0.1:{port}"), "app:v1");
+    let error = registries(quick_settings()).resolve(&image, &Cancel::default()).unwrap_err();
+    let expected = format!("127.0.0.1:{port} cannot be reached: Connection refused (os error 111)");
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Who come together wait for the token of the first.
+#[test]
+fn one_token_is_enough_for_many() {
+    let Some(registry) = Registry::start(Kind::Token) else { return };
+    let (image, registries) = (named(&registry.host(), "app:v1"), registry.registries());
+    std::thread::scope(|scope| {
+        for size in 0..8 {
+            let (registries, image) = (&registries, &image);
+            scope.spawn(move || upload(registries, image, &Sample::new(size).layer).unwrap());
+        }
+    });
+    assert_eq!(registry.tokens.as_ref().unwrap().asked().len(), 1);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Plain,
     /// HTTPS, for everybody.
     Tls,
+    /// HTTPS, for who shows a certificate of its authority.
+    Mutual,
     /// HTTP, with a password.
     Basic,
     /// HTTP, with tokens of a service that knows the password.
@@ -51,7 +53,7 @@ impl Registry {
             return None;
         }
         let folder = tempfile::Builder::new().prefix("memobuild-registry-").tempdir().unwrap();
-        if kind == Kind::Tls {
+        if matches!(kind, Kind::Tls | Kind::Mutual) {
             certificates::make(folder.path());
         }
         let tokens = (kind == Kind::Token).then(|| TokenServer::start(folder.path()));
@@ -74,7 +76,9 @@ impl Registry {
     pub(crate) fn settings_by(&self, host: &str) -> Settings {
         let mut settings = quick_settings();
         match self.kind {
-            Kind::Tls => settings.http.certificates = vec![certificates::trust(self.folder.path(), host)],
+            Kind::Tls | Kind::Mutual => {
+                settings.http.certificates = vec![certificates::trust(self.folder.path(), host)];
+            }
             _ => settings.plain_http = [host.to_owned()].into(),
         }
         if matches!(self.kind, Kind::Basic | Kind::Token) {
@@ -137,8 +141,11 @@ fn serve(kind: Kind, folder: &Path, tokens: Option<&TokenServer>) -> Option<(u16
     );
     match kind {
         Kind::Plain => {}
-        Kind::Tls => {
+        Kind::Tls | Kind::Mutual => {
             config.push_str(&format!("  tls:\n    certificate: {at}/server.crt\n    key: {at}/server.key\n"));
+            if kind == Kind::Mutual {
+                config.push_str(&format!("    clientcas: [{at}/ca.crt]\n"));
+            }
         }
         Kind::Basic => {
             fs::write(folder.join("htpasswd"), format!("{USER}:{PASSWORD_HASH}\n")).unwrap();
@@ -163,10 +170,22 @@ fn serve(kind: Kind, folder: &Path, tokens: Option<&TokenServer>) -> Option<(u16
         if program.0.try_wait().unwrap().is_some() {
             return None;
         }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() && listens(program.0.id(), port) {
             return Some((port, program));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     panic!("the registry does not answer: {}", fs::read_to_string(folder.join("log")).unwrap());
+}
+
+/// Whether it is that process and no other that has the port.
+fn listens(process: u32, port: u16) -> bool {
+    let local = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let words = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // State 0A is listening; the tenth word is the socket.
+    let mut own = words.filter(|words| words.len() > 9 && words[1] == local && words[3] == "0A");
+    let Some(socket) = own.next().map(|words| format!("socket:[{}]", words[9])) else { return false };
+    let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|to| to.as_os_str() == socket.as_str())
 }
