@@ -188,9 +188,9 @@ fn a_token_that_runs_out_is_replaced() {
     let (image, sample, registries) =
         (named(&registry.host(), "app:v1"), Sample::new(10), registry.registries());
     let tokens = registry.tokens.as_ref().unwrap();
-    tokens.live_for(2);
+    tokens.live_for(3);
     upload(&registries, &image, &sample.config).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    std::thread::sleep(std::time::Duration::from_millis(3100));
     tokens.live_for(300);
     sample.push(&registries, &image).unwrap();
     assert_eq!(tokens.asked().len(), 2);
