@@ -1,5 +1,6 @@
 //! Floor 1: names and bytes. Knows nothing of builds, trees or containers.
 
+pub mod address;
 pub mod cancel;
 pub mod digest;
 pub mod durable;

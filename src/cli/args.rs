@@ -30,6 +30,10 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Bring targets up to date
     Build(BuildArgs),
+    /// Send an image that was built to registries; runs nothing
+    Push(PushArgs),
+    /// Give an image that was built to Docker, podman or containerd; runs nothing
+    Load(LoadArgs),
     /// Write results into the workspace, where `export` lines say
     Export(ExportArgs),
     /// Show what a build would do, without doing it
@@ -64,9 +68,15 @@ pub(super) struct BuildArgs {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Where a result goes: oci:DIR[:TAG], oci-archive:FILE[:TAG] or files:DIR; TARGET= says which
+    /// Where a result goes, any number of times: oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:REF], docker://HOST/REPO[:TAG], docker-daemon:REF, containers-storage:REF,
+    /// containerd:REF, files:DIR, tar:FILE or tar:-; TARGET= says which
     #[arg(short, long, value_name = "[TARGET=]TRANSPORT")]
     pub(super) output: Vec<String>,
+
+    /// Write what went where, with digests and sizes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -87,6 +97,53 @@ pub(super) struct BuildArgs {
     /// Write what was done, node by node, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+
+    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct PushArgs {
+    /// The image
+    #[arg(value_name = "TARGET")]
+    pub(super) target: String,
+
+    /// HOST/REPO[:TAG], as docker://HOST/REPO[:TAG] too [default: the image's own names]
+    #[arg(value_name = "DEST")]
+    pub(super) destinations: Vec<String>,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    /// Write what went where, with digests and sizes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
+
+    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct LoadArgs {
+    /// The image
+    #[arg(value_name = "TARGET")]
+    pub(super) target: String,
+
+    /// docker-daemon:REF, containers-storage:REF or containerd:REF; without REF the image's own names
+    /// [default: docker-daemon:]
+    #[arg(value_name = "DEST")]
+    pub(super) destinations: Vec<String>,
+
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    /// Write what went where, with digests and sizes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
 
     /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
     #[arg(long, value_enum)]

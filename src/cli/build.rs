@@ -5,17 +5,20 @@ use std::time::Instant;
 
 use crate::cli::args::{Args, BuildArgs};
 use crate::cli::failure::{Failure, store_help};
-use crate::cli::output::{self, Output};
+use crate::cli::output::metadata::{self, Written};
+use crate::cli::output::write::{Desk, Made};
+use crate::cli::output::{self, Output, Planned};
 use crate::cli::{interrupt, load, place, policy, print, progress, settings, tell};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
+use crate::engine::made_by::made_by;
 use crate::engine::remember::Trust;
 use crate::engine::report::{Report, Totals};
 use crate::engine::values::Values;
 use crate::exec::executor::{Cause, ExecError, Executor};
 use crate::exec::local::LocalExecutor;
 use crate::exec::log::tail;
-use crate::graph::graph::{Node, OutputRef};
+use crate::graph::graph::{Graph, Node, OutputRef};
 use crate::graph::select;
 use crate::lang::Loaded;
 use crate::lang::mistake::Mistake;
@@ -33,12 +36,12 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let graph = &loaded.graph;
     let outputs: Vec<Output> =
         asked.output.iter().map(|text| output::parse(text)).collect::<Result<_, _>>()?;
-    let named = asked.targets.iter().chain(outputs.iter().filter_map(|output| output.target.as_ref()));
-    let targets = select::targets(graph, &named.cloned().collect::<Vec<_>>())?;
-    let needed = select::needed(graph, &targets);
+    let targets = targets(graph, &asked.targets, &outputs)?;
+    let outputs: Vec<Planned> =
+        outputs.into_iter().map(|output| output.plan(graph, &targets)).collect::<Result<_, _>>()?;
+    let exported = outputs.iter().flat_map(|output| &output.sources);
+    let needed = select::needed(graph, &targets.iter().chain(exported).cloned().collect::<Vec<_>>());
     policy::enforce(&loaded, &needed)?;
-    let chosen: Vec<OutputRef> =
-        outputs.iter().map(|output| output.choose(graph, &targets)).collect::<Result<_, _>>()?;
     let memo = place::open_for(args, &workspace, &loaded)?;
     let history = History::load(&memo, &workspace);
     for output in &outputs {
@@ -47,7 +50,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let isolation = policy::isolation(asked.min_isolation, &loaded);
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
-    leave_out.extend(outputs.iter().map(|output| output.path.clone()));
+    leave_out.extend(outputs.iter().filter_map(|output| output.path().map(Path::to_owned)));
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
@@ -56,26 +59,23 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
     let mut progress = progress::start(settings::progress(asked.progress)?, graph);
-    let created = created()?;
+    let desk = Desk { supply: &supply, created: created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
-        written.clear();
-        for (output, source) in outputs.iter().zip(&chosen) {
-            let value = values.output(&supply, graph, source)?;
-            written.push(output.write(&supply, &value, created)?);
-        }
+        written = write_all(&desk, graph, values, &outputs)?;
         Ok(())
     };
     let built = run_build(&order, &supply, &executor, &cancel, progress.as_mut(), &mut export);
     drop(progress);
     let built = built?;
+    written.iter().for_each(|written| print::note(&written.line()));
     if !built.failures.is_empty() {
-        written = tell::write_kept(&built, &outputs, &chosen, |output, value| {
-            output.write(&supply, value, created)
-        });
+        tell::write_kept(&built, &outputs, &desk).iter().for_each(|line| print::note(line));
     }
-    written.iter().for_each(|line| print::note(line));
     remember_exports(&memo, &workspace, &outputs)?;
+    if let Some(path) = &asked.metadata_file {
+        metadata::write(path, &written)?;
+    }
     if let Some(path) = &asked.report {
         write_report(path, &built.report)?;
     }
@@ -87,8 +87,34 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     conclude(&built)
 }
 
+/// What is built beside what outputs name: nothing, where each of them names its own.
+fn targets(graph: &Graph, asked: &[String], outputs: &[Output]) -> Result<Vec<OutputRef>, Failure> {
+    if asked.is_empty() && !outputs.is_empty() && outputs.iter().all(|output| output.target.is_some()) {
+        return Ok(Vec::new());
+    }
+    Ok(select::targets(graph, asked)?)
+}
+
+/// Every result to where it goes.
+pub(super) fn write_all(
+    desk: &Desk<'_>,
+    graph: &Graph,
+    values: &Values,
+    outputs: &[Planned],
+) -> Result<Vec<Written>, ExecError> {
+    let mut written = Vec::new();
+    for output in outputs {
+        let made = output.sources.iter().map(|source| {
+            let value = values.output(desk.supply, graph, source)?;
+            Ok(Made { value, by: made_by(graph, values, desk.supply, source)? })
+        });
+        written.push(output.write(desk, &made.collect::<Result<Vec<_>, ExecError>>()?)?);
+    }
+    Ok(written)
+}
+
 /// For `created` and history of images that do not say: the caller's `SOURCE_DATE_EPOCH`, else 1980.
-fn created() -> Result<u64, Failure> {
+pub(super) fn created() -> Result<u64, Failure> {
     const YEAR_1980: u64 = 315_532_800;
     match std::env::var("SOURCE_DATE_EPOCH") {
         Err(_) => Ok(YEAR_1980),
@@ -101,16 +127,16 @@ fn created() -> Result<u64, Failure> {
     }
 }
 
-fn remember_exports(memo: &Memo, workspace: &Path, outputs: &[Output]) -> Result<(), Failure> {
+pub(super) fn remember_exports(memo: &Memo, workspace: &Path, outputs: &[Planned]) -> Result<(), Failure> {
     if outputs.is_empty() {
         return Ok(());
     }
     let mut history = History::load(memo, workspace);
     let before = history.exported.clone();
-    for output in outputs {
-        match identity(&output.path) {
-            Some(identity) => drop(history.exported.insert(output.path.clone(), identity)),
-            None => drop(history.exported.remove(&output.path)),
+    for path in outputs.iter().filter_map(Planned::path) {
+        match identity(path) {
+            Some(identity) => drop(history.exported.insert(path.to_owned(), identity)),
+            None => drop(history.exported.remove(path)),
         }
     }
     if history.exported != before {

@@ -1,6 +1,7 @@
 //! `memobuild lock`: what the build file names by tag, URL or reference, as digests in memobuild.lock. Builds
 //! never write it.
 
+mod fetched;
 mod resolve;
 mod runs;
 
@@ -65,12 +66,14 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
     let is_named = !asked.update.is_empty();
     let open = chosen.iter().filter(|wanted| is_named || lacks(&new, wanted));
     let open: BTreeSet<NodeId> = open.map(|wanted| wanted.node).collect();
+    for entry in fetched::entries(args, &workspace, &loaded, &open)? {
+        new.update(entry);
+    }
     for entry in runs::entries(args, &workspace, &loaded, &new, &open)? {
         new.update(entry);
     }
     write(&workspace, &loaded.lock, &new)?;
-    report(&loaded.lock, &new, asked.format)?;
-    unresolved(&loaded, &new, &chosen, is_named)
+    report(&loaded.lock, &new, asked.format)
 }
 
 fn lacks(lock: &Lock, wanted: &Wanted) -> bool {
@@ -181,24 +184,3 @@ fn report(old: &Lock, new: &Lock, format: Format) -> Result<(), Failure> {
         )),
     }
 }
-
-/// What only its server could tell: entries that are not there, or were to be looked at again.
-fn unresolved(loaded: &Loaded, new: &Lock, chosen: &[&Wanted], is_named: bool) -> Result<(), Failure> {
-    let is_remote = |wanted: &Wanted| resolve::is_remote(&loaded.graph.node(wanted.node).op);
-    let open = chosen.iter().filter(|wanted| lacks(new, wanted) || (is_named && is_remote(wanted)));
-    let names: BTreeSet<String> = open.map(|wanted| wanted.key.to_string()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> = names.into_iter().collect();
-    Err(Failure::environment(
-        format!(
-            "this version of memobuild asks no registry and no server yet, so it could not look up {}",
-            names.join("; ")
-        ),
-        Some("give their digests in the build file, or write their lines into memobuild.lock".to_owned()),
-    ))
-}
-
-#[cfg(test)]
-mod tests;

@@ -10,6 +10,7 @@ mod policy;
 mod output;
 mod progress;
 mod build;
+mod send;
 mod export;
 mod plan;
 mod graph;
@@ -54,6 +55,8 @@ pub fn main() -> ExitCode {
 fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Build(build) => build::build(args, build),
+        Command::Push(push) => send::push(args, push),
+        Command::Load(load) => send::load(args, load),
         Command::Export(export) => export::export(args, export),
         Command::Plan(plan) => plan::plan(args, plan),
         Command::Graph(graph) => graph::graph(args, graph),

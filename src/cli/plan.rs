@@ -24,7 +24,7 @@ pub(super) fn plan(args: &Args, asked: &PlanArgs) -> Result<(), Failure> {
     let cancel = Cancel::default();
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let exports = History::load(&memo, &workspace).exports();
-    let executor = LocalExecutor::new(&supply, &workspace, &exports, true)?;
+    let executor = LocalExecutor::new(&supply, &workspace, &exports, true)?.asking_nobody();
     let planned = forecast(graph, &needed, &workspace, &supply, &executor, &cancel)?;
     match asked.format {
         Format::Json => print::json(&serde_json::json!({ "version": 1, "nodes": planned })),

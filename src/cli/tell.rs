@@ -1,11 +1,11 @@
 //! What a build tells of its runs beside that they failed: what they tried without a network, what they wrote
 //! where nothing is kept, what a failed test left.
 
-use crate::cli::output::Output;
+use crate::cli::output::Planned;
+use crate::cli::output::write::{Desk, Made};
 use crate::engine::build::Built;
 use crate::exec::executor::{ExecError, Failure};
 use crate::graph::graph::{Node, OutputRef};
-use crate::graph::value::Value;
 use crate::lang::Loaded;
 use crate::lang::code::Code;
 use crate::lang::mistake::{Mistake, shorten};
@@ -56,23 +56,19 @@ pub(super) fn kept(node: &Node, failure: &Failure) -> Option<String> {
     if names.is_empty() { None } else { Some(format!("kept: {}", names.join(", "))) }
 }
 
-/// Writes what failed tests left to where it was asked for, and gives one line for each. `chosen` are the sources
-/// of `outputs`.
-pub(super) fn write_kept(
-    built: &Built,
-    outputs: &[Output],
-    chosen: &[OutputRef],
-    write: impl Fn(&Output, &Value) -> Result<String, ExecError>,
-) -> Vec<String> {
+/// Writes what failed tests left to where it was asked for, and gives one line for each.
+pub(super) fn write_kept(built: &Built, outputs: &[Planned], desk: &Desk<'_>) -> Vec<String> {
     let kept = |source: &OutputRef| {
         let (_, error) = built.failures.iter().find(|(node, _)| *node == source.node)?;
         let ExecError::Failed(failure) = error else { return None };
-        failure.kept.get(&source.output)
+        failure.kept.get(&source.output).cloned()
     };
-    let line = |(output, source): (&Output, &OutputRef)| {
-        Some(write(output, kept(source)?).unwrap_or_else(|error| error.to_string()))
+    let line = |output: &Planned| {
+        let [source] = output.sources.as_slice() else { return None };
+        let made = Made { value: kept(source)?, by: Vec::new() };
+        Some(output.write(desk, &[made]).map_or_else(|error| error.to_string(), |written| written.line()))
     };
-    outputs.iter().zip(chosen).filter_map(line).collect()
+    outputs.iter().filter_map(line).collect()
 }
 
 fn names(tried: &[String]) -> String {

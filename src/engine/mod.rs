@@ -10,4 +10,5 @@ pub mod prepare;
 pub mod lost;
 pub mod lock;
 pub mod build;
+pub mod made_by;
 pub mod plan;

@@ -75,6 +75,7 @@ fn image(
     if settings.squash && !rootfs.layers.is_empty() {
         let tree = flatten(supply.memo(), &supply.trees(&rootfs.layers)?)?;
         rootfs.layers = vec![Layer::Made(tree)];
+        rootfs.config.history.clear();
     }
     settings.config.apply(&mut rootfs.config);
     Ok(Image {
@@ -83,6 +84,8 @@ fn image(
         packing: settings.packing,
         names: settings.names.clone(),
         annotations: settings.annotations.clone(),
+        index_annotations: settings.index_annotations.clone(),
+        descriptor_annotations: settings.descriptor_annotations.clone(),
         created: settings.created,
     })
 }

@@ -2,16 +2,11 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Fetch, Limits, Network, Run};
+use crate::graph::op::{Limits, Network, Run};
 
 /// An error for the first thing in how the run is written that cannot be done yet.
 pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
     missing_feature(run).map_or(Ok(()), |feature| Err(beyond(&feature)))
-}
-
-pub fn fetching(fetch: &Fetch) -> ExecError {
-    let (Fetch::Http { url, .. } | Fetch::Git { url, .. }) = fetch;
-    beyond(&format!("fetching `{url}`"))
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
@@ -129,17 +124,5 @@ mod tests {
             assert_eq!(refusal(|run| run.network = network), "");
         }
         assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");
-    }
-
-    #[test]
-    fn sources_are_named() {
-        let fetch = Fetch::Git {
-            url: "https://example.org/x.git".to_owned(),
-            commit: None,
-            reference: None,
-            submodules: false,
-            path: None,
-        };
-        assert!(fetching(&fetch).to_string().starts_with("fetching `https://example.org/x.git` is not"));
     }
 }

@@ -4,6 +4,7 @@ use crate::exec::executor::ExecError;
 use crate::lang::code::Code;
 use crate::net::error::NetError;
 use crate::oci::error::OciError;
+use crate::store::object::StoreError;
 use crate::tree::error::TreeError;
 use crate::tree::glob::BadGlob;
 use crate::tree::scan::{Ignored, ScanError};
@@ -106,6 +107,11 @@ impl From<NetError> for ExecError {
         let (message, help) = (error.to_string(), error.help());
         match error {
             NetError::Cancelled => ExecError::Cancelled,
+            // What broke where the bytes went to has its own error.
+            NetError::Write { source, .. } => match source.downcast::<StoreError>() {
+                Ok(error) => error.into(),
+                Err(_) => ExecError::Environment { message, help: Some(help) },
+            },
             NetError::Reference { .. }
             | NetError::Url { .. }
             | NetError::NotFound { .. }
@@ -127,6 +133,7 @@ impl From<OciError> for ExecError {
             OciError::Io { .. } | OciError::Stream { .. } => {
                 return ExecError::Environment { message, help: None };
             }
+            OciError::Peer { help, .. } => return ExecError::Environment { message, help },
             OciError::NotOurs(_) | OciError::NotAFile(_) => {
                 "name a path that does not exist, or remove this one"
             }

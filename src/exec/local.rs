@@ -10,6 +10,7 @@ use crate::exec::beyond;
 use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
+use crate::exec::fetch::Fetching;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
@@ -34,6 +35,7 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    fetching: Fetching,
 }
 
 impl LocalExecutor {
@@ -53,12 +55,18 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            fetching: Fetching::new(supply, workspace),
         })
     }
 
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// For plans: no server is asked what a name points to now.
+    pub fn asking_nobody(self) -> LocalExecutor {
+        LocalExecutor { fetching: self.fetching.asking_nobody(), ..self }
     }
 
     /// The rung must be strong enough, before a command runs on it.
@@ -101,6 +109,23 @@ impl LocalExecutor {
         Ok(made("image", Value::Image(Box::new(image))))
     }
 
+    /// What the image's name stands for now.
+    fn digest(&self, pull: &Pull, platform: &Platform) -> Result<String, ExecError> {
+        let found = match (&pull.source, &pull.digest) {
+            // It says all there is to know; whether it is there shows when it is wanted.
+            (ImageSource::Registry(_), Some(digest)) => return Ok(digest.clone()),
+            (ImageSource::Registry(name), None) => {
+                let registries = self.supply.network().registries()?;
+                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
+            }
+            (ImageSource::Layout { .. }, digest) => {
+                let (source, reference) = self.source(pull)?;
+                pull::resolve(&source, reference, digest.as_deref(), platform)?
+            }
+        };
+        Ok(found.to_string())
+    }
+
     /// Where the image lies, and what it is called there.
     fn source<'p>(&self, pull: &'p Pull) -> Result<(Source, Option<&'p str>), ExecError> {
         match &pull.source {
@@ -117,21 +142,14 @@ impl LocalExecutor {
 
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
-        let Op::Pull(pull) = op else { return Ok(()) };
-        let found = match &pull.source {
-            ImageSource::Layout { .. } => {
-                let (source, reference) = self.source(pull)?;
-                pull::resolve(&source, reference, pull.digest.as_deref(), platform)?
+        match op {
+            Op::Fetch(fetch) => self.fetching.pin(fetch),
+            Op::Pull(pull) => {
+                pull.digest = Some(self.digest(pull, platform)?);
+                Ok(())
             }
-            // A digest says all there is to know; whether it is there shows when it is wanted.
-            ImageSource::Registry(_) if pull.digest.is_some() => return Ok(()),
-            ImageSource::Registry(name) => {
-                let registries = self.supply.network().registries()?;
-                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
-            }
-        };
-        pull.digest = Some(found.to_string());
-        Ok(())
+            _ => Ok(()),
+        }
     }
 
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>) {
@@ -188,7 +206,7 @@ impl Executor for LocalExecutor {
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })
             }
-            Op::Fetch(op) => Err(beyond::fetching(op)),
+            Op::Fetch(op) => Ok(made("tree", Value::Tree(self.fetching.fetch(op, &action.node, cancel)?))),
             Op::Check(op) => {
                 check(&self.supply, op, &action.inputs)?;
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))

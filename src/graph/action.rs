@@ -53,10 +53,12 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::base::digest::{BlobDigest, TreeDigest};
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{Assemble, Command, Composition, From, ImageSource, Limits, Pull, Run};
+    use crate::graph::op::{Assemble, Command, Composition, Fetch, From, ImageSource, Limits, Pull, Run};
     use crate::oci::image::{Config, Layer, Rootfs};
     use crate::tree::tree::Entry;
 
@@ -153,6 +155,91 @@ mod tests {
         assert_ne!(key("one", None), key("two", None));
         assert_eq!(key("one", Some("sha256:1")), key("two", Some("sha256:1")));
         assert_ne!(key("one", Some("sha256:1")), key("one", Some("sha256:2")));
+    }
+
+    fn fetch(fetch: Fetch) -> String {
+        let op = Op::Fetch(fetch);
+        Action { op, inputs: Vec::new(), node: String::new(), platform: platform() }.key().to_string()
+    }
+
+    fn http(url: &str, sha256: Option<&str>, mode: Option<u32>, strip: Option<u32>) -> String {
+        fetch(Fetch::Http {
+            url: url.to_owned(),
+            sha256: sha256.map(str::to_owned),
+            name: Some(url.to_owned()),
+            mode,
+            extract: strip.is_some(),
+            strip: strip.unwrap_or(0),
+        })
+    }
+
+    fn git(url: &str, commit: Option<&str>, reference: &str, submodules: bool, path: &str) -> String {
+        fetch(Fetch::Git {
+            url: url.to_owned(),
+            commit: commit.map(str::to_owned),
+            reference: Some(reference.to_owned()),
+            submodules,
+            path: Some(TreePath::parse(path).unwrap()),
+        })
+    }
+
+    /// Must not change, as those of `golden_keys`.
+    #[test]
+    fn golden_keys_of_what_is_fetched() {
+        assert_eq!(
+            http("https://a/x", Some("11"), None, None),
+            "b6b61ff20ef249750a92d5951be6c90006fed2981a9b82446464959bec611a47"
+        );
+        assert_eq!(
+            http("https://a/x", Some("11"), None, Some(1)),
+            "935c0beb1084dd771aa6eeef31b1fbee1e9d1659e7c9d07ed3d825486c042789"
+        );
+        assert_eq!(
+            git("https://a/g", Some("22"), "v1", true, "lib"),
+            "adc06d5f4f0657d8ad60dd0b89ef692092de000561e63cf87fed2322fa6916b6"
+        );
+    }
+
+    #[test]
+    fn where_it_lies_is_no_fact_of_what_is_known() {
+        let known = http("https://a/x", Some("11"), None, None);
+        assert_eq!(known, http("https://me:pass@b/y", Some("11"), Some(0o644), None));
+        let others = [
+            http("https://a/x", Some("12"), None, None),
+            http("https://a/x", Some("11"), Some(0o755), None),
+            http("https://a/x", Some("11"), None, Some(0)),
+            http("https://a/x", Some("11"), None, Some(1)),
+            http("https://a/x", None, None, None),
+            http("https://a/y", None, None, None),
+        ];
+        let commit = git("https://a/g", Some("22"), "v1", false, "lib");
+        assert_eq!(commit, git("ssh://b/h", Some("22"), "main", false, "lib"));
+        let more = [
+            git("https://a/g", Some("23"), "v1", false, "lib"),
+            git("https://a/g", Some("22"), "v1", true, "lib"),
+            git("https://a/g", Some("22"), "v1", false, "bin"),
+            git("https://a/g", None, "v1", false, "lib"),
+            git("https://a/g", None, "v2", false, "lib"),
+            git("https://b/g", None, "v1", false, "lib"),
+        ];
+        let all: BTreeSet<String> = others.into_iter().chain(more).chain([known, commit]).collect();
+        assert_eq!(all.len(), 14);
+    }
+
+    #[test]
+    fn a_login_is_no_fact() {
+        let key = http("https://me:pass@a/x", None, None, None);
+        assert_eq!(key, http("https://you:word@a/x", None, None, None));
+        let op = Op::Fetch(Fetch::Http {
+            url: "https://me:pass@a/x".to_owned(),
+            sha256: None,
+            name: None,
+            mode: None,
+            extract: false,
+            strip: 0,
+        });
+        let action = Action { op, inputs: Vec::new(), node: String::new(), platform: platform() };
+        assert!(!format!("{:?}", action.facts()).contains("pass"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
+use crate::base::address::shown;
 use crate::base::facts::FactSink;
-use crate::graph::op::{Assemble, Check, Host, Op, Pull, Run};
+use crate::graph::op::{Assemble, Check, Fetch, Host, Op, Pull, Run};
 use crate::graph::value::Value;
 use crate::oci::image::{Config, Layer, PackedLayer, Rootfs};
 use crate::tree::scan::Scan;
@@ -14,7 +15,7 @@ impl Op {
         match self {
             Op::Scan(scan) => scan_facts(scan, sink),
             Op::Host(host) => host_facts(host, sink),
-            Op::Fetch(fetch) => fact(sink, "fetch", fetch),
+            Op::Fetch(fetch) => fetch_facts(fetch, sink),
             Op::Pull(pull) => pull_facts(pull, sink),
             Op::Assemble(assemble) => assemble_facts(assemble, sink),
             Op::Run(run) => run_facts(run, sink),
@@ -63,6 +64,40 @@ fn scan_facts(scan: &Scan, sink: &mut dyn FactSink) {
 fn host_facts(host: &Host, sink: &mut dyn FactSink) {
     let Host { include } = host;
     fact(sink, "include", include);
+}
+
+/// Where the bytes or the commit lie is no fact, as with images: what they are is known before it is asked. Only where
+/// it is not, different places must have different keys.
+fn fetch_facts(fetch: &Fetch, sink: &mut dyn FactSink) {
+    match fetch {
+        Fetch::Http {
+            url,
+            sha256,
+            name: _, // what a copy calls it is a fact of the copy
+            mode,
+            extract,
+            strip,
+        } => {
+            fact(sink, "sha256", sha256);
+            if sha256.is_none() {
+                sink.fact("url", shown(url).as_bytes());
+            }
+            match extract {
+                // An archive says itself which modes its files have.
+                true => fact(sink, "extract, without names", strip),
+                false => fact(sink, "mode", &mode.unwrap_or(Fetch::MODE)),
+            }
+        }
+        Fetch::Git { url, commit, reference, submodules, path } => {
+            fact(sink, "commit", commit);
+            if commit.is_none() {
+                sink.fact("url", shown(url).as_bytes());
+                fact(sink, "ref", reference);
+            }
+            fact(sink, "submodules", submodules);
+            fact(sink, "path", path);
+        }
+    }
 }
 
 /// Where the image lies is no fact: the manifest's digest is, and the engine finds it before it asks; only

@@ -45,6 +45,9 @@ pub struct ImageSettings {
     /// Of the index over all platforms.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub index_annotations: BTreeMap<String, String>,
+    /// Of its entry in an index.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub descriptor_annotations: BTreeMap<String, String>,
     pub packing: Packing,
     pub created: Option<u64>,
     pub squash: bool,
@@ -97,6 +100,7 @@ impl Default for ImageSettings {
             config: ConfigEdit::default(),
             annotations: BTreeMap::new(),
             index_annotations: BTreeMap::new(),
+            descriptor_annotations: BTreeMap::new(),
             packing: Packing::DEFAULT,
             created: None,
             squash: false,

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::address::shown;
 use crate::base::tree_path::TreePath;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::late::LateText;
@@ -49,17 +50,22 @@ pub struct HostFolder {
 #[serde(rename_all = "kebab-case")]
 pub enum Fetch {
     Http {
+        #[serde(serialize_with = "without_login")]
+        #[cfg_attr(test, schemars(with = "String"))]
         url: String,
         /// Hexadecimal, of the bytes that are answered.
         sha256: Option<String>,
         /// The last segment of the URL where nothing is said.
         name: Option<String>,
+        /// Of the file; an archive says itself which modes its files have.
         mode: Option<u32>,
         extract: bool,
         /// Leading path segments that are dropped from an archive's names.
         strip: u32,
     },
     Git {
+        #[serde(serialize_with = "without_login")]
+        #[cfg_attr(test, schemars(with = "String"))]
         url: String,
         /// 40 or 64 hexadecimal digits.
         commit: Option<String>,
@@ -67,6 +73,11 @@ pub enum Fetch {
         submodules: bool,
         path: Option<TreePath>,
     },
+}
+
+impl Fetch {
+    /// Of a file that was fetched, where nothing is said.
+    pub const MODE: u32 = 0o644;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -476,6 +487,11 @@ impl Op {
     pub fn reruns(&self) -> bool {
         matches!(self, Op::Run(run) if run.rerun)
     }
+}
+
+/// For serde: what is written of an op is shown to people and programs.
+fn without_login<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown(url))
 }
 
 /// For serde: what is not said is not written.

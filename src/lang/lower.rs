@@ -10,7 +10,7 @@ use crate::graph::graph::{Graph, Input, Node, NodeId, OutputRef};
 use crate::graph::op::{Host, Op};
 use crate::graph::value::Type;
 use crate::lang::alike;
-use crate::lang::decl::{Edges, Outputs, files};
+use crate::lang::decl::{Edges, Outputs, files, git, http};
 use crate::lang::instances::{Instance, InstanceId, Instances, Resolved};
 use crate::lang::item::Reference;
 use crate::lang::mistake::{Findings, Span};
@@ -132,6 +132,12 @@ impl Lowering<'_> {
             Resolved::Local(path) => last_name(path),
             Resolved::Output { instance, output } => {
                 let item = &self.instances.get(*instance).item;
+                if item.line.word == http::LINE.word {
+                    return http::file_name(item);
+                }
+                if item.line.word == git::LINE.word {
+                    return last_name(item.property("path")?.path()?);
+                }
                 let line = item.each("output").find(|line| line.text() == Some(output))?;
                 last_name(line.argument(1)?.path()?)
             }

@@ -14,6 +14,7 @@ use crate::base::digest::OciDigest;
 use crate::net::error::NetError;
 use crate::net::http::{Client, Request, Response};
 use crate::net::patience;
+use crate::net::version::Version;
 
 /// However often it goes on, a body that breaks this many times is given up.
 const MOST_BREAKS: u32 = 100;
@@ -44,10 +45,22 @@ impl Client {
         out: &mut dyn Write,
         cancel: &Cancel,
     ) -> Result<Got, NetError> {
+        let come = self.download_newer(wanted, &Version::default(), out, cancel)?;
+        Ok(come.expect("bug: an answer to a condition that was not made").0)
+    }
+
+    /// As `download`, with what the server says of the version; `None`, and nothing written, where it is `known` still.
+    pub fn download_newer(
+        &self,
+        wanted: &Wanted<'_>,
+        known: &Version,
+        out: &mut dyn Write,
+        cancel: &Cancel,
+    ) -> Result<Option<(Got, Version)>, NetError> {
         let url = web_url(wanted.url)?;
         let what = shown(&url);
         let expected = Expected { size: wanted.size, digest: wanted.digest, limit: wanted.limit };
-        let mut download = Download::new(&expected, out);
+        let mut download = Download { known: known.clone(), ..Download::new(&expected, out) };
         self.run(cancel, async {
             let ask = async |headers| {
                 let mut request = Request::new(Method::GET, url.clone(), &what);
@@ -56,7 +69,7 @@ impl Client {
             };
             self.complete(&mut download, ask).await
         })?;
-        Ok(download.got())
+        Ok((!download.is_known).then(|| (download.got(), download.said.clone())))
     }
 
     /// Asks again and again for what is still missing, until all is there or nothing more comes.
@@ -99,11 +112,25 @@ pub(in crate::net) struct Download<'a> {
     hasher: Sha256,
     /// The strong `ETag` of what was written so far.
     version: Option<HeaderValue>,
+    /// Which one need not come again, and whether the server says that it is this one.
+    known: Version,
+    is_known: bool,
+    /// What was said of the one that comes.
+    said: Version,
 }
 
 impl<'a> Download<'a> {
     pub(in crate::net) fn new(expected: &'a Expected, out: &'a mut dyn Write) -> Download<'a> {
-        Download { expected, out, written: 0, hasher: Sha256::new(), version: None }
+        Download {
+            expected,
+            out,
+            written: 0,
+            hasher: Sha256::new(),
+            version: None,
+            known: Version::default(),
+            is_known: false,
+            said: Version::default(),
+        }
     }
 
     /// The next answers come from another server, which gives other names to versions.
@@ -120,6 +147,9 @@ impl<'a> Download<'a> {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if self.written == 0 {
+            self.known.condition(&mut headers);
+        }
         if self.written > 0 && (self.version.is_some() || self.expected.digest.is_some()) {
             let range = HeaderValue::try_from(format!("bytes={}-", self.written));
             headers.insert(header::RANGE, range.expect("bug: digits are no header"));
@@ -137,6 +167,7 @@ impl<'a> Download<'a> {
                 self.check_total(&response, length)?;
                 let rest = self.skip(&mut response).await?;
                 self.version = strong_version(response.headers());
+                self.said = Version::of(response.headers());
                 self.write(&response, &rest)?;
             }
             206 => {
@@ -145,6 +176,10 @@ impl<'a> Download<'a> {
                     return Err(malformed(&response, "it is another range than the one that was asked for"));
                 }
                 self.check_total(&response, range.and_then(|(_, total)| total))?;
+            }
+            304 if self.written == 0 && self.known != Version::default() => {
+                self.is_known = true;
+                return Ok(());
             }
             416 if self.written > 0 => {
                 let total = response.header(header::CONTENT_RANGE).and_then(unsatisfied_range);

@@ -8,6 +8,7 @@ pub mod patience;
 mod transport;
 mod send;
 pub mod http;
+pub mod version;
 pub mod download;
 pub mod credentials;
 mod challenge;

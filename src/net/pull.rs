@@ -59,6 +59,19 @@ impl Registries {
         })
     }
 
+    /// What the registry itself, and no mirror, has under the reference: for who is about to write there.
+    pub fn held(&self, image: &Reference, cancel: &Cancel) -> Result<Option<OciDigest>, NetError> {
+        let (server, what) = (self.origin(&image.host), format!("the image `{image}`"));
+        let access = server.access(image, May::PullAndPush, cancel);
+        self.client.run(cancel, async {
+            match self.look_up(&server, &access, image, &what).await {
+                Ok(resolved) => Ok(resolved.map(|resolved| resolved.digest)),
+                Err(NetError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     /// The manifest of that digest or tag, its bytes verified.
     pub fn manifest(&self, image: &Reference, cancel: &Cancel) -> Result<Manifest, NetError> {
         let what = format!("the image `{image}`");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::base::digest::OciDigest;
 use crate::oci::descriptor::canonical_json;
 use crate::oci::error::OciError;
-use crate::oci::image::{Config, Healthcheck, Platform};
+use crate::oci::image::{Config, Healthcheck, HistoryEntry, Platform};
 
 /// What a stored configuration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +19,24 @@ pub struct Stored {
     pub diff_ids: Vec<OciDigest>,
 }
 
-/// `created` is in seconds since 1970. History has one entry for each layer.
-pub fn write(config: &Config, platform: &Platform, diff_ids: &[OciDigest], created: u64) -> Vec<u8> {
-    let created = rfc3339(created);
+/// What is told of layers that were made here.
+pub struct Made<'m> {
+    /// Seconds since 1970.
+    pub created: u64,
+    /// For each layer, lowest first, what made it; `None` or nothing where that is not told.
+    pub by: &'m [Option<String>],
+}
+
+pub fn write(config: &Config, platform: &Platform, diff_ids: &[OciDigest], made: &Made<'_>) -> Vec<u8> {
+    let created = rfc3339(made.created);
     let mut image = spec::ImageConfiguration::default();
     image.set_created(Some(created.clone()));
     image.set_author(config.author.clone());
     image.set_architecture(spec::Arch::from(platform.architecture.as_str()));
     image.set_os(spec::Os::from(platform.os.as_str()));
     image.set_variant(platform.variant.clone());
-    image.set_history(Some(history(&created, diff_ids.len())));
+    let history = history(config, &created, diff_ids.len(), made.by);
+    image.set_history(Some(history.iter().map(written).collect()));
     image.rootfs_mut().set_diff_ids(diff_ids.iter().map(OciDigest::to_string).collect());
     let mut json = serde_json::to_value(&image).expect("bug: a configuration is always JSON");
     let mut runtime = serde_json::to_value(execution(config)).expect("bug: a configuration is always JSON");
@@ -144,6 +152,7 @@ fn runtime(image: &spec::ImageConfiguration, docker: DockerConfig) -> Config {
         }),
         onbuild: docker.on_build.unwrap_or_default(),
         author: image.author().clone().and_then(named),
+        history: read_history(image),
         env: Vec::new(),
     };
     for definition in fields.env().iter().flatten() {
@@ -153,14 +162,44 @@ fn runtime(image: &spec::ImageConfiguration, docker: DockerConfig) -> Config {
     config
 }
 
-/// image-spec, config.md, "history": every layer has an entry; an image without layers has an empty one.
-fn history(created: &str, layers: usize) -> Vec<spec::History> {
-    let mut entry = spec::History::default();
-    entry.set_created(Some(created.to_owned()));
-    if layers == 0 {
-        entry.set_empty_layer(Some(true));
+/// Every layer has an entry (image-spec, config.md, "history"); an image without layers has an empty one.
+fn history(config: &Config, created: &str, layers: usize, by: &[Option<String>]) -> Vec<HistoryEntry> {
+    let mut entries = config.history.clone();
+    let told = entries.iter().filter(|entry| !entry.empty_layer).count();
+    entries.extend((told..layers).map(|layer| HistoryEntry {
+        created: Some(created.to_owned()),
+        created_by: by.get(layer).cloned().flatten(),
+        ..HistoryEntry::default()
+    }));
+    if entries.is_empty() {
+        let created = Some(created.to_owned());
+        entries.push(HistoryEntry { created, empty_layer: true, ..HistoryEntry::default() });
     }
-    vec![entry; layers.max(1)]
+    entries
+}
+
+fn written(entry: &HistoryEntry) -> spec::History {
+    let mut written = spec::History::default();
+    written.set_created(entry.created.clone());
+    written.set_created_by(entry.created_by.clone());
+    written.set_author(entry.author.clone());
+    written.set_comment(entry.comment.clone());
+    written.set_empty_layer(entry.empty_layer.then_some(true));
+    written
+}
+
+/// Nothing where it does not fit the layers: it could not be gone on with.
+fn read_history(image: &spec::ImageConfiguration) -> Vec<HistoryEntry> {
+    let entries = image.history().iter().flatten().map(|entry| HistoryEntry {
+        created: entry.created().clone(),
+        created_by: entry.created_by().clone(),
+        author: entry.author().clone(),
+        comment: entry.comment().clone(),
+        empty_layer: entry.empty_layer().unwrap_or(false),
+    });
+    let entries: Vec<HistoryEntry> = entries.collect();
+    let told = entries.iter().filter(|entry| !entry.empty_layer).count();
+    if told == image.rootfs().diff_ids().len() { entries } else { Vec::new() }
 }
 
 /// RFC 3339 in UTC; the day from the count of days by Howard Hinnant's `civil_from_days`.
@@ -201,18 +240,39 @@ mod tests {
         Platform { os: "linux".into(), architecture: "amd64".into(), variant: None }
     }
 
+    fn made(created: u64) -> Made<'static> {
+        Made { created, by: &[] }
+    }
+
+    /// A base whose history tells of other layers than it has would put ours beside the wrong ones.
+    #[test]
+    fn a_history_that_does_not_fit_is_left_out() {
+        let entry = |empty_layer| HistoryEntry { empty_layer, ..HistoryEntry::default() };
+        let base = Config { history: vec![entry(true), entry(false), entry(true)], ..Config::default() };
+        let layers = [OciDigest::of(b"a"), OciDigest::of(b"b")];
+        let by = [None, Some("mine".to_owned())];
+        let bytes = write(&base, &amd64(), &layers, &Made { created: 0, by: &by });
+        let history = read(&bytes).unwrap().config.history;
+        let told: Vec<_> =
+            history.iter().map(|entry| (entry.empty_layer, entry.created_by.as_deref())).collect();
+        assert_eq!(told, [(true, None), (false, None), (true, None), (false, Some("mine"))]);
+        let mut json: Value = serde_json::from_slice(&bytes).unwrap();
+        json["history"].as_array_mut().unwrap().pop();
+        assert_eq!(read(json.to_string().as_bytes()).unwrap().config.history, []);
+    }
+
     #[test]
     fn every_field_comes_back() {
         let platform = Platform { variant: Some("v8".into()), ..amd64() };
-        let diff_ids = vec![OciDigest::of(b"a"), OciDigest::of(b"b")];
+        let diff_ids = vec![OciDigest::of(b"a")];
         let stored = Stored { config: full_config(), platform, diff_ids };
-        let bytes = write(&stored.config, &stored.platform, &stored.diff_ids, 0);
+        let bytes = write(&stored.config, &stored.platform, &stored.diff_ids, &made(0));
         assert_eq!(read(&bytes).unwrap(), stored);
     }
 
     #[test]
     fn an_empty_configuration_has_no_empty_fields() {
-        let json = String::from_utf8(write(&Config::default(), &amd64(), &[], 315_532_800)).unwrap();
+        let json = String::from_utf8(write(&Config::default(), &amd64(), &[], &made(315_532_800))).unwrap();
         assert_eq!(
             json,
             r#"{"architecture":"amd64","created":"1980-01-01T00:00:00Z","history":[{"created":"1980-01-01T00:00:00Z","empty_layer":true}],"os":"linux","rootfs":{"diff_ids":[],"type":"layers"}}"#
@@ -221,7 +281,14 @@ mod tests {
 
     #[test]
     fn golden() {
-        let bytes = write(&full_config(), &amd64(), &[OciDigest::of(b"")], 1_000_000_000);
+        let made =
+            Made { created: 1_000_000_000, by: &[None, None, Some("run build # memobuild".to_owned())] };
+        let bytes = write(
+            &full_config(),
+            &amd64(),
+            &["", "a", "b"].map(|text| OciDigest::of(text.as_bytes())),
+            &made,
+        );
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
     }
 

@@ -22,6 +22,10 @@ impl Descriptor {
         Descriptor { media_type: media_type.to_owned(), digest: OciDigest::of(bytes), size }
     }
 
+    pub fn is_layer(&self) -> bool {
+        matches!(Kind::of(&self.media_type), Some(Kind::Layer | Kind::LayerGzip | Kind::LayerZstd))
+    }
+
     pub(crate) fn from_spec(descriptor: &spec::Descriptor) -> Result<Descriptor, OciError> {
         let text = descriptor.digest().to_string();
         let digest = text.parse().map_err(|_| OciError::BadDigest(text))?;

@@ -60,6 +60,9 @@ pub enum OciError {
     NoPlatform { wanted: String, held: Vec<String> },
     #[error("the image is {found}, {expected} was asked for")]
     OtherDigest { expected: OciDigest, found: OciDigest },
+    /// A program or a service that takes images.
+    #[error("{message}")]
+    Peer { message: String, help: Option<String> },
     #[error("Docker's manifests have no media type for zstd layers: write `format oci` or `compress gzip`")]
     DockerZstd,
 }

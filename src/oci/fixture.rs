@@ -1,15 +1,23 @@
 //! What several tests of this floor need.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::{BlobDigest, TreeDigest};
 use crate::base::tree_path::TreePath;
+use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
-use crate::oci::image::{Compression, Config, Format, Healthcheck, Image, Layer, Packing, Platform, Rootfs};
+use crate::oci::export::export;
+use crate::oci::image::{
+    Compression, Config, Format, Healthcheck, HistoryEntry, Image, Layer, Packing, Platform, Rootfs,
+};
 use crate::oci::layer::pack;
+use crate::oci::manifest::{Annotations, REFERENCE};
+use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
 use crate::oci::pull;
+use crate::oci::sink::{Blob, Sink};
 use crate::oci::source::Source;
 use crate::oci::supply::Supply;
 pub(super) use crate::store::fixture::memo;
@@ -40,6 +48,43 @@ pub(super) fn group(paths: &[TreePath], blob: &BlobDigest) -> LinkGroup {
 pub(super) fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
     let layer = pack(memo, tree, Compression::None, &Cancel::default()).unwrap();
     memo.read(Object::Blob(layer.blob)).unwrap().to_vec()
+}
+
+/// Does something with a blob.
+pub(super) fn with_blob<T>(descriptor: &Descriptor, bytes: &[u8], then: impl FnOnce(&Blob<'_>) -> T) -> T {
+    let bytes = bytes.to_vec();
+    then(&Blob { descriptor, open: &|| Ok(Box::new(std::io::Cursor::new(bytes.clone()))) })
+}
+
+pub(super) fn order<'o>(images: &'o [Leaving<'o>], listing: Listing) -> Order<'o> {
+    Order { images, created: 0, listing }
+}
+
+/// One image without its history, into a sink.
+pub(super) fn export_to(
+    memo: &Memo,
+    image: &Image,
+    sink: &dyn Sink,
+    listing: Listing,
+) -> Result<Outgoing, OciError> {
+    let images = [Leaving { image, made_by: Vec::new() }];
+    let supply = Supply::of(memo);
+    let outgoing = Outgoing::new(&supply, &order(&images, listing))?;
+    export(&supply, &outgoing, sink)?;
+    Ok(outgoing)
+}
+
+/// An image without layers.
+pub(super) fn empty_outgoing() -> Outgoing {
+    let (_folder, memo) = memo();
+    let image = image(Vec::new(), Compression::None);
+    let images = [Leaving { image: &image, made_by: Vec::new() }];
+    Outgoing::new(&Supply::of(&memo), &order(&images, Listing::OfLayout)).unwrap()
+}
+
+/// The names under which a layout lists it.
+pub(super) fn tags(tags: &[&str]) -> Vec<Annotations> {
+    tags.iter().map(|tag| [(REFERENCE.to_owned(), (*tag).to_owned())].into()).collect()
 }
 
 /// A valid one, of version 2 (linux/capability.h), with a newline among its bytes.
@@ -93,6 +138,8 @@ pub(super) fn image(layers: Vec<TreeDigest>, compression: Compression) -> Image 
         packing: Packing { format: Format::Oci, compression },
         names: vec!["team/app:1.0".into()],
         annotations: [("org.opencontainers.image.title".to_owned(), "app".to_owned())].into(),
+        index_annotations: BTreeMap::new(),
+        descriptor_annotations: BTreeMap::new(),
         created: Some(1_000_000_000),
     }
 }
@@ -141,5 +188,15 @@ pub(super) fn full_config() -> Config {
         }),
         onbuild: vec![text("RUN true")],
         author: Some(text("someone")),
+        history: vec![
+            HistoryEntry {
+                created: Some(text("2020-02-02T02:02:02.123456789Z")),
+                created_by: Some(text("/bin/sh -c #(nop) ADD file:0 in /")),
+                comment: Some(text("base")),
+                author: Some(text("somebody else")),
+                empty_layer: false,
+            },
+            HistoryEntry { created_by: Some(text("ENV A=b")), empty_layer: true, ..HistoryEntry::default() },
+        ],
     }
 }

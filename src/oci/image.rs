@@ -71,6 +71,28 @@ pub struct Config {
     pub healthcheck: Option<Healthcheck>,
     pub onbuild: Vec<String>,
     pub author: Option<String>,
+    /// How an image that was there before came to be, the oldest first: an entry for each of its layers, and for
+    /// what added none. What is made here is told when the image leaves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// image-spec, config.md, "history".
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryEntry {
+    /// As it was written (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// It added no layer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
 }
 
 /// Durations are nanoseconds, as Docker writes them.
@@ -102,9 +124,16 @@ pub struct Image {
     pub rootfs: Rootfs,
     pub platform: Platform,
     pub packing: Packing,
-    /// References that name it in archives and layouts; the tag only, for a layout.
+    /// References that it gets wherever it goes under no other: all of them; of each the tag only, in a layout.
     pub names: Vec<String>,
+    /// Of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// Of the index over all platforms.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub index_annotations: BTreeMap<String, String>,
+    /// Of the manifest where it is listed in an index.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub descriptor_annotations: BTreeMap<String, String>,
     /// Seconds since 1970 for `created` and history, where the build file says so;
     /// else whoever exports the image decides (`SOURCE_DATE_EPOCH`, or 1980).
     pub created: Option<u64>,

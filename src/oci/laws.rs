@@ -8,13 +8,15 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::net::network::Network;
 use crate::oci::archive::ArchiveSink;
+use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
-use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, pull, tar_of, trees};
+use crate::oci::export::export;
+use crate::oci::fixture::{self, directory, file, full_tree, image, memo, order, pull, tags, tar_of, trees};
 use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Platform};
 use crate::oci::kept::keep;
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
+use crate::oci::outgoing::{Leaving, Listing, Outgoing, Packed};
 use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::{Memo, Written};
@@ -24,9 +26,18 @@ use crate::tree::tree::{Content, Entry};
 const COMPRESSIONS: [Compression; 3] =
     [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 3 }];
 
-fn export_to(memo: &Memo, image: &Image, folder: &Path) -> Exported {
-    let mut sink = LayoutSink::open(folder, None).unwrap();
-    export(&Supply::of(memo), image, 0, &mut sink).unwrap()
+/// Into a layout, under the tag 1.0.
+fn export_to(memo: &Memo, image: &Image, folder: &Path) -> Packed {
+    let sink = LayoutSink::open(folder, &tags(&["1.0"])).unwrap();
+    only(fixture::export_to(memo, image, &sink, Listing::OfLayout).unwrap())
+}
+
+fn only(mut outgoing: Outgoing) -> Packed {
+    outgoing.images.remove(0)
+}
+
+fn layers(packed: &Packed) -> Vec<Descriptor> {
+    packed.layers.iter().map(|layer| layer.descriptor.clone()).collect()
 }
 
 fn amd64() -> Platform {
@@ -136,12 +147,16 @@ fn what_is_exported_can_be_pulled_and_goes_out_again() {
         let (_two, other) = fixture::memo();
         let pulled = pull(&other, &folder.path().join("a"), Some("1.0"), None, &amd64()).unwrap();
         assert_eq!(trees(&other, &pulled), trees(&memo, &image));
-        assert_eq!(pulled.rootfs.config, image.rootfs.config);
+        let mut config = pulled.rootfs.config.clone();
+        // Of the second layer, which the base's history does not tell of.
+        assert!(config.history.pop().is_some_and(|entry| !entry.empty_layer));
+        assert_eq!(config, image.rootfs.config);
         assert_eq!((&pulled.platform, &pulled.annotations), (&image.platform, &image.annotations));
         // Another compression does not touch layers that were pulled.
         let again = Image { created: image.created, ..pulled };
         let again = export_to(&other, &again, &folder.path().join("b"));
-        assert_eq!(again, exported);
+        assert_eq!(again.manifest.descriptor, exported.manifest.descriptor);
+        assert_eq!(layers(&again), layers(&exported));
     }
 }
 
@@ -151,13 +166,15 @@ fn docker_images_come_back() {
     let mut image = image(vec![full_tree(&memo)], Compression::Gzip { level: 1 });
     image.packing.format = Format::Docker;
     let exported = export_to(&memo, &image, folder.path());
-    assert_eq!(exported.layers[0].media_type, "application/vnd.docker.image.rootfs.diff.tar.gzip");
-    let pulled = pull(&memo, folder.path(), None, Some(&exported.manifest.to_string()), &amd64()).unwrap();
+    assert_eq!(exported.layers[0].descriptor.media_type, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    let pulled =
+        pull(&memo, folder.path(), None, Some(&exported.manifest.descriptor.digest.to_string()), &amd64())
+            .unwrap();
     assert_eq!(pulled.packing.format, Format::Docker);
     assert_eq!(trees(&memo, &pulled), trees(&memo, &image));
     image.packing.compression = Compression::Zstd { level: 1 };
-    let mut sink = LayoutSink::open(folder.path(), None).unwrap();
-    let refused = export(&Supply::of(&memo), &image, 0, &mut sink);
+    let sink = LayoutSink::open(folder.path(), &[]).unwrap();
+    let refused = fixture::export_to(&memo, &image, &sink, Listing::OfLayout).map(only);
     assert!(matches!(refused, Err(OciError::DockerZstd)));
 }
 
@@ -166,21 +183,21 @@ fn a_layout_takes_more_images_and_an_archive_is_the_same_each_time() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let layout = folder.path().join("layout");
     let one = image(vec![full_tree(&memo)], Compression::None);
-    let mut two = image(vec![directory(&memo, vec![])], Compression::None);
-    two.names = vec!["app:2.0".into()];
-    export_to(&memo, &one, &layout);
-    export_to(&memo, &two, &layout);
+    let two = image(vec![directory(&memo, vec![])], Compression::None);
+    for (tag, image) in [("1.0", &one), ("2.0", &two)] {
+        let sink = LayoutSink::open(&layout, &tags(&[tag])).unwrap();
+        fixture::export_to(&memo, image, &sink, Listing::OfLayout).unwrap();
+    }
     let several = pull(&memo, &layout, None, None, &amd64());
     assert!(matches!(several, Err(OciError::SeveralImages(names)) if names == ["1.0", "2.0"]));
-    for image in [&one, &two] {
-        let tag = image.names[0].split_once(':').unwrap().1;
+    for (tag, image) in [("1.0", &one), ("2.0", &two)] {
         let pulled = pull(&memo, &layout, Some(tag), None, &amd64()).unwrap();
         assert_eq!(trees(&memo, &pulled), trees(&memo, image));
     }
     let archive = folder.path().join("archive.tar");
     let write = || {
-        let mut sink = ArchiveSink::open(&archive, Some("x")).unwrap();
-        export(&Supply::of(&memo), &one, 0, &mut sink).unwrap();
+        let sink = ArchiveSink::open(&archive, &tags(&["x"])).unwrap();
+        fixture::export_to(&memo, &one, &sink, Listing::OfLayout).unwrap();
         fs::read(&archive).unwrap()
     };
     assert!(write() == write());
@@ -196,8 +213,8 @@ fn any_changed_byte_of_a_layout_is_noticed() {
     for compression in COMPRESSIONS {
         let layout = folder.path().join(format!("{compression:?}"));
         let exported = export_to(&memo, &image(vec![full_tree(&memo)], compression), &layout);
-        let layer = exported.layers[0].digest;
-        for digest in [exported.manifest, exported.config, layer] {
+        let layer = exported.layers[0].descriptor.digest;
+        for digest in [exported.manifest.descriptor.digest, exported.config.descriptor.digest, layer] {
             let path = layout.join("blobs/sha256").join(digest.to_hex());
             let right = fs::read(&path).unwrap();
             let mut flipped = right.clone();
@@ -230,7 +247,7 @@ fn a_layouts_links_lead_nowhere_else() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let layout = folder.path().join("layout");
     let exported = export_to(&memo, &image(vec![full_tree(&memo)], Compression::None), &layout);
-    let blob = layout.join("blobs/sha256").join(exported.manifest.to_hex());
+    let blob = layout.join("blobs/sha256").join(exported.manifest.descriptor.digest.to_hex());
     let outside = folder.path().join("outside");
     fs::rename(&blob, &outside).unwrap();
     std::os::unix::fs::symlink(&outside, &blob).unwrap();
@@ -257,7 +274,7 @@ fn indexes_may_nest_and_digests_pin() {
         index.len()
     );
     fs::write(folder.path().join("index.json"), outer).unwrap();
-    for digest in [inner, exported.manifest] {
+    for digest in [inner, exported.manifest.descriptor.digest] {
         pull(&memo, folder.path(), None, Some(&digest.to_string()), &amd64()).unwrap();
     }
     let other = OciDigest::of(b"other").to_string();
@@ -290,8 +307,10 @@ fn an_export_stops_when_told_and_leaves_no_image() {
     let image = image(vec![full_tree(&memo)], Compression::None);
     pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
     let path = folder.path().join("image.tar");
-    let mut sink = ArchiveSink::open(&path, None).unwrap();
-    let result = export(&Supply::new(&memo, &Network::default(), &raised()), &image, 0, &mut sink);
+    let sink = ArchiveSink::open(&path, &[]).unwrap();
+    let images = [Leaving { image: &image, made_by: Vec::new() }];
+    let outgoing = Outgoing::new(&Supply::of(&memo), &order(&images, Listing::OfLayout)).unwrap();
+    let result = export(&Supply::new(&memo, &Network::default(), &raised()), &outgoing, &sink);
     assert!(matches!(result, Err(OciError::Cancelled)), "{result:?}");
     drop(sink);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -2,26 +2,29 @@
 //! there, replaces the tag, leaves everything else as it is. A folder that is something else is refused.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::base::durable::{DRAFT_PREFIX, Draft, FileLock, write_atomically};
-use crate::oci::descriptor::Descriptor;
+use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
+use crate::oci::image::Format;
 use crate::oci::layout_reader::{INDEX, LayoutReader, MARKER, MARKER_CONTENT};
-use crate::oci::manifest::{Listed, new_index, updated_index};
-use crate::oci::sink::{Sink, copy_blob};
+use crate::oci::manifest::{Annotations, index, updated_index};
+use crate::oci::outgoing::Outgoing;
+use crate::oci::sink::{Blob, Sink};
 
 pub struct LayoutSink {
     folder: PathBuf,
-    tag: Option<String>,
-    prepared: bool,
+    names: Vec<Annotations>,
+    is_prepared: Mutex<bool>,
 }
 
 impl LayoutSink {
-    /// Looks, and writes nothing yet.
-    pub fn open(folder: &Path, tag: Option<&str>) -> Result<LayoutSink, OciError> {
+    /// Looks, and writes nothing yet. `names` are the annotations under which its index lists the image.
+    pub fn open(folder: &Path, names: &[Annotations]) -> Result<LayoutSink, OciError> {
         if !is_free(folder)? {
             let layout = LayoutReader::open(folder).map_err(|error| match error {
                 OciError::NotALayout { .. } => OciError::NotOurs(folder.to_owned()),
@@ -32,12 +35,14 @@ impl LayoutSink {
                 layout.index()?;
             }
         }
-        Ok(LayoutSink { folder: folder.to_owned(), tag: tag.map(str::to_owned), prepared: false })
+        let is_prepared = Mutex::new(false);
+        Ok(LayoutSink { folder: folder.to_owned(), names: names.to_vec(), is_prepared })
     }
 
     /// The marker comes first: what an interrupted export leaves is a layout without images.
-    fn prepare(&mut self) -> Result<(), OciError> {
-        if self.prepared {
+    fn prepare(&self) -> Result<(), OciError> {
+        let mut is_prepared = self.is_prepared.lock().expect("bug: poisoned");
+        if *is_prepared {
             return Ok(());
         }
         let blobs = self.folder.join("blobs/sha256");
@@ -48,7 +53,7 @@ impl LayoutSink {
                 .map_err(OciError::io("cannot write", &marker))?;
         }
         fs::create_dir_all(&blobs).map_err(OciError::io("cannot create", &blobs))?;
-        self.prepared = true;
+        *is_prepared = true;
         Ok(())
     }
 
@@ -59,31 +64,44 @@ impl LayoutSink {
 
 const MODE: u32 = 0o644;
 
+/// Blobs that are written at the same time.
+const PARALLEL: usize = 4;
+
 impl Sink for LayoutSink {
-    /// By name and size: whoever reads a layout verifies it.
-    fn has(&mut self, descriptor: &Descriptor) -> Result<bool, OciError> {
+    /// By name and size: whoever reads a layout verifies it. A manifest may be left of an export that did not
+    /// end, so it says nothing of its layers.
+    fn has(&self, descriptor: &Descriptor) -> Result<bool, OciError> {
+        if matches!(Kind::of(&descriptor.media_type), Some(Kind::Manifest | Kind::Index)) {
+            return Ok(false);
+        }
         let found = fs::symlink_metadata(self.place(descriptor));
         Ok(found.is_ok_and(|metadata| metadata.is_file() && metadata.len() == descriptor.size))
     }
 
-    fn blob(&mut self, descriptor: &Descriptor, bytes: &mut dyn Read) -> Result<(), OciError> {
+    fn blob(&self, blob: &Blob<'_>) -> Result<(), OciError> {
         self.prepare()?;
-        let path = self.place(descriptor);
+        let path = self.place(blob.descriptor);
         let mut draft = Draft::beside(&path).map_err(OciError::io("cannot create", &path))?;
-        copy_blob(descriptor, bytes, draft.file())?;
+        blob.copy(draft.file())?;
         draft.publish(&path, MODE).map_err(OciError::io("cannot write", &path))
     }
 
-    fn finish(&mut self, entry: Listed) -> Result<(), OciError> {
+    fn parallel(&self) -> usize {
+        PARALLEL
+    }
+
+    fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError> {
         self.prepare()?;
-        let entry = entry.tagged(self.tag.as_deref());
+        let entries = outgoing.entries(&self.names);
         let path = self.folder.join(INDEX);
         // Two exports into one layout each add their tag.
         let lock = self.folder.join(".index.json.lock");
         let lock = FileLock::exclusive(&lock).map_err(OciError::io("cannot lock", &lock))?;
         let index = match fs::read(&path) {
-            Ok(old) => updated_index(&old, &entry)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => new_index(&entry),
+            Ok(old) => updated_index(&old, &entries)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                index(&entries, &Annotations::new(), Format::Oci)
+            }
             Err(error) => return Err(OciError::io("cannot read", &path)(error)),
         };
         write_atomically(&path, &index, MODE).map_err(OciError::io("cannot write", &path))?;
@@ -109,6 +127,8 @@ fn is_free(folder: &Path) -> Result<bool, OciError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::fixture::{empty_outgoing, tags, with_blob};
+    use crate::oci::manifest::Listed;
 
     /// What another export has begun is no reason to refuse the folder.
     #[test]
@@ -128,12 +148,12 @@ mod tests {
         fs::write(full.join("mine"), "").unwrap();
         fs::write(&file, "").unwrap();
         for path in [&full, &file] {
-            assert!(matches!(LayoutSink::open(path, None), Err(OciError::NotOurs(_))), "{}", path.display());
+            assert!(matches!(LayoutSink::open(path, &[]), Err(OciError::NotOurs(_))), "{}", path.display());
         }
         fs::write(full.join(MARKER), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
-        assert!(matches!(LayoutSink::open(&full, None), Err(OciError::NotOurs(_))));
+        assert!(matches!(LayoutSink::open(&full, &[]), Err(OciError::NotOurs(_))));
         assert_eq!(fs::read_dir(&full).unwrap().count(), 2);
-        assert!(LayoutSink::open(&folder.path().join("new"), None).is_ok());
+        assert!(LayoutSink::open(&folder.path().join("new"), &[]).is_ok());
         assert!(!folder.path().join("new").exists());
     }
 
@@ -141,9 +161,9 @@ mod tests {
     fn an_index_that_cannot_be_read_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(MARKER), MARKER_CONTENT).unwrap();
-        assert!(LayoutSink::open(folder.path(), None).is_ok());
+        assert!(LayoutSink::open(folder.path(), &[]).is_ok());
         fs::write(folder.path().join(INDEX), "{").unwrap();
-        assert!(matches!(LayoutSink::open(folder.path(), None), Err(OciError::Malformed { .. })));
+        assert!(matches!(LayoutSink::open(folder.path(), &[]), Err(OciError::Malformed { .. })));
     }
 
     #[test]
@@ -153,11 +173,10 @@ mod tests {
             for tag in 0..8 {
                 let folder = folder.path();
                 scope.spawn(move || {
-                    let mut sink = LayoutSink::open(folder, Some(&tag.to_string())).unwrap();
+                    let sink = LayoutSink::open(folder, &tags(&[&tag.to_string()])).unwrap();
                     let descriptor = Descriptor::of("x", b"the same for all");
-                    sink.blob(&descriptor, &mut &b"the same for all"[..]).unwrap();
-                    sink.finish(Listed { descriptor, platform: None, annotations: Default::default() })
-                        .unwrap();
+                    with_blob(&descriptor, b"the same for all", |blob| sink.blob(blob)).unwrap();
+                    sink.finish(&empty_outgoing()).unwrap();
                 });
             }
         });
@@ -171,14 +190,14 @@ mod tests {
     #[test]
     fn wrong_bytes_never_get_a_name() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = LayoutSink::open(folder.path(), None).unwrap();
+        let sink = LayoutSink::open(folder.path(), &[]).unwrap();
         let descriptor = Descriptor::of("x", b"right");
         for wrong in [&b"wrong"[..], b"righ", b"right and more"] {
-            let result = sink.blob(&descriptor, &mut &*wrong);
+            let result = with_blob(&descriptor, wrong, |blob| sink.blob(blob));
             assert!(matches!(result, Err(OciError::BadBlob { .. })), "{wrong:?}");
         }
         assert_eq!(fs::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 0);
-        sink.blob(&descriptor, &mut &b"right"[..]).unwrap();
+        with_blob(&descriptor, b"right", |blob| sink.blob(blob)).unwrap();
         assert!(sink.has(&descriptor).unwrap());
     }
 }

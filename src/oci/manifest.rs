@@ -12,13 +12,16 @@ use crate::oci::image::{Format, Platform};
 /// image-spec, annotations.md: the tag of an entry of a layout's index.
 pub(crate) const REFERENCE: &str = "org.opencontainers.image.ref.name";
 
+/// image-spec, annotations.md, by key.
+pub type Annotations = BTreeMap<String, String>;
+
 /// What a stored manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub config: Descriptor,
     /// Lowest first.
     pub layers: Vec<Descriptor>,
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
 }
 
 pub fn write(manifest: &Stored, format: Format) -> Vec<u8> {
@@ -54,20 +57,12 @@ pub fn read(bytes: &[u8]) -> Result<Stored, OciError> {
 pub struct Listed {
     pub descriptor: Descriptor,
     pub platform: Option<Platform>,
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
 }
 
 impl Listed {
     pub fn reference(&self) -> Option<&str> {
         self.annotations.get(REFERENCE).map(String::as_str)
-    }
-
-    /// With `tag` in place of the reference it has.
-    pub(crate) fn tagged(mut self, tag: Option<&str>) -> Listed {
-        if let Some(tag) = tag {
-            self.annotations.insert(REFERENCE.to_owned(), tag.to_owned());
-        }
-        self
     }
 
     pub(crate) fn to_spec(&self) -> spec::Descriptor {
@@ -97,32 +92,38 @@ impl Listed {
     }
 }
 
-/// An index that holds one entry, as a new layout has it.
-pub fn new_index(entry: &Listed) -> Vec<u8> {
+/// The index as an image of its own, in the words of a format; a layout's own is the specification's.
+pub fn index(entries: &[Listed], annotations: &Annotations, format: Format) -> Vec<u8> {
     let index = spec::ImageIndexBuilder::default()
         .schema_version(spec::SCHEMA_VERSION)
-        .media_type(spec::MediaType::ImageIndex)
-        .manifests(vec![entry.to_spec()])
+        .media_type(Kind::Index.media_type(format))
+        .manifests(entries.iter().map(Listed::to_spec).collect::<Vec<_>>())
         .build()
         .expect("bug: every field that an index must have is set");
-    canonical_json(&index)
+    let mut json = serde_json::to_value(index).expect("bug: an index is always JSON");
+    if !annotations.is_empty() {
+        json["annotations"] = serde_json::json!(annotations);
+    }
+    canonical_json(&json)
 }
 
-/// The index with `entry` in place of what had its reference; without one, in place of what had none
+/// The index with each entry in place of what had its reference; without one, in place of what had none
 /// either and was for the same platform, so that building twice into one layout leaves one image.
 /// Whatever else the index says stays as it was.
-pub fn updated_index(bytes: &[u8], entry: &Listed) -> Result<Vec<u8>, OciError> {
+pub fn updated_index(bytes: &[u8], entries: &[Listed]) -> Result<Vec<u8>, OciError> {
     let mut index: spec::ImageIndex = serde_json::from_slice(bytes).map_err(malformed("index.json"))?;
     let mut manifests = Vec::new();
     for old in index.manifests() {
         let listed = Listed::from_spec(old)?;
-        let same_name = listed.reference() == entry.reference();
-        let replaced = same_name && (entry.reference().is_some() || listed.platform == entry.platform);
-        if !replaced {
+        let is_replaced = |entry: &Listed| {
+            listed.reference() == entry.reference()
+                && (entry.reference().is_some() || listed.platform == entry.platform)
+        };
+        if !entries.iter().any(is_replaced) {
             manifests.push(old.clone());
         }
     }
-    manifests.push(entry.to_spec());
+    manifests.extend(entries.iter().map(Listed::to_spec));
     index.set_manifests(manifests);
     Ok(canonical_json(&index))
 }
@@ -160,6 +161,10 @@ mod tests {
         }
     }
 
+    fn one(entry: Listed) -> Vec<u8> {
+        index(&[entry], &Annotations::new(), Format::Oci)
+    }
+
     #[test]
     fn manifest_comes_back() {
         for format in [Format::Oci, Format::Docker] {
@@ -170,19 +175,19 @@ mod tests {
     #[test]
     fn golden() {
         let manifest = String::from_utf8(write(&stored(), Format::Oci)).unwrap();
-        let index = String::from_utf8(new_index(&listed(b"m", Some("1.0")))).unwrap();
+        let index = String::from_utf8(one(listed(b"m", Some("1.0")))).unwrap();
         insta::assert_snapshot!(format!("{manifest}\n{index}"));
     }
 
     #[test]
     fn a_tag_stands_once_and_others_stay() {
-        let index = new_index(&listed(b"one", Some("a")));
-        let index = updated_index(&index, &listed(b"two", Some("b"))).unwrap();
-        let index = updated_index(&index, &listed(b"three", Some("a"))).unwrap();
+        let index = one(listed(b"one", Some("a")));
+        let index = updated_index(&index, &[listed(b"two", Some("b"))]).unwrap();
+        let index = updated_index(&index, &[listed(b"three", Some("a"))]).unwrap();
         let elsewhere = Listed { platform: None, ..listed(b"elsewhere", None) };
-        let index = updated_index(&index, &elsewhere).unwrap();
-        let index = updated_index(&index, &listed(b"four", None)).unwrap();
-        let index = updated_index(&index, &listed(b"five", None)).unwrap();
+        let index = updated_index(&index, std::slice::from_ref(&elsewhere)).unwrap();
+        let index = updated_index(&index, &[listed(b"four", None)]).unwrap();
+        let index = updated_index(&index, &[listed(b"five", None)]).unwrap();
         let (two, three) = (listed(b"two", Some("b")), listed(b"three", Some("a")));
         let expected = [two, three, elsewhere, listed(b"five", None)];
         assert_eq!(read_index(&index).unwrap(), expected);

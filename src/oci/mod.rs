@@ -23,8 +23,18 @@ pub mod source;
 pub mod pull;
 pub mod supply;
 pub mod sink;
+pub mod outgoing;
+mod tar_out;
 pub mod layout;
 pub mod archive;
+pub mod docker_archive;
+pub mod registry;
+mod program;
+pub mod containerd;
+mod lending;
+pub mod containers_storage;
+mod daemon_http;
+pub mod docker_daemon;
 pub mod export;
 #[cfg(test)]
 mod fixture;

@@ -1,6 +1,8 @@
 //! An image as a value, out of what a source says of it: manifest and configuration, each verified. Its layers are
 //! neither fetched nor unpacked here.
 
+use std::collections::BTreeMap;
+
 use crate::base::digest::OciDigest;
 use crate::oci::choose::{by_platform, distance, show};
 use crate::oci::config;
@@ -57,6 +59,8 @@ pub fn pull(
         packing: Packing { format, ..Packing::DEFAULT },
         names: Vec::new(),
         annotations: manifest.annotations,
+        index_annotations: BTreeMap::new(),
+        descriptor_annotations: BTreeMap::new(),
         created: None,
     })
 }

@@ -6,11 +6,12 @@ use std::process::Command;
 
 use crate::base::digest::OciDigest;
 use crate::oci::archive::ArchiveSink;
-use crate::oci::export::{Exported, export};
-use crate::oci::fixture::{directory, file, full_tree, image, memo, pull, tar_of};
-use crate::oci::image::Compression;
+use crate::oci::docker_archive::DockerArchiveSink;
+use crate::oci::fixture::{directory, export_to, file, full_tree, image, memo, pull, tags, tar_of, trees};
+use crate::oci::image::{Compression, Format, Image, Platform};
 use crate::oci::layout::LayoutSink;
-use crate::oci::supply::Supply;
+use crate::oci::outgoing::{Listing, Packed};
+use crate::store::memo::Memo;
 use crate::tree::tree::Entry;
 
 /// What the program wrote to stdout, or `None`, said aloud, where it is not installed.
@@ -28,15 +29,76 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// One image in a layout and an archive.
-fn written(folder: &Path, compression: Compression) -> Exported {
+/// One image in a layout and two archives.
+fn written(folder: &Path, image: impl FnOnce(&Memo) -> Image) -> Packed {
     let (_store, memo) = memo();
-    let top = directory(&memo, vec![(b"second", Entry::whiteout()), (b"new", file(&memo, b"new", 0o644))]);
-    let image = image(vec![full_tree(&memo), top], compression);
-    let mut archive = ArchiveSink::open(&folder.join("archive.tar"), None).unwrap();
-    export(&Supply::of(&memo), &image, 0, &mut archive).unwrap();
-    let mut layout = LayoutSink::open(&folder.join("layout"), None).unwrap();
-    export(&Supply::of(&memo), &image, 0, &mut layout).unwrap()
+    let image = image(&memo);
+    let names = tags(&["1.0", "latest"]);
+    let archive = ArchiveSink::open(&folder.join("archive.tar"), &names).unwrap();
+    export_to(&memo, &image, &archive, Listing::OfLayout).unwrap();
+    let references = ["example.org/app:1.0".to_owned(), "app".to_owned()];
+    let archive = DockerArchiveSink::open(&folder.join("docker.tar"), &references).unwrap();
+    export_to(&memo, &image, &archive, Listing::OfLayout).unwrap();
+    let layout = LayoutSink::open(&folder.join("layout"), &names).unwrap();
+    export_to(&memo, &image, &layout, Listing::OfLayout).unwrap().images.remove(0)
+}
+
+/// On two layers, the second of which removes a file of the first.
+fn two_layers(compression: Compression) -> impl Fn(&Memo) -> Image {
+    move |memo| {
+        let top = directory(memo, vec![(b"second", Entry::whiteout()), (b"new", file(memo, b"new", 0o644))]);
+        image(vec![full_tree(memo), top], compression)
+    }
+}
+
+fn docker_format(memo: &Memo) -> Image {
+    let mut image = two_layers(Compression::Gzip { level: 6 })(memo);
+    image.packing.format = Format::Docker;
+    image
+}
+
+/// skopeo looks in a layout's index for the specification's media types only.
+#[test]
+fn skopeo_finds_images_of_dockers_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = written(folder.path(), docker_format);
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for source in [format!("oci:{}:1.0", at("layout")), format!("oci-archive:{}:latest", at("archive.tar"))] {
+        let copy = at("copy");
+        if run("skopeo", &["copy", "-q", "--insecure-policy", &source, &format!("dir:{copy}")]).is_none() {
+            return;
+        }
+        let manifest = fs::read(folder.path().join("copy/manifest.json")).unwrap();
+        assert_eq!(OciDigest::of(&manifest), packed.manifest.descriptor.digest);
+        let config = run("skopeo", &["inspect", "--config", "--raw", &source]).unwrap();
+        assert_eq!(OciDigest::of(config.as_bytes()), packed.config.descriptor.digest);
+        fs::remove_dir_all(copy).unwrap();
+    }
+}
+
+#[test]
+fn skopeo_reads_what_docker_loads() {
+    for compression in [Compression::None, Compression::Gzip { level: 6 }] {
+        let folder = tempfile::tempdir().unwrap();
+        let packed = written(folder.path(), two_layers(compression));
+        let archive = folder.path().join("docker.tar").display().to_string();
+        let tags = run("skopeo", &["list-tags", &format!("docker-archive:{archive}")]);
+        let Some(tags) = tags else { return };
+        let tags: serde_json::Value = serde_json::from_str(&tags).unwrap();
+        assert_eq!(tags["Tags"], serde_json::json!(["example.org/app:1.0", "app:latest"]));
+        let source = format!("docker-archive:{archive}:example.org/app:1.0");
+        let config = run("skopeo", &["inspect", "--config", "--raw", &source]).unwrap();
+        assert_eq!(OciDigest::of(config.as_bytes()), packed.config.descriptor.digest);
+        let copy = folder.path().join("copy").display().to_string();
+        run("skopeo", &["copy", "-q", "--insecure-policy", &source, &format!("oci:{copy}:x")]).unwrap();
+        let (_store, memo) = memo();
+        let pulled = pull(&memo, Path::new(&copy), Some("x"), None, &amd64()).unwrap();
+        assert_eq!(trees(&memo, &pulled), trees(&memo, &two_layers(compression)(&memo)));
+    }
+}
+
+fn amd64() -> Platform {
+    Platform { os: "linux".into(), architecture: "amd64".into(), variant: None }
 }
 
 #[test]
@@ -44,18 +106,22 @@ fn skopeo_inspects_and_copies() {
     for compression in [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 3 }] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let exported = written(folder.path(), compression);
+        let exported = written(folder.path(), two_layers(compression));
         for source in [format!("oci:{}:1.0", at("layout")), format!("oci-archive:{}:1.0", at("archive.tar"))]
         {
             let Some(json) = run("skopeo", &["inspect", &source]) else { return };
             let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-            assert_eq!(json["Digest"], exported.manifest.to_string());
+            assert_eq!(json["Digest"], exported.manifest.descriptor.digest.to_string());
             assert_eq!(json["Created"], "2001-09-09T01:46:40Z");
             assert_eq!(json["Labels"]["a"], "1");
             let copy = at("copy");
             run("skopeo", &["copy", "-q", "--insecure-policy", &source, &format!("dir:{copy}")]).unwrap();
             let manifest = fs::read(folder.path().join("copy/manifest.json")).unwrap();
-            assert_eq!(OciDigest::of(&manifest), exported.manifest, "skopeo had to rewrite the manifest");
+            assert_eq!(
+                OciDigest::of(&manifest),
+                exported.manifest.descriptor.digest,
+                "skopeo had to rewrite the manifest"
+            );
             fs::remove_dir_all(copy).unwrap();
         }
     }
@@ -66,7 +132,7 @@ fn skopeo_inspects_and_copies() {
 fn skopeo_writes_and_we_read() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let exported = written(folder.path(), Compression::None);
+    let exported = written(folder.path(), two_layers(Compression::None));
     let (source, copy) = (format!("oci:{}:1.0", at("layout")), format!("oci:{}:copied", at("copy")));
     let copied =
         run("skopeo", &["copy", "-q", "--insecure-policy", "--dest-compress-format", "zstd", &source, &copy]);
@@ -74,9 +140,7 @@ fn skopeo_writes_and_we_read() {
         return;
     }
     let (_store, memo) = memo();
-    let platform =
-        crate::oci::image::Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
-    let image = pull(&memo, &folder.path().join("copy"), Some("copied"), None, &platform).unwrap();
+    let image = pull(&memo, &folder.path().join("copy"), Some("copied"), None, &amd64()).unwrap();
     let diff_ids: Vec<_> = image.rootfs.pulled().map(|layer| layer.diff_id).collect();
     assert_eq!(diff_ids, exported.layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
 }
@@ -87,7 +151,7 @@ fn umoci_unpacks() {
     for compression in [Compression::None, Compression::Gzip { level: 6 }] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
-        written(folder.path(), compression);
+        written(folder.path(), two_layers(compression));
         let arguments = ["unpack", "--rootless", "--image", &format!("{}:1.0", at("layout")), &at("bundle")];
         if run("umoci", &arguments).is_none() {
             return;

@@ -1,4 +1,5 @@
-//! `Sink`: where an image goes. Whoever adds one (a registry, another archive) implements three methods.
+//! `Sink`: where an image goes. Whoever adds one (a registry, another archive) implements three methods, and
+//! another two where it can be asked before, or takes several blobs at once.
 
 use std::io::{self, Read, Write};
 
@@ -8,20 +9,45 @@ use crate::base::digest::OciDigest;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
 use crate::oci::layout_reader::verify;
-use crate::oci::manifest::Listed;
+use crate::oci::outgoing::Outgoing;
 
-/// Gets blobs in the order in which nothing names a blob that is not there yet: layers from the lowest,
-/// the configuration, the manifest; then `finish`. What was not finished is not an image.
-pub trait Sink {
-    /// Whether the blob need not be sent.
-    fn has(&mut self, descriptor: &Descriptor) -> Result<bool, OciError>;
+/// Gets blobs in an order in which nothing names a blob that is not there yet: layers and configurations, then
+/// manifests, then the index; then `finish`. What was not finished is not an image.
+pub trait Sink: Sync {
+    /// Whether every name stands for this image already: then nothing is sent, and nothing finished.
+    fn is_current(&self, _outgoing: &Outgoing) -> Result<bool, OciError> {
+        Ok(false)
+    }
+
+    /// Whether it need not be sent; of a manifest or an index, neither it nor anything that it names.
+    fn has(&self, descriptor: &Descriptor) -> Result<bool, OciError>;
 
     /// Takes exactly the descriptor's bytes, and checks them.
-    fn blob(&mut self, descriptor: &Descriptor, bytes: &mut dyn Read) -> Result<(), OciError>;
+    fn blob(&self, blob: &Blob<'_>) -> Result<(), OciError>;
 
-    /// `entry` describes the manifest; its reference is the image's own, and a sink that was opened
-    /// with a tag puts that in its place.
-    fn finish(&mut self, entry: Listed) -> Result<(), OciError>;
+    /// Blobs that it takes at the same time.
+    fn parallel(&self) -> usize {
+        1
+    }
+
+    /// Gives the image its names.
+    fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError>;
+}
+
+pub type Bytes = Box<dyn Read + Send>;
+
+/// A blob that is wanted. Its bytes are looked for when it is opened, and not before: a layer that was pulled
+/// may have to be fetched for it.
+pub struct Blob<'a> {
+    pub descriptor: &'a Descriptor,
+    pub open: &'a (dyn Fn() -> Result<Bytes, OciError> + Sync),
+}
+
+impl Blob<'_> {
+    /// Copies the blob and verifies it on the way.
+    pub fn copy(&self, out: &mut dyn Write) -> Result<(), OciError> {
+        copy_blob(self.descriptor, &mut (self.open)()?, out)
+    }
 }
 
 /// Copies a blob and verifies it on the way.

@@ -285,10 +285,10 @@ impl<R: Read> Read for Hashed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::export::export;
-    use crate::oci::fixture::{full_tree, image, memo};
+    use crate::oci::fixture::{export_to, full_tree, image, memo};
     use crate::oci::image::{Compression, Platform};
     use crate::oci::layout::LayoutSink;
+    use crate::oci::outgoing::Listing;
     use crate::oci::pull::pull;
 
     /// A store that knows nothing, and an image of one layer in a layout.
@@ -297,8 +297,8 @@ mod tests {
         let tree = full_tree(&memo_of_maker);
         let made = image(vec![tree], Compression::Zstd { level: 1 });
         let layout = folder.path().join("layout");
-        let mut sink = LayoutSink::open(&layout, None).unwrap();
-        export(&Supply::of(&memo_of_maker), &made, 0, &mut sink).unwrap();
+        let sink = LayoutSink::open(&layout, &[]).unwrap();
+        export_to(&memo_of_maker, &made, &sink, Listing::OfLayout).unwrap();
         let source = Arc::new(Source::layout(&layout).unwrap());
         let platform = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
         let pulled = pull(&source, None, None, &platform).unwrap();

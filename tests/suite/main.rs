@@ -34,6 +34,7 @@ mod hermetic;
 mod fuzz;
 mod shown;
 mod lock;
+mod fetch;
 mod export;
 mod settings;
 mod language;

@@ -104,6 +104,53 @@ fn a_base_that_nobody_looks_at_is_not_fetched() {
 }
 
 #[test]
+fn a_locked_build_needs_no_registry_any_more() {
+    let Some(bench) = Bench::new(Kind::Plain) else { return };
+    bench.write(RUN);
+    bench.space.ok(&["lock"]);
+    let lock = fs::read_to_string(bench.space.workspace().join("memobuild.lock")).unwrap();
+    assert!(lock.contains("/team/base:v1\" digest=\"sha256:"), "{lock}");
+    bench.space.ok(&["build", "app"]);
+    bench.asked();
+    drop(bench.registry);
+    bench.space.ok(&["build", "app", "-o", "oci:layout"]);
+    bench.space.ok(&["lock", "--check"]);
+    // Other commands on the same base: its files are there.
+    let more = RUN.replace("$A", "other");
+    let host = bench.proxy.host();
+    let text = fs::read_to_string(bench.space.workspace().join("memobuild.kdl")).unwrap();
+    bench.space.file("memobuild.kdl", text.replace(RUN, &more));
+    bench.space.ok(&["build", "app"]);
+    assert_eq!(bench.proxy.seen().len(), 0, "{host} is not asked");
+}
+
+#[test]
+fn a_tag_that_moved_is_another_image() {
+    let Some(bench) = Bench::new(Kind::Plain) else { return };
+    bench.write(RUN);
+    bench.space.ok(&["lock"]);
+    bench.space.ok(&["build", "app", "-o", "oci:layout"]);
+    let index = fs::read(bench.space.path().join("layout/index.json")).unwrap();
+    // The tag now names what was built.
+    let (from, to) = (bench.space.path().join("layout"), bench.registry.host());
+    let (from, to) = (format!("oci:{}", from.display()), format!("docker://{to}/team/base:v1"));
+    tool("skopeo", &["copy", "-q", "--insecure-policy", "--dest-tls-verify=false", &from, &to]);
+    bench.space.ok(&["build", "app", "-o", "oci:layout"]);
+    assert!(
+        fs::read(bench.space.path().join("layout/index.json")).unwrap() == index,
+        "the lock holds the old one"
+    );
+    let locked = || fs::read_to_string(bench.space.workspace().join("memobuild.lock")).unwrap();
+    let before = locked();
+    bench.space.ok(&["lock"]);
+    assert_eq!(locked(), before, "what is locked stays");
+    bench.space.ok(&["lock", "--update", "base"]);
+    assert_ne!(locked(), before);
+    let outcomes = bench.space.build(&["app"]);
+    assert_eq!((outcomes["base"].as_str(), outcomes["more"].as_str()), ("executed", "executed"));
+}
+
+#[test]
 fn who_may_not_is_told_in_one_sentence() {
     for kind in [Kind::Basic, Kind::Token] {
         let Some(bench) = Bench::new(kind) else { return };
@@ -149,7 +196,7 @@ fn a_bad_network_never_makes_a_wrong_image() {
         let index = fs::read(bench.space.path().join("layout/index.json"));
         match expected {
             Some(0) => {
-                assert_eq!(*right.get_or_insert_with(|| index.as_ref().unwrap().clone()), index.unwrap())
+                assert_eq!(*right.get_or_insert_with(|| index.as_ref().unwrap().clone()), index.unwrap());
             }
             _ => {
                 assert!(index.is_err(), "{fault:?} left an image");

@@ -1,4 +1,4 @@
-//! What the nodes of a graph leave to the lock file, and what of it this machine can tell: image layouts.
+//! What the nodes of a graph leave to the lock file, and what of it this machine alone can tell: image layouts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -43,14 +43,6 @@ pub(super) fn wanted(graph: &Graph) -> Vec<Wanted> {
     wanted
 }
 
-/// Whether only a server can tell its digest.
-pub(super) fn is_remote(op: &Op) -> bool {
-    match op {
-        Op::Pull(pull) => matches!(pull.source, ImageSource::Registry(_)),
-        op => matches!(op, Op::Fetch(_)),
-    }
-}
-
 /// The entries of those that name layouts, each once. Layouts that cannot be read are told all at once.
 pub(super) fn layouts(workspace: &Path, loaded: &Loaded, chosen: &[&Wanted]) -> Result<Vec<Entry>, Failure> {
     let mut platforms: BTreeMap<String, BTreeSet<NodeId>> = BTreeMap::new();
@@ -68,15 +60,17 @@ pub(super) fn layouts(workspace: &Path, loaded: &Loaded, chosen: &[&Wanted]) -> 
             Ok(entry) => entries.push(entry),
             Err((node, error)) => {
                 failed += 1;
-                tell(loaded, node, error)?;
+                tell(loaded, node, error.into())?;
             }
         }
     }
     match failed {
         0 => Ok(entries),
-        _ => Err(Failure::Input { message: "memobuild.lock is left as it is".to_owned(), help: None }),
+        _ => Err(Failure::Input { message: LEFT.to_owned(), help: None }),
     }
 }
+
+pub(super) const LEFT: &str = "memobuild.lock is left as it is";
 
 /// `nodes` all pull `reference`, each for its platform.
 fn layout(
@@ -116,8 +110,8 @@ fn digest(layout: &Path, tag: Option<&str>, platform: &Platform) -> Result<Pinne
 }
 
 /// In the build file's text, where the user can do something about it.
-fn tell(loaded: &Loaded, node: NodeId, error: OciError) -> Result<(), Failure> {
-    match ExecError::from(error) {
+pub(super) fn tell(loaded: &Loaded, node: NodeId, error: ExecError) -> Result<(), Failure> {
+    match error {
         ExecError::Input { message, help } => {
             let node = loaded.graph.node(node);
             let until = end_of(node, loaded);

@@ -1,5 +1,7 @@
 //! Tables of landings: what a `copy` gives, and what it refuses.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::base::cancel::Cancel;
 use crate::graph::image_settings::{ConfigEdit, Edit};
@@ -336,6 +338,8 @@ fn an_image_has_its_settings() {
         packing: Packing::DEFAULT,
         names: vec!["base".to_owned()],
         annotations: [("base".to_owned(), "x".to_owned())].into(),
+        index_annotations: BTreeMap::new(),
+        descriptor_annotations: BTreeMap::new(),
         created: Some(7),
     };
     let inputs = [input(Value::Image(Box::new(from)))];

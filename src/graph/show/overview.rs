@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::base::address::shown;
 use crate::graph::graph::{Graph, Node};
 use crate::graph::op::{Assemble, Command, Fetch, ImageSource, Network, Op, Place, Pull, Run};
 use crate::graph::show::{reference, signature};
@@ -37,7 +38,9 @@ fn does(op: &Op) -> Vec<String> {
     match op {
         Op::Scan(scan) => vec![scanned(scan)],
         Op::Host(_) => vec!["the programs of this machine".to_owned()],
-        Op::Fetch(Fetch::Http { url, .. } | Fetch::Git { url, .. }) => vec![format!("fetches {url}")],
+        Op::Fetch(Fetch::Http { url, .. } | Fetch::Git { url, .. }) => {
+            vec![format!("fetches {}", shown(url))]
+        }
         Op::Pull(pull) => vec![pulled(pull)],
         Op::Assemble(assemble) => composed(assemble),
         Op::Run(run) => ran(run),

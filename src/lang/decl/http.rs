@@ -1,5 +1,6 @@
 //! `http`: a file at a URL, or the content of an archive there.
 
+use crate::base::address::shown;
 use crate::graph::op::{Fetch, Op};
 use crate::graph::value::Type;
 use crate::lang::code::Code;
@@ -38,7 +39,7 @@ fn check(item: &Item, findings: &mut Findings) {
             .iter()
             .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
     {
-        let message = format!("`{}` is no address that `http` fetches", shorten(text));
+        let message = format!("`{}` is no address that `http` fetches", shorten(&shown(text)));
         let mistake = Mistake::new(Code::SourceForm, message, "write it in full: \"https://…\"");
         findings.add(mistake.at(url.span.clone(), "not http or https"));
     }
@@ -58,6 +59,46 @@ fn check(item: &Item, findings: &mut Findings) {
         let mistake = Mistake::new(Code::TypeValue, message, "name=\"tool.tar.gz\"");
         findings.add(mistake.at(given.span.clone(), "given here"));
     }
+    check_extract(item, findings);
+}
+
+/// What is said of a file means nothing for an archive's content, and the other way round.
+fn check_extract(item: &Item, findings: &mut Findings) {
+    let refused: &[(&str, &str, &str)] = match is_extracted(item) {
+        true => &[
+            ("mode", "an archive says itself which modes its files have", "leave `mode` out, or `extract`"),
+            ("name", "an archive says itself what its files are called", "leave `name` out, or `extract`"),
+        ],
+        false => {
+            &[("strip", "`strip` is for the names in archives", "add extract=#true, or leave `strip` out")]
+        }
+    };
+    for (property, message, help) in refused {
+        if let Some(given) = item.property(property) {
+            let mistake = Mistake::new(Code::SlotExtra, *message, *help);
+            findings.add(mistake.at(given.span.clone(), "given here"));
+        }
+    }
+}
+
+fn is_extracted(item: &Item) -> bool {
+    item.property("extract").and_then(Given::truth).unwrap_or(false)
+}
+
+/// What the file is called where it lands in a folder: `name`, or the last segment of the address.
+pub fn file_name(item: &Item) -> Option<String> {
+    if is_extracted(item) {
+        return None;
+    }
+    let given = item.property("name").and_then(Given::text).map(str::to_owned);
+    given.or_else(|| last_segment(item.argument(1)?.text()?))
+}
+
+fn last_segment(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let path = rest.split(['?', '#']).next()?;
+    let (_, last) = path.rsplit_once('/')?;
+    (!matches!(last, "" | "." | "..")).then(|| last.to_owned())
 }
 
 /// In lower case, with one of these lengths.
@@ -74,7 +115,25 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
         sha256: text("sha256"),
         name: text("name"),
         mode: item.property("mode").and_then(Given::mode),
-        extract: item.property("extract").and_then(Given::truth).unwrap_or(false),
+        extract: is_extracted(item),
         strip: u32::try_from(strip).unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_called_as_their_address_ends() {
+        for (url, expected) in [
+            ("https://h/a/tool-1.2.tar.gz", Some("tool-1.2.tar.gz")),
+            ("https://h/a?b=/c#/d", Some("a")),
+            ("https://h/a/", None),
+            ("https://h", None),
+            ("https://h/..", None),
+        ] {
+            assert_eq!(last_segment(url).as_deref(), expected, "{url}");
+        }
+    }
 }

@@ -103,10 +103,9 @@ fn lower(item: &Item, edges: &mut Edges<'_>) -> Op {
 }
 
 fn settings(item: &Item) -> ImageSettings {
-    let annotations = |index: bool| -> BTreeMap<String, String> {
-        let lines = item
-            .each("annotation")
-            .filter(|line| (line.property("on").and_then(Given::text) == Some("index")) == index);
+    let annotations = |on: &str| -> BTreeMap<String, String> {
+        let of = |line: &Item| line.property("on").and_then(Given::text).unwrap_or("manifest").to_owned();
+        let lines = item.each("annotation").filter(|line| of(line) == on);
         lines
             .flat_map(Item::assignments)
             .filter(|(key, _)| key != "on")
@@ -116,8 +115,9 @@ fn settings(item: &Item) -> ImageSettings {
     ImageSettings {
         names: item.each("name").flat_map(Item::texts).collect(),
         config: config(item),
-        annotations: annotations(false),
-        index_annotations: annotations(true),
+        annotations: annotations("manifest"),
+        index_annotations: annotations("index"),
+        descriptor_annotations: annotations("descriptor"),
         packing: Packing { format: format(item), compression: compression(item) },
         created: item.only("created").and_then(|line| line.argument(0)?.time()),
         squash: item.only("squash").is_some(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::base::address::holds_secret;
 use crate::base::digest::{Digest, OciDigest};
 use crate::lang::flat;
 use crate::lang::mistake::Findings;
@@ -126,11 +127,11 @@ impl Entry {
             HTTP => flat::decode::<HttpLine>(text, node, HTTP_EXAMPLE, findings)?.entry(),
             GIT => {
                 let GitLine { url, reference, commit } = flat::decode(text, node, GIT_EXAMPLE, findings)?;
-                Entry::Git { url, reference, commit: commit.0 }
+                Entry::Git { url: url.0, reference, commit: commit.0 }
             }
             LIBRARY => {
                 let GitLine { url, reference, commit } = flat::decode(text, node, GIT_EXAMPLE, findings)?;
-                Entry::Library { url, reference, commit: commit.0 }
+                Entry::Library { url: url.0, reference, commit: commit.0 }
             }
             RUN => flat::decode::<RunLine>(text, node, RUN_EXAMPLE, findings)?.entry(),
             _ => return Some(None),
@@ -164,8 +165,8 @@ struct PlatformLine {
 
 #[derive(knus::Decode)]
 struct HttpLine {
-    #[knus(argument)]
-    url: String,
+    #[knus(argument, str)]
+    url: Address,
     #[knus(property, str)]
     sha256: Hexadecimal,
     #[knus(property)]
@@ -174,8 +175,8 @@ struct HttpLine {
 
 #[derive(knus::Decode)]
 struct GitLine {
-    #[knus(argument)]
-    url: String,
+    #[knus(argument, str)]
+    url: Address,
     #[knus(property(name = "ref"))]
     reference: Option<String>,
     #[knus(property, str)]
@@ -201,7 +202,7 @@ impl ImageLine {
 
 impl HttpLine {
     fn entry(self) -> Entry {
-        Entry::Http { url: self.url, sha256: self.sha256.0, size: self.size }
+        Entry::Http { url: self.url.0, sha256: self.sha256.0, size: self.size }
     }
 }
 
@@ -235,6 +236,7 @@ struct BadForm(&'static str);
 
 form!(ImageDigest, "`sha256:` and 64 hexadecimal digits", |text| text.parse::<OciDigest>().is_ok());
 form!(Hexadecimal, "64 hexadecimal digits", |text| Digest::from_hex(text).is_ok());
+form!(Address, "an address without a login", |text| !holds_secret(text));
 form!(Commit, "a commit of 40 or 64 hexadecimal digits", |text| {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     matches!(text.len(), 40 | 64) && text.bytes().all(is_digit)

@@ -1,6 +1,7 @@
 //! What of a graph the lock file can hold, and the lock file's digests put into the graph. A digest that the
 //! build file itself gives wins; then the lock file is not asked.
 
+use crate::base::address::shown;
 use crate::graph::graph::{Graph, Node};
 use crate::graph::op::{Fetch, ImageSource, Network, Op};
 use crate::lang::lock::Lock;
@@ -32,13 +33,13 @@ pub fn pin(graph: &mut Graph, lock: &Lock) {
 }
 
 /// The keys of all that the node leaves to the lock file. In a pinned graph: what the lock file lacks.
-/// An output that may be missing need not be known.
+/// An output that may be missing need not be known; an address with a login in it is never in the lock file.
 pub fn missing(node: &Node) -> Vec<Key> {
     match &node.op {
         Op::Pull(pull) if pull.digest.is_none() => vec![Key::new(IMAGE, &reference(&pull.source), None)],
-        Op::Fetch(Fetch::Http { url, sha256: None, .. }) => vec![Key::new(HTTP, url, None)],
+        Op::Fetch(Fetch::Http { url, sha256: None, .. }) => vec![Key::new(HTTP, &shown(url), None)],
         Op::Fetch(Fetch::Git { url, commit: None, reference, .. }) => {
-            vec![Key::new(GIT, url, reference.as_deref())]
+            vec![Key::new(GIT, &shown(url), reference.as_deref())]
         }
         Op::Run(run) if run.network == Network::Locked => {
             let open = run.outputs.iter().filter(|output| output.locked.is_none() && !output.optional);

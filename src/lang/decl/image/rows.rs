@@ -47,7 +47,7 @@ pub const LINE: Line = Line {
 /// Also of `test`.
 pub const PLATFORMS: Line = Line {
     word: "platforms",
-    doc: "The platforms that it is made for; default: the one that is asked for.",
+    doc: "The platforms that it is made for, under one index where they are several; default: the one that is asked for.",
     example: "platforms \"linux/amd64\" \"linux/arm64\"",
     often: Often::Maybe,
     arguments: &[some("OS/ARCH", Slot::Platform)],
@@ -56,7 +56,7 @@ pub const PLATFORMS: Line = Line {
 
 const NAME: Line = Line {
     word: "name",
-    doc: "References that name it in archives and layouts.",
+    doc: "References that it gets, all of them, wherever it goes under no other: in layouts their tags.",
     example: "name \"example.org/app:1.2\"",
     arguments: &[some("TEXT", Slot::Text)],
     ..Line::EMPTY
@@ -91,9 +91,13 @@ const LABEL: Line = Line {
 
 const ANNOTATION: Line = Line {
     word: "annotation",
-    doc: "Annotations of the manifest.",
+    doc: "Annotations: of the manifest, of the index over all platforms, or of the manifest's entry in it.",
     example: "annotation org.opencontainers.image.title=\"app\"",
-    properties: &[may("on", Slot::Word(&["manifest", "index"]), "What is annotated; default `manifest`.")],
+    properties: &[may(
+        "on",
+        Slot::Word(&["manifest", "index", "descriptor"]),
+        "What is annotated; default `manifest`.",
+    )],
     free: Some(Slot::Text),
     ..Line::EMPTY
 };
