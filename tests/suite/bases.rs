@@ -107,6 +107,7 @@ fn pages_on_busybox() {
     bench.push(&base, "library/busybox:1.37");
     let space = bench.example("pages");
     let destination = format!("docker://{}/pages:latest", bench.registry.host());
+    space.ok(&["build"]);
     space.ok(&["build", "-o", &format!("site={destination}")]);
     assert_eq!(space.build(&[]).values().filter(|outcome| *outcome == "executed").count(), 0);
     if have(&["skopeo"]) {
