@@ -7,6 +7,7 @@
 mod context;
 mod measure;
 mod hashing;
+mod images;
 mod incremental;
 mod language;
 mod monorepo;
@@ -18,12 +19,13 @@ use std::path::Path;
 
 type Section = (&'static str, fn(&Path));
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("language", language::run),
     ("no-op", no_op::run),
     ("incremental", incremental::run),
     ("parallel", parallel::run),
     ("sandbox", sandbox::run),
+    ("images", images::run),
     ("hash", hashing::run),
 ];
 

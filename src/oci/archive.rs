@@ -7,11 +7,11 @@ use std::sync::Mutex;
 
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
-use crate::oci::image::Format;
+use crate::oci::image::{Format, PackedLayer};
 use crate::oci::layout_reader::{INDEX, MARKER, MARKER_CONTENT};
 use crate::oci::manifest::{Annotations, index};
 use crate::oci::outgoing::Outgoing;
-use crate::oci::sink::{Blob, Sink};
+use crate::oci::sink::{Blob, Make, Sink};
 use crate::oci::tar_out::TarOut;
 
 pub struct ArchiveSink {
@@ -52,6 +52,12 @@ impl Sink for ArchiveSink {
         let mut tar = self.tar.lock().expect("bug: poisoned");
         begin(&mut tar)?;
         tar.blob(&name(blob.descriptor), blob)
+    }
+
+    fn layer(&self, make: &mut Make<'_>) -> Result<PackedLayer, OciError> {
+        let mut tar = self.tar.lock().expect("bug: poisoned");
+        begin(&mut tar)?;
+        tar.layer(make, |layer| name(&Descriptor::from(layer)))
     }
 
     fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError> {

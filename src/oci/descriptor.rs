@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::digest::OciDigest;
 use crate::oci::error::OciError;
-use crate::oci::image::Format;
+use crate::oci::image::{Format, PackedLayer};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
@@ -14,6 +14,13 @@ pub struct Descriptor {
     pub digest: OciDigest,
     /// Bytes.
     pub size: u64,
+}
+
+impl From<&PackedLayer> for Descriptor {
+    fn from(layer: &PackedLayer) -> Descriptor {
+        let PackedLayer { media_type, digest, size, diff_id: _ } = layer.clone();
+        Descriptor { media_type, digest, size }
+    }
 }
 
 impl Descriptor {

@@ -13,7 +13,7 @@ use crate::oci::export::export;
 use crate::oci::image::{
     Compression, Config, Format, Healthcheck, HistoryEntry, Image, Layer, Packing, Platform, Rootfs,
 };
-use crate::oci::layer::pack;
+use crate::oci::layer::pack_into;
 use crate::oci::manifest::{Annotations, REFERENCE};
 use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
 use crate::oci::pull;
@@ -22,7 +22,6 @@ use crate::oci::source::Source;
 use crate::oci::supply::Supply;
 pub(super) use crate::store::fixture::memo;
 use crate::store::memo::Memo;
-use crate::store::object::Object;
 use crate::tree::encode::save;
 use crate::tree::links::link_group;
 use crate::tree::tree::{Content, Directory, Entry, LinkGroup, Metadata};
@@ -46,8 +45,13 @@ pub(super) fn group(paths: &[TreePath], blob: &BlobDigest) -> LinkGroup {
 
 /// The layer as a plain tar.
 pub(super) fn tar_of(memo: &Memo, tree: TreeDigest) -> Vec<u8> {
-    let layer = pack(memo, tree, Compression::None, &Cancel::default()).unwrap();
-    memo.read(Object::Blob(layer.blob)).unwrap().to_vec()
+    packed(memo, tree, Compression::None)
+}
+
+pub(super) fn packed(memo: &Memo, tree: TreeDigest, compression: Compression) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pack_into(memo, tree, compression, &mut bytes, &Cancel::default()).unwrap();
+    bytes
 }
 
 /// Does something with a blob.
@@ -69,7 +73,7 @@ pub(super) fn export_to(
 ) -> Result<Outgoing, OciError> {
     let images = [Leaving { image, made_by: Vec::new() }];
     let supply = Supply::of(memo);
-    let outgoing = Outgoing::new(&supply, &order(&images, listing))?;
+    let outgoing = Outgoing::into(&supply, &order(&images, listing), sink)?;
     export(&supply, &outgoing, sink)?;
     Ok(outgoing)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::digest::{BlobDigest, OciDigest, TreeDigest};
+use crate::base::digest::{OciDigest, TreeDigest};
 
 /// A root filesystem: layers, lowest first, and the configuration that travels with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,20 +35,6 @@ pub struct PackedLayer {
     pub size: u64,
     /// SHA-256 of the unpacked tar (image-spec, config.md, "Layer DiffID").
     pub diff_id: OciDigest,
-}
-
-/// A packed layer in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerBlob {
-    pub media_type: String,
-    /// SHA-256 of the packed bytes.
-    pub digest: OciDigest,
-    /// Packed bytes.
-    pub size: u64,
-    /// SHA-256 of the unpacked tar (image-spec, config.md, "Layer DiffID").
-    pub diff_id: OciDigest,
-    /// Where the store keeps the packed bytes.
-    pub blob: BlobDigest,
 }
 
 /// The part of an image's configuration that runs obey and images carry

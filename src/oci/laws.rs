@@ -11,8 +11,10 @@ use crate::oci::archive::ArchiveSink;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
 use crate::oci::export::export;
-use crate::oci::fixture::{self, directory, file, full_tree, image, memo, order, pull, tags, tar_of, trees};
-use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Platform};
+use crate::oci::fixture::{
+    self, directory, file, full_tree, image, memo, order, packed, pull, tags, tar_of, trees,
+};
+use crate::oci::image::{Compression, Format, Image, Layer, PackedLayer, Platform};
 use crate::oci::kept::keep;
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
@@ -20,7 +22,6 @@ use crate::oci::outgoing::{Leaving, Listing, Outgoing, Packed};
 use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::{Memo, Written};
-use crate::store::object::Object;
 use crate::tree::tree::{Content, Entry};
 
 const COMPRESSIONS: [Compression; 3] =
@@ -81,13 +82,13 @@ fn diff_id_is_of_the_unpacked_layer_and_packing_is_remembered() {
     for compression in COMPRESSIONS {
         let layer = pack(&memo, tree, compression, &Cancel::default()).unwrap();
         assert_eq!(layer.diff_id, OciDigest::of(&tar));
-        let packed = memo.read(Object::Blob(layer.blob)).unwrap();
+        let packed = packed(&memo, tree, compression);
         assert_eq!((layer.digest, layer.size), (OciDigest::of(&packed), packed.len() as u64));
         let mut unpacked = Vec::new();
         match compression {
             Compression::None => unpacked = packed.to_vec(),
             Compression::Gzip { .. } => {
-                flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).map(drop).unwrap();
+                flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked).map(drop).unwrap();
             }
             Compression::Zstd { .. } => unpacked = zstd::decode_all(&packed[..]).unwrap(),
         }
@@ -291,10 +292,18 @@ fn indexes_may_nest_and_digests_pin() {
 fn a_diff_id_that_lies_is_noticed() {
     let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
     let mut image = image(vec![full_tree(&memo)], Compression::None);
-    let LayerBlob { media_type, digest, size, blob, .. } =
-        pack(&memo, trees(&memo, &image)[0], Compression::None, &Cancel::default()).unwrap();
-    keep(&memo, &Written { blob, oci: digest, size }).unwrap();
-    let layer = PackedLayer { media_type, digest, size, diff_id: OciDigest::of(b"another") };
+    let tree = trees(&memo, &image)[0];
+    let layer = pack(&memo, tree, Compression::None, &Cancel::default()).unwrap();
+    keep(
+        &memo,
+        &Written {
+            blob: memo.write_blob(&tar_of(&memo, tree)).unwrap(),
+            oci: layer.digest,
+            size: layer.size,
+        },
+    )
+    .unwrap();
+    let layer = PackedLayer { diff_id: OciDigest::of(b"another"), ..layer };
     image.rootfs.layers = vec![Layer::Pulled(layer)];
     export_to(&memo, &image, folder.path());
     let result = pull(&memo, folder.path(), None, None, &amd64());

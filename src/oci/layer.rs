@@ -1,13 +1,11 @@
-//! A layer tree as a packed blob: tar, hashed, compressed, stored, in one pass and in bounded memory.
-//! A packed layer is remembered by tree and compression, so an unchanged one is never packed again.
-//! One thread looks ahead and reads files, one builds and hashes the tar, one compresses and stores:
-//! small files cost more to open than to pack.
+//! A layer tree as packed bytes: its digests, and the bytes themselves as a stream. Packed layers are kept as segments
+//! (`segment.rs`), so that a changed file costs its own segment; what no compression makes smaller is not kept at all,
+//! but made of its files each time. BLAKE3, SHA-256 and compression see the bytes in one pass.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -15,267 +13,331 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::{ActionKey, OciDigest, TreeDigest};
-use crate::base::facts::{FactSink, HashSink, ListSink};
-use crate::oci::compress::{BLOCK, compress};
+use crate::oci::checkpoint::{self, State, Step, Steps};
+use crate::oci::compress::write_frame;
+use crate::oci::derived::Question;
 use crate::oci::error::OciError;
-use crate::oci::image::{Compression, Format, LayerBlob};
-use crate::oci::members::{FileContent, Member, Members};
-use crate::oci::tar_header::{END, padding};
-use crate::store::memo::{BlobWriter, Memo};
-use crate::store::object::Object;
-use crate::store::record::{Lost, Record};
+use crate::oci::image::{Compression, Format, PackedLayer};
+use crate::oci::members::Members;
+use crate::oci::packing::{Form, Made, Piece, make_in_order};
+use crate::oci::segment::Segments;
+use crate::oci::segment_memo::{self, Known};
+use crate::store::memo::Memo;
 
-/// The layer's blob, from the memo or packed now. Its media type is the specification's.
+/// The layer's digests, where it was packed before.
+pub fn recall(
+    memo: &Memo,
+    tree: TreeDigest,
+    compression: Compression,
+) -> Result<Option<PackedLayer>, OciError> {
+    Ok(question(tree, compression).recall(memo)?)
+}
+
+/// The layer's digests, from the memo or by packing it now.
 /// Waits for work on rayon's threads, so it must not be called from one of them.
 pub fn pack(
     memo: &Memo,
     tree: TreeDigest,
     compression: Compression,
     cancel: &Cancel,
-) -> Result<LayerBlob, OciError> {
-    let mut hash = HashSink::new("memobuild 2026-11-28 layer v1");
-    write_facts(tree, compression, &mut hash);
-    let key = ActionKey(hash.finish());
-    if let Some(layer) = recall(memo, key)? {
-        return Ok(layer);
+) -> Result<PackedLayer, OciError> {
+    if let Some(packed) = recall(memo, tree, compression)? {
+        return Ok(packed);
     }
-    let _lock = memo.lock_key(key, cancel)?;
-    if let Some(layer) = recall(memo, key)? {
-        return Ok(layer);
+    let _lock = memo.lock_key(question(tree, compression).key(), cancel)?;
+    match recall(memo, tree, compression)? {
+        Some(packed) => Ok(packed),
+        None => pack_now(memo, tree, compression, None, cancel),
     }
-    let start = Instant::now();
-    let layer = pack_now(memo, tree, compression, cancel)?;
-    let mut facts = ListSink::default();
-    write_facts(tree, compression, &mut facts);
-    let record = Record {
-        lost: Lost::default(),
-        outputs: BTreeMap::from([(OUTPUT.to_owned(), serde_json::json!(layer))]),
-        objects: vec![Object::Blob(layer.blob)],
-        facts: facts.0,
-        log: None,
-        seconds: start.elapsed().as_secs_f64(),
-        rung: None,
-        shareable: true,
-        node: OUTPUT.to_owned(),
-    };
-    memo.remember(key, &record)?;
-    Ok(layer)
 }
 
-const OUTPUT: &str = "layer";
-
-fn write_facts(tree: TreeDigest, compression: Compression, sink: &mut dyn FactSink) {
-    let (name, level) = match compression {
-        Compression::None => ("none", 0),
-        Compression::Gzip { level } => ("gzip", i64::from(level)),
-        Compression::Zstd { level } => ("zstd", i64::from(level)),
-    };
-    sink.fact("tree", tree.as_bytes());
-    sink.fact("compression", name.as_bytes());
-    sink.fact("level", level.to_string().as_bytes());
+/// Packs the layer as `pack` does and writes it on the way. What was written is a layer only where this succeeds.
+pub fn pack_into(
+    memo: &Memo,
+    tree: TreeDigest,
+    compression: Compression,
+    out: &mut dyn Write,
+    cancel: &Cancel,
+) -> Result<PackedLayer, OciError> {
+    pack_now(memo, tree, compression, Some(out), cancel)
 }
 
-fn recall(memo: &Memo, key: ActionKey) -> Result<Option<LayerBlob>, OciError> {
-    let Some(record) = memo.recall(key)? else { return Ok(None) };
-    let layer: Option<LayerBlob> =
-        record.outputs.get(OUTPUT).and_then(|value| serde_json::from_value(value.clone()).ok());
-    Ok(layer.filter(|layer| memo.has(Object::Blob(layer.blob))))
+/// The packed bytes of a layer, as `pack` gives their digest.
+pub fn open(
+    memo: &Memo,
+    tree: TreeDigest,
+    compression: Compression,
+    cancel: &Cancel,
+) -> Box<dyn Read + Send> {
+    let (memo, cancel) = (memo.clone(), cancel.clone());
+    let (send, pieces) = sync_channel(2);
+    thread::spawn(move || {
+        let mut out = Handed { send: &send, buffer: Vec::new() };
+        let written = write_unhashed(&memo, tree, compression, &mut out, &cancel)
+            .and_then(|()| out.flush().map_err(OciError::stream("packing a layer")));
+        if let Err(error) = written {
+            // Whoever reads no more needs no error.
+            let _ = send.send(Err(io::Error::other(error)));
+        }
+    });
+    Box::new(Pieces { pieces, current: Vec::new(), read: 0 })
+}
+
+/// Segments and checkpoints are remembered too, so that a layer that is nearly the same costs little.
+fn question(tree: TreeDigest, compression: Compression) -> Question {
+    let (compression, level) = compression.words();
+    let facts = vec![("tree", tree.to_string()), ("compression", compression), ("level", level)];
+    Question { context: "memobuild 2026-11-28 layer v2", output: "layer", facts }
 }
 
 fn pack_now(
     memo: &Memo,
     tree: TreeDigest,
     compression: Compression,
+    out: Option<&mut dyn Write>,
     cancel: &Cancel,
-) -> Result<LayerBlob, OciError> {
-    let (written, diff_id) = thread::scope(|scope| {
-        let (send_pieces, pieces) = sync_channel(2);
-        let (send_blocks, blocks) = sync_channel(4);
-        let reader = scope.spawn(move || read_ahead(memo, tree, cancel, &send_pieces));
-        let packer = scope.spawn(move || store(memo, &blocks, compression));
-        let tar = write_tar(memo, &pieces, TarBlocks::new(send_blocks), cancel);
-        drop(pieces);
-        // The reader's error is the cause where it has one: the others then only saw an early end.
-        // The packer's comes next: the tar writer then only saw a closed channel.
-        reader.join().expect("bug: reading files ahead panicked")?;
-        let writer = packer.join().expect("bug: compressing a layer panicked")?;
-        let diff_id = tar?;
-        // Only a whole layer becomes a blob.
-        Ok::<_, OciError>((writer.finish()?, diff_id))
+) -> Result<PackedLayer, OciError> {
+    let start = Instant::now();
+    let segments = Segments::of(Members::of(memo, tree)?, compression);
+    let mut steps = Steps::hashed(memo, segments, compression, out.is_some());
+    let made = thread::scope(|scope| {
+        let mut layer = Hashing::begin(scope, compression, out);
+        make_in_order(memo, &mut steps, compression, cancel, &mut |piece| layer.take(piece))?;
+        Ok::<_, OciError>(layer.finish())
     })?;
-    Ok(LayerBlob {
-        media_type: compression.layer_kind().media_type(Format::Oci).to_owned(),
-        digest: written.oci,
-        size: written.size,
-        diff_id,
-        blob: written.blob,
-    })
+    let segments = made.segments.par_iter();
+    segments.try_for_each(|(key, known)| segment_memo::remember(memo, *key, *known))?;
+    let checkpoints = made.checkpoints.par_iter();
+    checkpoints.try_for_each(|(key, state)| checkpoint::remember(memo, *key, state))?;
+    question(tree, compression).remember(memo, &made.packed, Vec::new(), start.elapsed())?;
+    Ok(made.packed)
 }
 
-/// A member whose content, where it is small, is in memory already.
-struct Piece {
-    header: Vec<u8>,
-    content: Bytes,
-}
-
-enum Bytes {
-    None,
-    Here(Arc<[u8]>),
-    InStore(FileContent),
-}
-
-/// Bytes: a larger file is streamed when its turn comes.
-const READ_AHEAD_FILE: u64 = 1 << 20;
-/// Bytes and entries that are read together.
-const READ_AHEAD: u64 = 4 << 20;
-const READ_AHEAD_ENTRIES: usize = 512;
-
-fn read_ahead(
+fn write_unhashed(
     memo: &Memo,
     tree: TreeDigest,
+    compression: Compression,
+    out: &mut dyn Write,
     cancel: &Cancel,
-    pieces: &SyncSender<Vec<Piece>>,
 ) -> Result<(), OciError> {
-    let mut members = Members::of(memo, tree)?;
-    loop {
-        let batch = next_batch(&mut members)?;
-        if cancel.is_raised() {
-            return Err(OciError::Cancelled);
-        }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let read = batch.into_par_iter().with_min_len(16).map(|member| load(memo, member));
-        let batch = read.collect::<Result<Vec<_>, _>>()?;
-        if pieces.send(batch).is_err() {
-            return Ok(());
-        }
-    }
-}
-
-fn next_batch(members: &mut Members<'_>) -> Result<Vec<Member>, OciError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while batch.len() < READ_AHEAD_ENTRIES && bytes < READ_AHEAD {
-        let Some(member) = members.next().transpose()? else { break };
-        bytes += member.content.map_or(0, |content| content.size.min(READ_AHEAD_FILE));
-        batch.push(member);
-    }
-    Ok(batch)
-}
-
-fn load(memo: &Memo, member: Member) -> Result<Piece, OciError> {
-    let content = match member.content {
-        None => Bytes::None,
-        Some(content) if content.size > READ_AHEAD_FILE => Bytes::InStore(content),
-        Some(content) => {
-            let bytes = memo.read(Object::Blob(content.blob))?;
-            same_size(content, bytes.len() as u64)?;
-            Bytes::Here(bytes)
-        }
-    };
-    Ok(Piece { header: member.header, content })
-}
-
-/// A tree whose entry lies about a size would give an archive that cannot be read.
-fn same_size(content: FileContent, found: u64) -> Result<(), OciError> {
-    if content.size == found {
-        return Ok(());
-    }
-    Err(OciError::Unpackable {
-        path: content.blob.to_string(),
-        reason: "the tree says another size than its blob has",
+    let segments = Segments::of(Members::of(memo, tree)?, compression);
+    let mut steps = segments.map(|segment| Ok(Step::Segment { segment: segment?, is_hashed: false }));
+    make_in_order(memo, &mut steps, compression, cancel, &mut |piece| match piece {
+        Piece::Segment { made, .. } => write_made(&made, compression, out),
+        Piece::Resume(_) | Piece::Save(_) => Ok(()),
     })
 }
 
-fn write_tar(
-    memo: &Memo,
-    pieces: &Receiver<Vec<Piece>>,
-    mut tar: TarBlocks,
-    cancel: &Cancel,
-) -> Result<OciDigest, OciError> {
-    let broken = || OciError::stream("packing a layer");
-    for piece in pieces.iter().flatten() {
-        tar.write_all(&piece.header).map_err(broken())?;
-        let size = match piece.content {
-            Bytes::None => 0,
-            Bytes::Here(bytes) => {
-                tar.write_all(&bytes).map_err(broken())?;
-                bytes.len() as u64
-            }
-            Bytes::InStore(content) => copy_large(memo, content, &mut tar, cancel)?,
+fn write_made(made: &Made, compression: Compression, out: &mut dyn Write) -> Result<(), OciError> {
+    let written = match &made.form {
+        Form::Packed { bytes, .. } => out.write_all(bytes),
+        Form::Framed { checksum } => write_frame(&made.tar, compression, *checksum, out),
+    };
+    written.map_err(OciError::stream("writing a layer"))
+}
+
+/// A layer while its segments come: written here, hashed on two threads.
+struct Hashing<'s, 'o> {
+    compression: Compression,
+    out: Option<&'o mut dyn Write>,
+    tar: Hasher<'s>,
+    /// Of the packed bytes, where they are others than the tar.
+    packed: Option<Hasher<'s>>,
+    size: u64,
+    segments: Vec<(ActionKey, Known)>,
+    saved: Vec<(ActionKey, u64)>,
+}
+
+/// A layer that is whole, and what is to be remembered of it.
+struct Whole {
+    packed: PackedLayer,
+    segments: Vec<(ActionKey, Known)>,
+    checkpoints: Vec<(ActionKey, State)>,
+}
+
+impl<'s, 'o> Hashing<'s, 'o> {
+    fn begin<'e>(
+        scope: &'s Scope<'s, 'e>,
+        compression: Compression,
+        out: Option<&'o mut dyn Write>,
+    ) -> Hashing<'s, 'o> {
+        let tar = Hasher::begin(scope, |hash, made| hash.update(&made.tar));
+        let packed = move |hash: &mut Sha256, made: &Made| {
+            write_made(made, compression, &mut Hashed(hash)).expect("bug: a hash takes all bytes");
         };
-        tar.write_all(&END[..padding(size)]).map_err(broken())?;
+        let packed = (compression != Compression::None).then(|| Hasher::begin(scope, packed));
+        Hashing { compression, out, tar, packed, size: 0, segments: Vec::new(), saved: Vec::new() }
     }
-    tar.write_all(&END).map_err(broken())?;
-    tar.finish().map_err(broken())
-}
 
-fn copy_large(
-    memo: &Memo,
-    content: FileContent,
-    tar: &mut TarBlocks,
-    cancel: &Cancel,
-) -> Result<u64, OciError> {
-    let mut reader = memo.open_blob(content.blob)?;
-    let mut copied = 0;
-    loop {
-        if cancel.is_raised() {
-            return Err(OciError::Cancelled);
+    fn take(&mut self, piece: Piece) -> Result<(), OciError> {
+        match piece {
+            Piece::Segment { made, is_hashed } => {
+                if is_hashed {
+                    self.each(|| Fed::Made(made.clone()));
+                }
+                self.note(&made);
+                let mut out = Counted { out: self.out.as_deref_mut(), count: &mut self.size };
+                write_made(&made, self.compression, &mut out)
+            }
+            Piece::Resume(state) => {
+                self.size = state.size;
+                self.tar.feed(Fed::Resume(state.tar));
+                self.packed.iter().for_each(|packed| packed.feed(Fed::Resume(state.packed.clone())));
+                Ok(())
+            }
+            Piece::Save(key) => {
+                self.saved.push((key, self.size));
+                self.each(|| Fed::Save);
+                Ok(())
+            }
         }
-        let piece = io::copy(&mut reader.by_ref().take(READ_AHEAD), tar)
-            .map_err(OciError::stream("packing a file"))?;
-        copied += piece;
-        if piece == 0 {
-            break;
+    }
+
+    fn each(&self, fed: impl Fn() -> Fed) {
+        self.tar.feed(fed());
+        self.packed.iter().for_each(|packed| packed.feed(fed()));
+    }
+
+    fn note(&mut self, made: &Made) {
+        if made.is_new {
+            let known = match &made.form {
+                Form::Packed { blob, .. } => Known::Packed(*blob),
+                Form::Framed { .. } => Known::Framed,
+            };
+            self.segments.push((made.key, known));
         }
     }
-    same_size(content, copied)?;
-    Ok(copied)
-}
 
-/// The blob, written but not finished.
-fn store(memo: &Memo, blocks: &Receiver<Vec<u8>>, compression: Compression) -> Result<BlobWriter, OciError> {
-    let mut writer = memo.blob_writer()?;
-    compress(blocks, compression, &mut writer).map_err(OciError::stream("storing a layer"))?;
-    Ok(writer)
-}
-
-/// Cuts a stream into blocks of one size, and hashes it.
-struct TarBlocks {
-    block: Vec<u8>,
-    hash: Sha256,
-    blocks: SyncSender<Vec<u8>>,
-}
-
-impl TarBlocks {
-    fn new(blocks: SyncSender<Vec<u8>>) -> TarBlocks {
-        TarBlocks { block: Vec::with_capacity(BLOCK), hash: Sha256::new(), blocks }
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        self.hash.update(&block);
-        self.blocks.send(block).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn finish(mut self) -> io::Result<OciDigest> {
-        self.send()?;
-        Ok(OciDigest::from_bytes(self.hash.finalize().into()))
+    fn finish(self) -> Whole {
+        let (tar, tars) = self.tar.finish();
+        let (packed, packeds) = match self.packed.map(Hasher::finish) {
+            Some(packed) => packed,
+            None => (tar.clone(), vec![Sha256::default(); tars.len()]),
+        };
+        let media_type = self.compression.layer_kind().media_type(Format::Oci).to_owned();
+        let digest = |hash: Sha256| OciDigest::from_bytes(hash.finalize().into());
+        let states = tars.into_iter().zip(packeds).zip(self.saved);
+        let states = states.map(|((tar, packed), (key, size))| (key, State { tar, packed, size }));
+        Whole {
+            packed: PackedLayer { media_type, digest: digest(packed), size: self.size, diff_id: digest(tar) },
+            segments: self.segments,
+            checkpoints: states.collect(),
+        }
     }
 }
 
-impl Write for TarBlocks {
+/// SHA-256 on a thread of its own: nothing else about a layer takes as long that cannot be divided.
+struct Hasher<'s> {
+    feed: SyncSender<Fed>,
+    thread: ScopedJoinHandle<'s, (Sha256, Vec<Sha256>)>,
+}
+
+enum Fed {
+    Made(Arc<Made>),
+    Resume(Sha256),
+    Save,
+}
+
+impl<'s> Hasher<'s> {
+    fn begin<'e>(scope: &'s Scope<'s, 'e>, update: impl Fn(&mut Sha256, &Made) + Send + 's) -> Hasher<'s> {
+        let (feed, fed) = sync_channel(4);
+        let thread = scope.spawn(move || {
+            let (mut hash, mut saved) = (Sha256::new(), Vec::new());
+            for fed in fed {
+                match fed {
+                    Fed::Made(made) => update(&mut hash, &made),
+                    Fed::Resume(state) => hash = state,
+                    Fed::Save => saved.push(hash.clone()),
+                }
+            }
+            (hash, saved)
+        });
+        Hasher { feed, thread }
+    }
+
+    fn feed(&self, fed: Fed) {
+        self.feed.send(fed).expect("bug: a hash takes all that comes");
+    }
+
+    fn finish(self) -> (Sha256, Vec<Sha256>) {
+        drop(self.feed);
+        self.thread.join().expect("bug: hashing panicked")
+    }
+}
+
+struct Hashed<'a>(&'a mut Sha256);
+
+impl Write for Hashed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.block.len() == BLOCK {
-            self.send()?;
-        }
-        let taken = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..taken]);
-        Ok(taken)
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Counts what passes, wherever it goes.
+struct Counted<'a, 'o> {
+    out: Option<&'a mut (dyn Write + 'o)>,
+    count: &'a mut u64,
+}
+
+impl Write for Counted<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.as_mut().map_or(Ok(bytes.len()), |out| out.write(bytes))?;
+        *self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes that another thread reads together.
+const HANDED: usize = 1 << 20;
+
+struct Handed<'a> {
+    send: &'a SyncSender<io::Result<Vec<u8>>>,
+    buffer: Vec<u8>,
+}
+
+impl Write for Handed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() >= HANDED {
+            self.flush()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.buffer);
+        self.send.send(Ok(bytes)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// What `open` gives: the other end of `Handed`.
+struct Pieces {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    current: Vec<u8>,
+    read: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.current.len() {
+            match self.pieces.recv() {
+                Ok(piece) => (self.current, self.read) = (piece?, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let rest = &self.current[self.read..];
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        self.read += count;
+        Ok(count)
     }
 }

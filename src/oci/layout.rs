@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use crate::base::durable::{DRAFT_PREFIX, Draft, FileLock, write_atomically};
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
-use crate::oci::image::Format;
+use crate::oci::image::{Format, PackedLayer};
 use crate::oci::layout_reader::{INDEX, LayoutReader, MARKER, MARKER_CONTENT};
 use crate::oci::manifest::{Annotations, index, updated_index};
 use crate::oci::outgoing::Outgoing;
-use crate::oci::sink::{Blob, Sink};
+use crate::oci::sink::{Blob, Make, Sink};
 
 pub struct LayoutSink {
     folder: PathBuf,
@@ -84,6 +84,19 @@ impl Sink for LayoutSink {
         let mut draft = Draft::beside(&path).map_err(OciError::io("cannot create", &path))?;
         blob.copy(draft.file())?;
         draft.publish(&path, MODE).map_err(OciError::io("cannot write", &path))
+    }
+
+    fn layer(&self, make: &mut Make<'_>) -> Result<PackedLayer, OciError> {
+        self.prepare()?;
+        let path = self.folder.join("blobs/sha256/layer");
+        let mut draft = Draft::beside(&path).map_err(OciError::io("cannot create", &path))?;
+        let layer = make(Some(draft.file()))?;
+        let descriptor = Descriptor::from(&layer);
+        if !self.has(&descriptor)? {
+            let path = self.place(&descriptor);
+            draft.publish(&path, MODE).map_err(OciError::io("cannot write", &path))?;
+        }
+        Ok(layer)
     }
 
     fn parallel(&self) -> usize {

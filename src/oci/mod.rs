@@ -6,9 +6,16 @@ pub mod descriptor;
 pub mod config;
 pub mod manifest;
 mod tar_header;
+mod sparse;
+mod xattr_records;
 mod tar_reader;
 mod members;
+mod segment;
+mod segment_memo;
+mod checkpoint;
 mod compress;
+mod rooms;
+mod packing;
 pub mod layer;
 mod change;
 pub mod unpack;
@@ -27,6 +34,7 @@ pub mod outgoing;
 mod tar_out;
 pub mod layout;
 pub mod archive;
+pub mod written;
 pub mod docker_archive;
 pub mod registry;
 mod program;
@@ -43,6 +51,10 @@ mod laws;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod segment_laws;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod readers;

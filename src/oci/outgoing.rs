@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::{BlobDigest, OciDigest};
+use crate::base::digest::{OciDigest, TreeDigest};
 use crate::oci::config;
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::error::OciError;
-use crate::oci::image::{Compression, Format, Image, Layer, LayerBlob, PackedLayer, Packing, Platform};
-use crate::oci::layer::pack;
+use crate::oci::image::{Compression, Format, Image, Layer, PackedLayer, Packing, Platform};
+use crate::oci::layer::{self, pack, pack_into};
 use crate::oci::manifest::{Annotations, Listed, Stored, index, write};
-use crate::oci::sink::Bytes;
+use crate::oci::sink::{Bytes, Sink};
 use crate::oci::stoppable::Stoppable;
 use crate::oci::supply::Supply;
 
@@ -75,7 +75,8 @@ pub struct OutgoingLayer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kept {
-    InStore(BlobDigest),
+    /// Packed again as it is read, from the segments in the store.
+    Made(TreeDigest, Compression),
     /// Perhaps nowhere here.
     Pulled(PackedLayer),
 }
@@ -83,8 +84,17 @@ enum Kept {
 impl Outgoing {
     /// Packs what was not packed before.
     pub fn new(supply: &Supply, order: &Order<'_>) -> Result<Outgoing, OciError> {
+        Outgoing::packed(supply, order, None)
+    }
+
+    /// As `new`; layers that are packed now go to the sink at once, where it can take them so.
+    pub fn into(supply: &Supply, order: &Order<'_>, sink: &dyn Sink) -> Result<Outgoing, OciError> {
+        Outgoing::packed(supply, order, Some(sink))
+    }
+
+    fn packed(supply: &Supply, order: &Order<'_>, sink: Option<&dyn Sink>) -> Result<Outgoing, OciError> {
         let images = order.images.iter();
-        let images = images.map(|leaving| packed_image(supply, leaving, order.created));
+        let images = images.map(|leaving| packed_image(supply, leaving, order.created, sink));
         let images = images.collect::<Result<Vec<_>, _>>()?;
         Ok(Outgoing { index: over(order, &images), images })
     }
@@ -149,14 +159,19 @@ fn listed(image: &Packed) -> Listed {
     }
 }
 
-fn packed_image(supply: &Supply, leaving: &Leaving<'_>, created: u64) -> Result<Packed, OciError> {
+fn packed_image(
+    supply: &Supply,
+    leaving: &Leaving<'_>,
+    created: u64,
+    sink: Option<&dyn Sink>,
+) -> Result<Packed, OciError> {
     let image = leaving.image;
     let Packing { format, compression } = image.packing;
     if format == Format::Docker && matches!(compression, Compression::Zstd { .. }) {
         return Err(OciError::DockerZstd);
     }
     let layers = image.rootfs.layers.iter();
-    let layers = layers.map(|layer| packed_layer(supply, layer, image.packing));
+    let layers = layers.map(|layer| packed_layer(supply, layer, image.packing, sink));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
     let made = config::Made { created: image.created.unwrap_or(created), by: &leaving.made_by };
@@ -177,15 +192,20 @@ fn packed_image(supply: &Supply, leaving: &Leaving<'_>, created: u64) -> Result<
 }
 
 /// Media types in the words of the image's format: an OCI layer of gzip is a Docker layer too.
-fn packed_layer(supply: &Supply, layer: &Layer, packing: Packing) -> Result<OutgoingLayer, OciError> {
+fn packed_layer(
+    supply: &Supply,
+    layer: &Layer,
+    packing: Packing,
+    sink: Option<&dyn Sink>,
+) -> Result<OutgoingLayer, OciError> {
     let (mut media_type, digest, size, diff_id, bytes) = match layer.clone() {
         Layer::Pulled(layer) => {
             (layer.media_type.clone(), layer.digest, layer.size, layer.diff_id, Kept::Pulled(layer))
         }
         Layer::Made(tree) => {
-            let LayerBlob { media_type, digest, size, diff_id, blob } =
-                pack(supply.memo(), tree, packing.compression, supply.cancel())?;
-            (media_type, digest, size, diff_id, Kept::InStore(blob))
+            let PackedLayer { media_type, digest, size, diff_id } =
+                made_layer(supply, tree, packing.compression, sink)?;
+            (media_type, digest, size, diff_id, Kept::Made(tree, packing.compression))
         }
     };
     let kind = Kind::of(&media_type);
@@ -198,14 +218,32 @@ fn packed_layer(supply: &Supply, layer: &Layer, packing: Packing) -> Result<Outg
     Ok(OutgoingLayer { descriptor: Descriptor { media_type, digest, size }, diff_id, bytes })
 }
 
+/// Written while it is packed, where it was never packed before and the sink takes it so.
+fn made_layer(
+    supply: &Supply,
+    tree: TreeDigest,
+    compression: Compression,
+    sink: Option<&dyn Sink>,
+) -> Result<PackedLayer, OciError> {
+    let (memo, cancel) = (supply.memo(), supply.cancel());
+    match (layer::recall(memo, tree, compression)?, sink) {
+        (Some(layer), _) => Ok(layer),
+        (None, None) => pack(memo, tree, compression, cancel),
+        (None, Some(sink)) => sink.layer(&mut |out| match out {
+            Some(out) => pack_into(memo, tree, compression, out, cancel),
+            None => pack(memo, tree, compression, cancel),
+        }),
+    }
+}
+
 impl OutgoingLayer {
     /// Fetches what is not here yet. Fails as soon as the build is cancelled, however long it is.
     pub(crate) fn open(&self, supply: &Supply) -> Result<Bytes, OciError> {
-        let blob = match &self.bytes {
-            Kept::InStore(blob) => *blob,
-            Kept::Pulled(layer) => supply.blob(layer)?,
+        let (memo, cancel) = (supply.memo(), supply.cancel());
+        let stream = match &self.bytes {
+            Kept::Made(tree, compression) => layer::open(memo, *tree, *compression, cancel),
+            Kept::Pulled(layer) => memo.open_blob(supply.blob(layer)?)?,
         };
-        let stream = supply.memo().open_blob(blob)?;
         Ok(Box::new(Cancellable { stream, cancel: supply.cancel().clone() }))
     }
 }

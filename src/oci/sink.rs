@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::digest::OciDigest;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
+use crate::oci::image::PackedLayer;
 use crate::oci::layout_reader::verify;
 use crate::oci::outgoing::Outgoing;
 
@@ -25,6 +26,12 @@ pub trait Sink: Sync {
     /// Takes exactly the descriptor's bytes, and checks them.
     fn blob(&self, blob: &Blob<'_>) -> Result<(), OciError>;
 
+    /// Takes a layer while it is made, so that its bytes need not be made twice. `make` writes them and tells what
+    /// they were; whoever can't take bytes that have no name yet lets it write nowhere, and gets the blob later.
+    fn layer(&self, make: &mut Make<'_>) -> Result<PackedLayer, OciError> {
+        make(None)
+    }
+
     /// Blobs that it takes at the same time.
     fn parallel(&self) -> usize {
         1
@@ -33,6 +40,9 @@ pub trait Sink: Sync {
     /// Gives the image its names.
     fn finish(&self, outgoing: &Outgoing) -> Result<(), OciError>;
 }
+
+/// Writes a layer, or only looks what it is.
+pub type Make<'a> = dyn FnMut(Option<&mut dyn Write>) -> Result<PackedLayer, OciError> + 'a;
 
 pub type Bytes = Box<dyn Read + Send>;
 

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::durable::Draft;
 use crate::oci::error::OciError;
-use crate::oci::sink::Blob;
-use crate::oci::tar_header::{END, Kind, encode, padding};
+use crate::oci::image::PackedLayer;
+use crate::oci::sink::{Blob, Make};
+use crate::oci::tar_header::{BLOCK, END, Kind, encode, padding};
 use crate::tree::tree::Metadata;
 
 pub(crate) struct TarOut {
@@ -66,6 +68,34 @@ impl TarOut {
         self.write(&END[..padding(size)])
     }
 
+    /// A layer whose name is known once it is written: its header is put before it then. Only in a file.
+    pub(crate) fn layer(
+        &mut self,
+        make: &mut Make<'_>,
+        name: impl FnOnce(&PackedLayer) -> String,
+    ) -> Result<PackedLayer, OciError> {
+        let To::File(draft, path) = &mut self.to else { return make(None) };
+        let failed = |error: io::Error| OciError::io("cannot write", path)(error);
+        let start = draft.file().stream_position().map_err(failed)?;
+        draft.file().write_all(&END[..BLOCK]).map_err(failed)?;
+        let layer = make(Some(draft.file()))?;
+        let mut header = Vec::new();
+        let name = name(&layer);
+        let kind = Kind::File { size: layer.size };
+        encode(name.as_bytes(), &Metadata::plain(0o644), kind, &mut header).expect(ENCODES);
+        // One of more than 8 GiB needs a longer header, and is written once more; one that is there already is not.
+        let is_kept = header.len() == BLOCK && !self.names.contains(&name);
+        if is_kept {
+            draft.file().write_all(&END[..padding(layer.size)]).map_err(failed)?;
+            draft.file().write_all_at(&header, start).map_err(failed)?;
+            self.names.insert(name);
+        } else {
+            draft.file().set_len(start).map_err(failed)?;
+            draft.file().seek(SeekFrom::Start(start)).map_err(failed)?;
+        }
+        Ok(layer)
+    }
+
     /// Nothing may follow.
     pub(crate) fn finish(&mut self) -> Result<(), OciError> {
         self.write(&END)?;
@@ -78,8 +108,7 @@ impl TarOut {
 
     fn header(&mut self, name: &str, mode: u32, kind: Kind<'_>) -> Result<(), OciError> {
         let mut header = Vec::new();
-        encode(name.as_bytes(), &Metadata::plain(mode), kind, &mut header)
-            .expect("bug: an archive can hold the names that sinks make");
+        encode(name.as_bytes(), &Metadata::plain(mode), kind, &mut header).expect(ENCODES);
         self.names.insert(name.to_owned());
         self.write(&header)
     }
@@ -108,6 +137,7 @@ impl TarOut {
     }
 }
 
+const ENCODES: &str = "bug: an archive can hold the names that sinks make";
 const WRITING: &str = "writing an archive";
 
 /// Whether a file is empty or begins as tar archives do (POSIX ustar, `magic`).

@@ -8,7 +8,9 @@ use std::io::{self, Read};
 use tar::Header;
 
 use crate::oci::error::OciError;
+use crate::oci::sparse::{Form, Run, Sparse};
 use crate::oci::tar_header::{BLOCK, padding};
+use crate::oci::xattr_records::{SCHILY, xattrs};
 
 /// What a layer may cost at most; the error names what ran out.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +64,8 @@ pub(crate) struct TarReader<R> {
     /// Of the current entry: content not read yet, and the zeros after it.
     content: u64,
     padding: u64,
+    /// Of a sparse file: what of it that content is.
+    sparse: Option<Sparse>,
 }
 
 /// What the headers before an entry say about it.
@@ -74,7 +78,7 @@ struct Ahead {
 
 impl<R: Read> TarReader<R> {
     pub(crate) fn new(input: R, budget: Budget) -> TarReader<R> {
-        TarReader { input, budget, read: 0, entries: 0, names: 0, content: 0, padding: 0 }
+        TarReader { input, budget, read: 0, entries: 0, names: 0, content: 0, padding: 0, sparse: None }
     }
 
     /// The next entry; what was not read of the last one is skipped.
@@ -108,11 +112,11 @@ impl<R: Read> TarReader<R> {
 
     fn entry(&mut self, header: &Header, kind: u8, size: u64, ahead: Ahead) -> Result<TarEntry, OciError> {
         let Ahead { mut records, path, link } = ahead;
-        let path = records.remove(&b"path"[..]).or(path).unwrap_or_else(|| header.path_bytes().into_owned());
+        let path = records.remove(&b"path"[..]).or(path);
+        let path = records.remove(&b"GNU.sparse.name"[..]).or(path);
+        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let bad = |reason| OciError::entry(&path, reason);
-        if records.keys().any(|key| key.starts_with(b"GNU.sparse.")) || kind == b'S' {
-            return Err(bad("it is sparse, which layers should not be (image-spec, layer.md)"));
-        }
+        let sparse = Form::of(kind, &mut records);
         let decimal = |key: &[u8], field: &[u8]| match records.get(key) {
             Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
             None => number(field),
@@ -130,17 +134,35 @@ impl<R: Read> TarReader<R> {
         let kind = kind_of(header, kind, &path).ok_or_else(|| bad("its type is unknown"))?;
         // Go's reader gives only files a content, whatever size the header says.
         let size = if kind == Kind::File { size } else { 0 };
-        (self.content, self.padding) = (size, padding(size) as u64);
+        if let Some(form) = sparse.filter(|_| kind == Kind::File) {
+            self.sparse_content(header, form, size)?.ok_or_else(|| bad("its map of holes makes no sense"))?;
+        } else {
+            (self.content, self.padding) = (size, padding(size) as u64);
+        }
         let link = records
             .remove(&b"linkpath"[..])
             .or(link)
             .unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
         let names = path.len() + link.len();
-        let xattrs = xattrs(records);
+        let xattrs = xattrs(records).ok_or_else(|| bad("its xattrs are malformed"))?;
         let values: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.names += (names + values) as u64;
         within("bytes of names and xattrs", self.names, self.budget.names)?;
         Ok(TarEntry { path, link, kind, mode: (mode & 0o7777) as u32, uid, gid, xattrs })
+    }
+
+    /// `None` where what the archive says of its holes is no file.
+    fn sparse_content(&mut self, header: &Header, form: Form, size: u64) -> Result<Option<()>, OciError> {
+        // Blocks of the old format stand before the content and are no part of it.
+        self.content = if matches!(form, Form::Old) { u64::MAX } else { size };
+        let Some((sparse, map)) =
+            form.read(header, size, self).map_err(OciError::stream("reading a layer"))?
+        else {
+            return Ok(None);
+        };
+        (self.content, self.padding) = (size - map, padding(size) as u64);
+        self.sparse = Some(sparse);
+        Ok(Some(()))
     }
 
     /// `None` at the end: two blocks of zeros, or nothing more.
@@ -176,6 +198,7 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip_content(&mut self) -> Result<(), OciError> {
+        self.sparse = None;
         let rest = self.content.saturating_add(std::mem::take(&mut self.padding));
         self.content = rest;
         io::copy(&mut self.by_ref().take(rest), &mut io::sink())
@@ -200,9 +223,31 @@ impl<R: Read> TarReader<R> {
     }
 }
 
-/// The current entry's content; an archive that ends inside it is an error.
+/// The current entry's content, holes as zeros; an archive that ends inside it is an error.
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(sparse) = &self.sparse else { return self.read_stored(buffer) };
+        let (Some(Run::Zeros(run) | Run::Stored(run)), len) = (sparse.next(), buffer.len()) else {
+            return Ok(0);
+        };
+        let buffer = &mut buffer[..usize::try_from(run).unwrap_or(usize::MAX).min(len)];
+        let count = match sparse.next() {
+            Some(Run::Stored(_)) => self.read_stored(buffer)?,
+            _ => self.read_hole(buffer)?,
+        };
+        self.sparse.iter_mut().for_each(|sparse| sparse.advance(count as u64));
+        Ok(count)
+    }
+}
+
+impl<R: Read> TarReader<R> {
+    /// Holes count as much as bytes: they become some.
+    fn read_hole(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(0);
+        self.count(buffer.len())
+    }
+
+    fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.content).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {
             return Ok(0);
@@ -212,9 +257,13 @@ impl<R: Read> Read for TarReader<R> {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in an entry"));
         }
         self.content -= count as u64;
-        self.read += count as u64;
+        self.count(count)
+    }
+
+    fn count(&mut self, bytes: usize) -> io::Result<usize> {
+        self.read += bytes as u64;
         within("bytes", self.read, self.budget.bytes).map_err(io::Error::other)?;
-        Ok(count)
+        Ok(bytes)
     }
 }
 
@@ -229,7 +278,7 @@ fn kind_of(header: &Header, byte: u8, path: &[u8]) -> Option<Kind> {
     match byte {
         // Before POSIX a directory was a file whose name ends with a slash.
         0 if path.ends_with(b"/") => Some(Kind::Directory),
-        0 | b'0' | b'7' => Some(Kind::File),
+        0 | b'0' | b'7' | b'S' => Some(Kind::File),
         b'1' => Some(Kind::HardLink),
         b'2' => Some(Kind::Symlink),
         b'3' => device(false),
@@ -253,7 +302,13 @@ fn records(mut bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, OciError> {
         let equals = record.iter().position(|&byte| byte == b'=').ok_or_else(bad)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match value {
-            b"" if !key.starts_with(XATTR) => drop(records.remove(key)),
+            b"" if !key.starts_with(SCHILY) => drop(records.remove(key)),
+            // In version 0.0 of sparse files these two come again and again; as one record they are version 0.1.
+            value if key == b"GNU.sparse.offset" || key == b"GNU.sparse.numbytes" => {
+                let map: &mut Vec<u8> = records.entry(b"GNU.sparse.map".to_vec()).or_default();
+                map.extend_from_slice(if map.is_empty() { b"" } else { b"," });
+                map.extend_from_slice(value);
+            }
             value => drop(records.insert(key.to_vec(), value.to_vec())),
         }
         bytes = &bytes[length..];
@@ -261,15 +316,8 @@ fn records(mut bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, OciError> {
     Ok(records)
 }
 
-const XATTR: &[u8] = b"SCHILY.xattr.";
-
-fn xattrs(records: BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let named = |(key, value): (Vec<u8>, Vec<u8>)| Some((key.strip_prefix(XATTR)?.to_vec(), value));
-    records.into_iter().filter_map(named).collect()
-}
-
 /// Octal digits, or GNU's base 256 where the first bit is set; nothing at all is zero.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     match field {
         [first, rest @ ..] if first & 0x80 != 0 => {
             rest.iter().try_fold(u64::from(first & 0x7f), |sum, &byte| {

@@ -1,16 +1,15 @@
 //! Files as they are: below a folder, or in a tar.
 
-use std::io::{self, ErrorKind, Read as _, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use crate::base::cancel::Cancel;
 use crate::base::durable::{self, Draft};
 use crate::base::remove::remove;
 use crate::exec::executor::ExecError;
 use crate::graph::value::Value;
 use crate::oci::error::OciError;
 use crate::oci::image::Compression;
-use crate::oci::layer::pack;
+use crate::oci::layer::pack_into;
 use crate::oci::supply::Supply;
 use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
@@ -50,30 +49,16 @@ pub(super) fn write_tar(
         Some(tree) => tree,
         None => save(supply.memo(), &Directory { entries: [(name.as_bytes().to_vec(), entry)].into() })?,
     };
-    let (memo, cancel) = (supply.memo(), supply.cancel());
-    let tar = memo.open_blob(pack(memo, tree, Compression::None, cancel)?.blob)?;
+    let pack = |out: &mut dyn Write| {
+        pack_into(supply.memo(), tree, Compression::None, out, supply.cancel()).map(drop)
+    };
     match path {
         Some(path) => {
             let mut draft = Draft::beside(path).map_err(OciError::io("cannot create", path))?;
-            copy(tar, draft.file(), cancel)?;
+            pack(draft.file())?;
             Ok(draft.publish(path, 0o644).map_err(OciError::io("cannot write", path))?)
         }
-        None => copy(tar, &mut io::stdout().lock(), cancel),
-    }
-}
-
-fn copy(mut tar: impl io::Read, out: &mut dyn Write, cancel: &Cancel) -> Result<(), ExecError> {
-    /// Bytes between two looks at whether to go on.
-    const PIECE: u64 = 4 << 20;
-    loop {
-        if cancel.is_raised() {
-            return Err(ExecError::Cancelled);
-        }
-        let copied =
-            io::copy(&mut tar.by_ref().take(PIECE), out).map_err(OciError::stream("writing the tar"))?;
-        if copied == 0 {
-            return Ok(out.flush().map_err(OciError::stream("writing the tar"))?);
-        }
+        None => Ok(pack(&mut io::stdout().lock())?),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Results into their destinations.
 
+use std::path::Path;
+
 use crate::cli::output::Planned;
 use crate::cli::output::destination::{Destination, Takes, docker_socket};
 use crate::cli::output::files::{write_files, write_tar};
@@ -19,6 +21,7 @@ use crate::oci::outgoing::{Leaving, Listing, Order, Outgoing};
 use crate::oci::registry::RegistrySink;
 use crate::oci::sink::Sink;
 use crate::oci::supply::Supply;
+use crate::oci::written;
 
 /// What all outputs of a build have in common.
 pub(in crate::cli) struct Desk<'d> {
@@ -47,16 +50,27 @@ impl Planned {
                 Ok(Written::files(self))
             }
             _ => {
-                let outgoing = self.outgoing(desk, made)?;
-                for sink in self.sinks(desk, &outgoing)? {
+                let own = self.own_sink()?;
+                let outgoing = self.outgoing(desk, made, own.as_deref())?;
+                if self.is_written(supply, &outgoing)? {
+                    return Ok(Written::image(self, &outgoing));
+                }
+                let sinks = own.map_or_else(|| self.sinks(desk, &outgoing), |own| Ok(vec![own]))?;
+                for sink in sinks {
                     export(supply, &outgoing, sink.as_ref())?;
                 }
+                self.remember_written(supply, &outgoing)?;
                 Ok(Written::image(self, &outgoing))
             }
         }
     }
 
-    fn outgoing(&self, desk: &Desk<'_>, made: &[Made]) -> Result<Outgoing, ExecError> {
+    fn outgoing(
+        &self,
+        desk: &Desk<'_>,
+        made: &[Made],
+        own: Option<&dyn Sink>,
+    ) -> Result<Outgoing, ExecError> {
         let images: Vec<Image> = made
             .iter()
             .map(|made| match &made.value {
@@ -74,7 +88,10 @@ impl Planned {
             _ => Listing::OfFormat,
         };
         let order = Order { images: &images, created: desk.created, listing };
-        Ok(Outgoing::new(desk.supply, &order)?)
+        Ok(match own {
+            Some(sink) => Outgoing::into(desk.supply, &order, sink)?,
+            None => Outgoing::new(desk.supply, &order)?,
+        })
     }
 
     /// What takes one platform keeps no index. Without a manifest nobody sees how layers are packed, and Docker
@@ -91,12 +108,7 @@ impl Planned {
     }
 
     fn sinks(&self, desk: &Desk<'_>, outgoing: &Outgoing) -> Result<Vec<Box<dyn Sink>>, ExecError> {
-        let tags = || -> Vec<Annotations> {
-            self.references.iter().map(|tag| [(REFERENCE.to_owned(), tag.clone())].into()).collect()
-        };
         Ok(match &self.output.destination {
-            Destination::Layout { folder, .. } => vec![Box::new(LayoutSink::open(folder, &tags())?)],
-            Destination::Archive { file, .. } => vec![Box::new(ArchiveSink::open(file, &tags())?)],
             Destination::DockerArchive { file, .. } => {
                 vec![Box::new(DockerArchiveSink::open(file, &self.references)?)]
             }
@@ -114,8 +126,52 @@ impl Planned {
                 let platforms: Vec<_> = outgoing.images.iter().map(|image| image.platform.clone()).collect();
                 vec![Box::new(ContainerdSink::open(&self.references, &platforms)?)]
             }
+            Destination::Layout { .. } | Destination::Archive { .. } => {
+                unreachable!("bug: these take layers while they are packed")
+            }
             Destination::Files(_) | Destination::Tar(_) => unreachable!("bug: files go to no sink"),
         })
+    }
+
+    /// One that takes layers while they are packed.
+    fn own_sink(&self) -> Result<Option<Box<dyn Sink>>, ExecError> {
+        let tags = || -> Vec<Annotations> {
+            self.references.iter().map(|tag| [(REFERENCE.to_owned(), tag.clone())].into()).collect()
+        };
+        Ok(match &self.output.destination {
+            Destination::Layout { folder, .. } => Some(Box::new(LayoutSink::open(folder, &tags())?)),
+            Destination::Archive { file, .. } => Some(Box::new(ArchiveSink::open(file, &tags())?)),
+            _ => None,
+        })
+    }
+
+    /// Whether the file holds the image under these names already, and nobody touched it since.
+    fn is_written(&self, supply: &Supply, outgoing: &Outgoing) -> Result<bool, ExecError> {
+        Ok(match self.file() {
+            Some((form, file)) => written::is_current(
+                supply.memo(),
+                file,
+                form,
+                &self.references,
+                outgoing.top().descriptor.digest,
+            )?,
+            None => false,
+        })
+    }
+
+    fn remember_written(&self, supply: &Supply, outgoing: &Outgoing) -> Result<(), ExecError> {
+        let Some((form, file)) = self.file() else { return Ok(()) };
+        let digest = outgoing.top().descriptor.digest;
+        Ok(written::remember(supply.memo(), file, form, &self.references, digest)?)
+    }
+
+    /// The only file that it writes, if it does.
+    fn file(&self) -> Option<(&'static str, &Path)> {
+        match &self.output.destination {
+            Destination::Archive { file, .. } => Some(("oci-archive", file)),
+            Destination::DockerArchive { file, .. } => Some(("docker-archive", file)),
+            _ => None,
+        }
     }
 
     /// What a single file is called: the output's own name.

@@ -7,7 +7,7 @@ use crate::base::cancel::Cancel;
 use crate::graph::image_settings::{ConfigEdit, Edit};
 use crate::graph::value::Machine;
 use crate::oci::image::{Compression, Packing};
-use crate::oci::layer::pack;
+use crate::oci::layer::{pack, pack_into};
 use crate::tree::dsl::{memo, passwd_tree, path, show, tree};
 use crate::tree::encode;
 use crate::tree::tree::Directory;
@@ -179,7 +179,9 @@ fn links_are_followed_where_it_is_asked() {
 fn an_archive_lands_as_a_directory_does() {
     let (_folder, memo) = memo();
     let layer = tree(&memo, "p-1/bin/:700 p-1/bin/tool=1:4755:5:6 p-1/l->/etc");
-    let packed = pack(&memo, layer, Compression::Gzip { level: 1 }, &Cancel::default()).unwrap();
+    let mut packed = memo.blob_writer().unwrap();
+    pack_into(&memo, layer, Compression::Gzip { level: 1 }, &mut packed, &Cancel::default()).unwrap();
+    let packed = packed.finish().unwrap();
     let archive = Value::Tree(Entry::file(packed.blob, packed.size, 0o644));
     let root = tree(&memo, "opt/:711:1:1 opt/bin/old=0");
     let inputs = [rootfs_input(&[root]), input(archive), file_input(&memo, "text"), tree_input(&memo, "a=1")];
