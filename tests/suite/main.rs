@@ -41,3 +41,4 @@ mod language;
 mod platforms;
 mod registry;
 mod pulled;
+mod bases;
