@@ -8,6 +8,7 @@ use crate::base::address::shown;
 use crate::base::tree_path::TreePath;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::late::LateText;
+pub use crate::graph::pull::{ImageSource, LayoutForm, Pull};
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,27 +79,6 @@ pub enum Fetch {
 impl Fetch {
     /// Of a file that was fetched, where nothing is said.
     pub const MODE: u32 = 0o644;
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Pull {
-    pub source: ImageSource,
-    pub digest: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum ImageSource {
-    Layout {
-        /// An image layout (image-spec, image-layout.md), below the workspace's root or absolute.
-        path: String,
-        /// Tag (`org.opencontainers.image.ref.name`) or `sha256:…`; `None` where the layout holds one image.
-        reference: Option<String>,
-    },
-    /// `registry/repository:tag`, as it is written.
-    Registry(String),
 }
 
 /// Composes files. With `from` the result keeps its layers and adds one for each of `layers`.
