@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
@@ -22,11 +22,10 @@ use crate::tree::tree::Entry;
 pub struct Fetching {
     supply: Supply,
     workspace: PathBuf,
-    asks: bool,
     /// Commits by address and reference, as they were found.
-    commits: Mutex<BTreeMap<(String, Option<String>), String>>,
+    commits: Found<(String, Option<String>), String>,
     /// What was at an address, as it was found.
-    files: Mutex<BTreeMap<String, Written>>,
+    files: Found<String, Written>,
 }
 
 impl Fetching {
@@ -34,23 +33,18 @@ impl Fetching {
         Fetching {
             supply: supply.clone(),
             workspace: workspace.to_owned(),
-            asks: true,
-            commits: Mutex::default(),
-            files: Mutex::default(),
+            commits: Found::default(),
+            files: Found::default(),
         }
-    }
-
-    pub fn asking_nobody(self) -> Fetching {
-        Fetching { asks: false, ..self }
     }
 
     /// Fills in what is there now, a commit or a digest, where neither is known.
     pub fn pin(&self, fetch: &mut Fetch) -> Result<(), ExecError> {
         match fetch {
-            Fetch::Git { url, commit, reference, .. } if commit.is_none() && self.asks => {
+            Fetch::Git { url, commit, reference, .. } if commit.is_none() => {
                 *commit = Some(self.commit(url, reference.as_deref())?);
             }
-            Fetch::Http { url, sha256, .. } if sha256.is_none() && self.asks => {
+            Fetch::Http { url, sha256, .. } if sha256.is_none() => {
                 *sha256 = Some(self.file(url)?.oci.to_hex());
             }
             _ => {}
@@ -61,22 +55,13 @@ impl Fetching {
     /// The commit that `reference`, or the repository's own branch, is now.
     pub fn commit(&self, url: &str, reference: Option<&str>) -> Result<String, ExecError> {
         let key = (url.to_owned(), reference.map(str::to_owned));
-        let mut commits = self.commits.lock().expect("bug: poisoned");
-        if let Some(known) = commits.get(&key) {
-            return Ok(known.clone());
-        }
-        let found = git::resolve(&self.around(self.supply.cancel()), url, reference)?;
-        Ok(commits.entry(key).or_insert(found).clone())
+        self.commits.get(key, || Ok(git::resolve(&self.around(self.supply.cancel()), url, reference)?))
     }
 
     /// The bytes that are at the address now, in the store.
     pub fn file(&self, url: &str) -> Result<Written, ExecError> {
-        let mut files = self.files.lock().expect("bug: poisoned");
-        if let Some(known) = files.get(url) {
-            return Ok(*known);
-        }
-        let found = http::current(self.memo(), &self.client()?, url, self.supply.cancel())?;
-        Ok(*files.entry(url.to_owned()).or_insert(found))
+        self.files
+            .get(url.to_owned(), || http::current(self.memo(), &self.client()?, url, self.supply.cancel()))
     }
 
     /// `node` is for messages.
@@ -133,5 +118,25 @@ impl Fetching {
 
     fn around<'a>(&'a self, cancel: &'a Cancel) -> Around<'a> {
         Around { memo: self.memo(), workspace: &self.workspace, cancel }
+    }
+}
+
+/// What was found out, once for all who ask. Whoever asks for the same waits; others do not.
+struct Found<K, V>(Mutex<BTreeMap<K, Arc<Mutex<Option<V>>>>>);
+
+impl<K, V> Default for Found<K, V> {
+    fn default() -> Found<K, V> {
+        Found(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: Clone> Found<K, V> {
+    fn get(&self, key: K, find: impl FnOnce() -> Result<V, ExecError>) -> Result<V, ExecError> {
+        let place = self.0.lock().expect("bug: poisoned").entry(key).or_default().clone();
+        let mut place = place.lock().expect("bug: poisoned");
+        match &*place {
+            Some(known) => Ok(known.clone()),
+            None => Ok(place.insert(find()?).clone()),
+        }
     }
 }

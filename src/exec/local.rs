@@ -37,6 +37,8 @@ pub struct LocalExecutor {
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
     fetching: Fetching,
+    /// Whether servers are asked what a name points to now.
+    asks: bool,
 }
 
 impl LocalExecutor {
@@ -57,6 +59,7 @@ impl LocalExecutor {
             isolation: Mutex::default(),
             weakest: None,
             fetching: Fetching::new(supply, workspace),
+            asks: true,
         })
     }
 
@@ -67,7 +70,7 @@ impl LocalExecutor {
 
     /// For plans: no server is asked what a name points to now.
     pub fn asking_nobody(self) -> LocalExecutor {
-        LocalExecutor { fetching: self.fetching.asking_nobody(), ..self }
+        LocalExecutor { asks: false, ..self }
     }
 
     /// The rung must be strong enough, before a command runs on it.
@@ -144,13 +147,13 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
         match op {
-            Op::Fetch(fetch) => self.fetching.pin(fetch),
-            Op::Pull(pull) => {
+            Op::Fetch(fetch) if self.asks => self.fetching.pin(fetch)?,
+            Op::Pull(pull) if self.asks || pull.source.is_local() => {
                 pull.digest = Some(self.digest(pull, platform)?);
-                Ok(())
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>) {

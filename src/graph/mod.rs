@@ -4,7 +4,7 @@ pub mod graph;
 pub mod late;
 pub mod complete;
 pub mod image_settings;
-pub mod pull;
+pub mod origin;
 pub mod op;
 pub mod facts;
 pub mod value;

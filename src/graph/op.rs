@@ -4,11 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::address::shown;
 use crate::base::tree_path::TreePath;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::late::LateText;
-pub use crate::graph::pull::{ImageSource, LayoutForm, Pull};
+pub use crate::graph::origin::{Fetch, ImageSource, LayoutForm, Pull};
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,41 +43,6 @@ pub struct HostFolder {
     pub path: String,
     /// It may be missing.
     pub optional: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Fetch {
-    Http {
-        #[serde(serialize_with = "without_login")]
-        #[cfg_attr(test, schemars(with = "String"))]
-        url: String,
-        /// Hexadecimal, of the bytes that are answered.
-        sha256: Option<String>,
-        /// The last segment of the URL where nothing is said.
-        name: Option<String>,
-        /// Of the file; an archive says itself which modes its files have.
-        mode: Option<u32>,
-        extract: bool,
-        /// Leading path segments that are dropped from an archive's names.
-        strip: u32,
-    },
-    Git {
-        #[serde(serialize_with = "without_login")]
-        #[cfg_attr(test, schemars(with = "String"))]
-        url: String,
-        /// 40 or 64 hexadecimal digits.
-        commit: Option<String>,
-        reference: Option<String>,
-        submodules: bool,
-        path: Option<TreePath>,
-    },
-}
-
-impl Fetch {
-    /// Of a file that was fetched, where nothing is said.
-    pub const MODE: u32 = 0o644;
 }
 
 /// Composes files. With `from` the result keeps its layers and adds one for each of `layers`.
@@ -457,7 +421,7 @@ impl Op {
     /// What it is asked for may lie with a server.
     pub const fn is_remote(&self) -> bool {
         match self {
-            Op::Pull(pull) => matches!(pull.source, ImageSource::Registry(_)),
+            Op::Pull(pull) => !pull.source.is_local(),
             Op::Fetch(_) => true,
             _ => false,
         }
@@ -467,11 +431,6 @@ impl Op {
     pub fn reruns(&self) -> bool {
         matches!(self, Op::Run(run) if run.rerun)
     }
-}
-
-/// For serde: what is written of an op is shown to people and programs.
-fn without_login<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&shown(url))
 }
 
 /// For serde: what is not said is not written.

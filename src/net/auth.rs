@@ -112,9 +112,15 @@ impl Auth {
         Ok(Authorization { header, used, is_a_try: false })
     }
 
-    /// Remembers what a `401` asks for; whether it asks for anything that can be given.
-    pub(in crate::net) fn learn(&self, scope: &Scope, headers: &HeaderMap) -> bool {
-        lock(&self.tokens).retain(|known, _| !known.covers(scope));
+    /// Remembers what a `401` asks for; whether it asks for anything that can be given. Only the token that was `sent`
+    /// is no longer good: another thread may have a newer one.
+    pub(in crate::net) fn learn(
+        &self,
+        scope: &Scope,
+        headers: &HeaderMap,
+        sent: Option<&HeaderValue>,
+    ) -> bool {
+        lock(&self.tokens).retain(|_, known| sent != Some(&known.header));
         let asked =
             headers.get_all(header::WWW_AUTHENTICATE).into_iter().filter_map(|value| value.to_str().ok());
         let challenge = challenge::choose(asked);

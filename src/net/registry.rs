@@ -146,15 +146,15 @@ impl Registries {
                 return self.client.once(&request).await;
             }
             let authorization = self.auth.authorize(&self.client, &base, access).await?;
-            if let Some(header) = authorization.header {
-                request.headers.insert(header::AUTHORIZATION, header);
+            if let Some(header) = &authorization.header {
+                request.headers.insert(header::AUTHORIZATION, header.clone());
             }
             let mut response = self.client.once(&request).await?;
             response.used = authorization.used;
             if response.status() != 401 {
                 return Ok(response);
             }
-            let asks = self.auth.learn(&access.scope, response.headers());
+            let asks = self.auth.learn(&access.scope, response.headers(), authorization.header.as_ref());
             if !(asks && authorization.is_a_try) {
                 return Ok(response);
             }
@@ -192,7 +192,7 @@ impl Registries {
         let scheme = match self.client.once(&request).await {
             Ok(response) => {
                 if response.status() == 401 {
-                    self.auth.learn(&access.scope, response.headers());
+                    self.auth.learn(&access.scope, response.headers(), None);
                 }
                 "https"
             }

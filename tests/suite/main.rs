@@ -42,3 +42,4 @@ mod language;
 mod platforms;
 mod registry;
 mod pulled;
+mod bases;

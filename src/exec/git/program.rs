@@ -146,6 +146,9 @@ fn command(reach: Reach, repository: Option<&Path>) -> Command {
     for setting in SETTINGS {
         command.args(["-c", setting]);
     }
+    for mistake in NO_MATTER {
+        command.args(["-c".to_owned(), format!("fetch.fsck.{mistake}=ignore")]);
+    }
     if let Some(path) = repository {
         command.arg("--git-dir").arg(path);
     }
@@ -169,16 +172,13 @@ fn command(reach: Reach, repository: Option<&Path>) -> Command {
     command
 }
 
-/// They hold against every configuration file. Mistakes in who wrote a commit when do not matter: only its tree counts.
-const SETTINGS: [&str; 18] = [
+/// They hold against every configuration file.
+const SETTINGS: [&str; 15] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
     "transfer.fsckObjects=true",
     "fetch.fsckObjects=true",
-    "fetch.fsck.badTimezone=ignore",
-    "fetch.fsck.missingSpaceBeforeDate=ignore",
-    "fetch.fsck.missingEmail=ignore",
     "fetch.recurseSubmodules=false",
     "fetch.writeCommitGraph=false",
     "fetch.unpackLimit=1",
@@ -191,6 +191,21 @@ const SETTINGS: [&str; 18] = [
     "http.lowSpeedTime=120",
     // It would hold the address, with its login.
     "core.logAllRefUpdates=false",
+];
+
+/// Mistakes in who wrote a commit when (git-fsck(1)), of which old repositories are full: only a commit's tree counts.
+const NO_MATTER: [&str; 11] = [
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "zeroPaddedDate",
 ];
 
 /// What a git that started this program, a hook for one, says of its own repository; and what would write into what

@@ -13,14 +13,14 @@ use crate::lang::table::{Holds, Line, Slot, may, one};
 
 pub const LINE: Line = Line {
     word: "git",
-    doc: "The files of a commit. Of a `ref`, the lock file holds the commit where the line does not.",
+    doc: "The files of a commit, by https, ssh or from a path. Of a `ref`, the lock file holds the commit where the line does not.",
     example: "git tool \"https://example.org/tool.git\" ref=\"v1.2\"",
     arguments: &[one("NAME", Slot::Name), one("URL", Slot::Text)],
     properties: &[
         may("commit", Slot::Text, "40 hexadecimal digits, or 64."),
-        may("ref", Slot::Text, "A branch or a tag; default the repository's own branch."),
+        may("ref", Slot::Text, "A branch, a tag or `refs/…`; default the repository's own branch."),
         may("submodules", Slot::Bool, "Whether the files of submodules are there, too; default #false."),
-        may("path", Slot::Part, "The folder of it that is taken."),
+        may("path", Slot::Part, "The folder or file of it that is taken."),
     ],
     holds: Holds::Node,
     ..Line::EMPTY

@@ -17,9 +17,17 @@ pub const LINE: Line = Line {
     arguments: &[one("NAME", Slot::Name), one("URL", Slot::Text)],
     properties: &[
         may("sha256", Slot::Text, "64 hexadecimal digits; other bytes are an error."),
-        may("name", Slot::Text, "What the file is called; default the last segment of the URL."),
+        may(
+            "name",
+            Slot::Text,
+            "What the file is called where it lands in a folder; default the last segment of the URL.",
+        ),
         may("mode", Slot::Mode, "Default 0o644."),
-        may("extract", Slot::Bool, "Whether the content of the archive is taken; default #false."),
+        may(
+            "extract",
+            Slot::Bool,
+            "Whether the content of the archive is taken, with its own modes; default #false.",
+        ),
         may("strip", Slot::Int { min: 0, max: 100 }, "Leading folders that are dropped from its names."),
     ],
     holds: Holds::Node,

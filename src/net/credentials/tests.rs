@@ -1,6 +1,7 @@
 //! Which credentials are found, in files as Docker and Podman write them and from helpers that are scripts.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use super::*;
 
@@ -39,8 +40,12 @@ impl Machine {
     fn with(self, name: &str, text: &str) -> Machine {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Written by another process: a program that is open for writing in this one, or in a child that a parallel test
+        // has just made, does not start.
+        let draft = self.folder.path().join("draft");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(Command::new("cp").arg(&draft).arg(&path).status().unwrap().success());
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::space::tool;
 
@@ -39,12 +40,18 @@ pub(crate) fn trust(folder: &Path, host: &str) -> PathBuf {
     trusted
 }
 
-/// `signer.key` and `signer.crt`, RSA, with which a token service signs.
+/// `signer.key` and `signer.crt`, RSA, with which a token service signs. Made once: it takes long.
 pub(crate) fn make_signer(folder: &Path) {
-    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (key, certificate) = (file("signer.key"), file("signer.crt"));
-    let words = ["req", "-x509", "-days", "2", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tokens"];
-    tool("openssl", &[words.as_slice(), &["-keyout", &key, "-out", &certificate]].concat());
+    static MADE: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let names = ["signer.key", "signer.crt"];
+    let [key, certificate] = MADE.get_or_init(|| {
+        let files = names.map(|name| folder.join(name).to_str().unwrap().to_owned());
+        let words = ["req", "-x509", "-days", "2", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tokens"];
+        tool("openssl", &[words.as_slice(), &["-keyout", &files[0], "-out", &files[1]]].concat());
+        files.map(|file| fs::read(file).unwrap())
+    });
+    fs::write(folder.join(names[0]), key).unwrap();
+    fs::write(folder.join(names[1]), certificate).unwrap();
 }
 
 /// What `trust` made shows a certificate too.

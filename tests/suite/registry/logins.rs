@@ -11,6 +11,7 @@ use crate::registry::proxy::Proxy;
 use crate::registry::sample::{MANIFEST, Sample, named, upload};
 use crate::registry::server::{Kind, PASSWORD, Registry, USER, login, quick_settings, registries};
 use crate::registry::tokens::IDENTITY;
+use crate::space::tool;
 
 /// All that there is to do at a registry.
 fn round_trip(kind: Kind) {
@@ -96,9 +97,9 @@ fn identity_tokens_and_helpers() {
     ];
     for (answer, who) in answers {
         let mut settings = registry.settings();
-        fs::write(&helper, format!("#!/bin/sh\necho '{answer}'\n")).unwrap();
-        std::os::unix::fs::chown(&helper, None, None).unwrap();
-        fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        // Made by another process: what is open for writing anywhere in this one does not start.
+        let script = r##"printf '%s\n' '#!/bin/sh' "echo '$1'" >"$2"; chmod 700 "$2""##;
+        tool("sh", &["-ec", script, "sh", &answer, helper.to_str().unwrap()]);
         let file = registry.folder.path().join("auth.json");
         fs::write(&file, r#"{"credsStore": "here"}"#).unwrap();
         settings.credentials.registry_auth_file = Some(file);
@@ -188,9 +189,9 @@ fn a_token_that_runs_out_is_replaced() {
     let (image, sample, registries) =
         (named(&registry.host(), "app:v1"), Sample::new(10), registry.registries());
     let tokens = registry.tokens.as_ref().unwrap();
-    tokens.live_for(2);
+    tokens.live_for(3);
     upload(&registries, &image, &sample.config).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    std::thread::sleep(std::time::Duration::from_millis(3100));
     tokens.live_for(300);
     sample.push(&registries, &image).unwrap();
     assert_eq!(tokens.asked().len(), 2);

@@ -63,7 +63,7 @@ pub(crate) struct Proxy {
 struct Shared {
     target: u16,
     rules: Mutex<Vec<Rule>>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<Arc<Mutex<Seen>>>>,
 }
 
 impl Proxy {
@@ -91,7 +91,7 @@ impl Proxy {
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
+        self.shared.seen.lock().unwrap().iter().map(|seen| seen.lock().unwrap().clone()).collect()
     }
 
     /// `METHOD STATUS` of each request whose path has that in it.
@@ -116,8 +116,8 @@ impl Shared {
     fn pass(&self, client: &mut TcpStream) -> io::Result<()> {
         let Some(head) = Head::read(client)? else { return Ok(()) };
         let fault = self.fault(&head);
-        let place = self.note(&head);
-        let note = |change: &dyn Fn(&mut Seen)| change(&mut self.seen.lock().unwrap()[place]);
+        let seen = self.note(&head);
+        let note = |change: &dyn Fn(&mut Seen)| change(&mut seen.lock().unwrap());
         if let Some(Fault::Answer(answer)) = &fault {
             // What is sent is read first: a connection that closes on unread bytes is reset.
             io::copy(&mut Read::take(&mut *client, head.length().unwrap_or(0) as u64), &mut io::sink())?;
@@ -148,13 +148,13 @@ impl Shared {
         Some(rule.fault.clone())
     }
 
-    fn note(&self, head: &Head) -> usize {
+    fn note(&self, head: &Head) -> Arc<Mutex<Seen>> {
         let header = |name| head.header(name).map(str::to_owned);
         let (method, path) = (head.method.clone(), head.path.clone());
         let (range, authorization) = (header("range"), header("authorization"));
-        let mut seen = self.seen.lock().unwrap();
-        seen.push(Seen { method, path, range, authorization, ..Seen::default() });
-        seen.len() - 1
+        let seen = Arc::new(Mutex::new(Seen { method, path, range, authorization, ..Seen::default() }));
+        self.seen.lock().unwrap().push(seen.clone());
+        seen
     }
 }
 

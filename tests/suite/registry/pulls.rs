@@ -40,6 +40,13 @@ impl Bench {
         self.sample.pull_layer(&self.registries, &self.image)
     }
 
+    /// From here on, only this is spoiled, and only what is asked now is seen.
+    fn spoil_only(&self, times: usize, fault: Fault) {
+        self.proxy.forget_rules();
+        self.proxy.forget();
+        self.spoil(times, fault);
+    }
+
     fn spoil(&self, times: usize, fault: Fault) {
         self.proxy.spoil(times, "GET", "/blobs/", fault);
     }
@@ -63,9 +70,9 @@ impl Bench {
 
 #[test]
 fn what_came_is_not_asked_for_again() {
+    let Some(bench) = Bench::new() else { return };
     for fault in [Fault::Reset, Fault::Truncate, Fault::Stall] {
-        let Some(bench) = Bench::new() else { return };
-        bench.spoil(2, fault(300_000));
+        bench.spoil_only(2, fault(300_000));
         let seen = bench.comes();
         assert_eq!(seen.len(), 3, "{seen:?}");
         let answered: usize = seen.iter().map(|seen| seen.answered).sum();
@@ -94,9 +101,9 @@ fn a_server_without_ranges_begins_again() {
 
 #[test]
 fn no_wrong_byte_is_accepted() {
+    let Some(bench) = Bench::new() else { return };
     for at in [0, SIZE / 2, SIZE - 1] {
-        let Some(bench) = Bench::new() else { return };
-        bench.spoil(1, Fault::Flip(at));
+        bench.spoil_only(1, Fault::Flip(at));
         let error = bench.pull().unwrap_err();
         assert!(matches!(error, NetError::WrongDigest { .. }) && error.is_of_content(), "{error}");
         bench.comes();
@@ -110,6 +117,7 @@ fn no_wrong_byte_is_accepted() {
 
 #[test]
 fn what_passes_is_waited_for() {
+    let Some(bench) = Bench::new() else { return };
     let server = |status: &str| Fault::Answer(status.to_owned());
     for (times, fault, expected, least) in [
         (2, server("500 Internal Server Error"), "GET 500, GET 500, GET 200", 0),
@@ -118,9 +126,8 @@ fn what_passes_is_waited_for() {
         (1, Fault::Unheard, "GET 0, GET 200", 0),
         (1, Fault::Slow(Duration::from_millis(2)), "GET 200", 0),
     ] {
-        let Some(bench) = Bench::new() else { return };
         let started = Instant::now();
-        bench.spoil(times, fault);
+        bench.spoil_only(times, fault);
         bench.comes();
         assert_eq!(bench.proxy.outcomes("").join(", "), expected);
         assert!(started.elapsed() >= Duration::from_millis(least), "{expected}");
@@ -129,6 +136,7 @@ fn what_passes_is_waited_for() {
 
 #[test]
 fn what_does_not_pass_is_told() {
+    let Some(bench) = Bench::new() else { return };
     for (answer, expected, requests) in [
         ("500 Internal Server Error", "HOST answered 500 for the blob DIGEST of `HOST/team/app`", 4),
         ("404 Not Found", "HOST does not have the blob DIGEST of `HOST/team/app`", 1),
@@ -140,8 +148,7 @@ fn what_does_not_pass_is_told() {
             1,
         ),
     ] {
-        let Some(bench) = Bench::new() else { return };
-        bench.spoil(usize::MAX, Fault::Answer(answer.to_owned()));
+        bench.spoil_only(usize::MAX, Fault::Answer(answer.to_owned()));
         let error = bench.pull().unwrap_err().to_string();
         let error = error.replace(&bench.proxy.host(), "HOST");
         assert_eq!(error.replace(&bench.sample.layer_digest().to_string(), "DIGEST"), expected);

@@ -147,6 +147,19 @@ fn trees_that_no_git_makes_are_refused() {
     }
 }
 
+/// Old programs wrote such commits, and their files are as good as any.
+#[test]
+fn who_wrote_a_commit_when_does_not_matter() {
+    let world = World::new();
+    let Some(origin) = world.origin("a") else { return };
+    origin.file("a", "one").commit();
+    let tree = origin.git(&["rev-parse", "HEAD^{tree}"]);
+    let commit = format!("tree {tree}\nauthor a <a> b> 01 +051800\ncommitter <a@b>1 -0\n\nwords\n");
+    let commit = origin.object("commit", commit.as_bytes());
+    origin.git(&["update-ref", "refs/heads/main", &commit]);
+    assert_eq!(world.fetch(&origin, &commit, false, ""), "a=one");
+}
+
 /// Ten folders of ten folders of …, which are eleven objects.
 #[test]
 fn a_bomb_does_not_go_off() {
