@@ -138,6 +138,9 @@ impl From<OciError> for ExecError {
                 "name a path that does not exist, or remove this one"
             }
             OciError::NotALayout { .. } => "name a folder that holds `oci-layout` and `index.json`",
+            OciError::NotADockerArchive { .. } => {
+                "name a file that `docker save` or `-o docker-archive:` wrote"
+            }
             OciError::NoImage { .. } | OciError::SeveralImages(_) => "name one as oci:PATH:TAG",
             OciError::NoPlatform { .. } => "pull an image that is made for this platform",
             OciError::OtherDigest { .. } => "correct the digest, or fetch that image again",

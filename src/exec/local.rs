@@ -16,8 +16,9 @@ use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
 use crate::exec::{host, locked};
 use crate::graph::action::Action;
-use crate::graph::op::{ImageSource, Op, Pull};
+use crate::graph::op::{ImageSource, LayoutForm, Op, Pull};
 use crate::graph::value::Value;
+use crate::oci::error::OciError;
 use crate::oci::image::Platform;
 use crate::oci::pull;
 use crate::oci::source::Source;
@@ -132,8 +133,8 @@ impl LocalExecutor {
     /// Where the image lies, and what it is called there.
     fn source<'p>(&self, pull: &'p Pull) -> Result<(Source, Option<&'p str>), ExecError> {
         match &pull.source {
-            ImageSource::Layout { path, reference } => {
-                Ok((Source::layout(&self.workspace.join(path))?, reference.as_deref()))
+            ImageSource::Layout { path, reference, form } => {
+                Ok((layout(&self.workspace.join(path), *form)?, reference.as_deref()))
             }
             ImageSource::Registry(name) => {
                 let registries = self.supply.network().registries()?;
@@ -215,6 +216,15 @@ impl Executor for LocalExecutor {
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))
             }
         }
+    }
+}
+
+/// Images on a disk.
+pub fn layout(path: &Path, form: LayoutForm) -> Result<Source, OciError> {
+    match form {
+        LayoutForm::Folder => Source::layout(path),
+        LayoutForm::Archive => Source::archive(path),
+        LayoutForm::DockerArchive => Source::docker_archive(path),
     }
 }
 

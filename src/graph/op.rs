@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::tree_path::TreePath;
 use crate::graph::image_settings::ImageSettings;
 use crate::graph::late::LateText;
-pub use crate::graph::origin::{Fetch, ImageSource, Pull};
+pub use crate::graph::origin::{Fetch, ImageSource, LayoutForm, Pull};
 use crate::tree::scan::Scan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,12 @@ pub(crate) fn by_reference(listed: Vec<Listed>, reference: Option<&str>) -> Resu
     held.sort();
     held.dedup();
     let Some(reference) = reference else {
+        let is_same = |entry: &Listed| {
+            (&entry.descriptor, &entry.platform) == (&listed[0].descriptor, &listed[0].platform)
+        };
+        if !listed.is_empty() && listed.iter().all(is_same) {
+            return Ok(listed.into_iter().take(1).collect());
+        }
         let one_image = held.len() == 1
             || listed.iter().all(|entry| entry.reference().is_none() && entry.platform.is_some());
         return match (listed.is_empty(), one_image) {
@@ -139,6 +145,14 @@ mod tests {
         let message = by_reference(both, Some("c")).unwrap_err().to_string();
         assert_eq!(message, "the layout holds no image `c`; it holds a, b");
         assert!(matches!(by_reference(vec![], None), Err(OciError::NoImage { .. })));
+    }
+
+    #[test]
+    fn one_image_under_several_names_needs_none() {
+        let (one, two) = (listed("linux/amd64", Some("1")), listed("linux/amd64", Some("2")));
+        assert_eq!(by_reference(vec![one.clone(), two], None).unwrap(), std::slice::from_ref(&one));
+        let elsewhere = Listed { platform: Some(platform("linux/arm64")), ..one.clone() };
+        assert_eq!(by_reference(vec![one.clone(), elsewhere.clone()], Some("1")).unwrap(), [one, elsewhere]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum OciError {
     NotAFile(PathBuf),
     #[error("{} is not an image layout: {reason}", path.display())]
     NotALayout { path: PathBuf, reason: String },
+    #[error("{} is not an archive of `docker save`: {reason}", path.display())]
+    NotADockerArchive { path: PathBuf, reason: String },
     #[error("blob {digest} is not in the layout")]
     NoBlob { digest: OciDigest },
     #[error("blob {digest} {reason}")]

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::net::network::Network;
 use crate::oci::archive::ArchiveSink;
 use crate::oci::descriptor::Descriptor;
+use crate::oci::docker_archive::DockerArchiveSink;
 use crate::oci::error::OciError;
 use crate::oci::export::export;
 use crate::oci::fixture::{
@@ -19,6 +21,7 @@ use crate::oci::kept::keep;
 use crate::oci::layer::pack;
 use crate::oci::layout::LayoutSink;
 use crate::oci::outgoing::{Leaving, Listing, Outgoing, Packed};
+use crate::oci::source::Source;
 use crate::oci::supply::Supply;
 use crate::oci::unpack::{Budget, unpack};
 use crate::store::memo::{Memo, Written};
@@ -332,4 +335,38 @@ fn another_platform_is_refused() {
     let arm = Platform { architecture: "arm64".into(), ..amd64() };
     let message = pull(&memo, folder.path(), None, None, &arm).unwrap_err().to_string();
     assert_eq!(message, "there is no image for linux/arm64; there is one for linux/amd64");
+}
+
+/// As a layout in one tar, and as Docker saves it.
+#[test]
+fn archives_come_back() {
+    for compression in [Compression::None, Compression::Gzip { level: 1 }] {
+        let ((_one, memo), folder) = (memo(), tempfile::tempdir().unwrap());
+        let image = image(vec![full_tree(&memo), directory(&memo, vec![])], compression);
+        let (oci, docker) = (folder.path().join("oci.tar"), folder.path().join("docker.tar"));
+        let sink = ArchiveSink::open(&oci, &tags(&["1", "2"])).unwrap();
+        fixture::export_to(&memo, &image, &sink, Listing::OfLayout).unwrap();
+        let sink = DockerArchiveSink::open(&docker, &["app:1".to_owned(), "app:2".to_owned()]).unwrap();
+        fixture::export_to(&memo, &image, &sink, Listing::OfFormat).unwrap();
+        for (source, reference) in [
+            (Source::archive(&oci).unwrap(), Some("2")),
+            (Source::archive(&oci).unwrap(), None),
+            (Source::docker_archive(&docker).unwrap(), Some("app:1")),
+            (Source::docker_archive(&docker).unwrap(), None),
+        ] {
+            let source = Arc::new(source);
+            let (_two, other) = fixture::memo();
+            let pulled = crate::oci::pull::pull(&source, reference, None, &amd64()).unwrap();
+            let supply = Supply::of(&other);
+            supply.offer(&pulled, &source);
+            assert_eq!(supply.trees(&pulled.rootfs.layers).unwrap(), trees(&memo, &image));
+            assert_eq!(pulled.rootfs.config.env, image.rootfs.config.env);
+            assert_eq!(pulled.rootfs.config.onbuild, image.rootfs.config.onbuild);
+            let pinned = crate::oci::pull::resolve(&source, reference, None, &amd64()).unwrap().to_string();
+            crate::oci::pull::pull(&source, reference, Some(&pinned), &amd64()).unwrap();
+        }
+        let unknown = Source::docker_archive(&docker).unwrap();
+        let unknown = crate::oci::pull::pull(&unknown, Some("app:3"), None, &amd64());
+        assert!(matches!(unknown, Err(OciError::NoImage { .. })), "{unknown:?}");
+    }
 }

@@ -1,7 +1,6 @@
-//! Reads an image layout (image-spec, image-layout.md). Opens nothing but files below its folder,
-//! whatever links it holds, and believes no blob before its digest.
+//! Reads an image layout (image-spec, image-layout.md), a folder or one tar. Opens nothing but files below its
+//! folder, whatever links it holds, and believes no blob before its digest.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::base::digest::OciDigest;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::error::OciError;
 use crate::oci::manifest::{Listed, read_index};
+use crate::oci::tar_index::{Span, TarIndex};
 
 /// Bytes of an index, a manifest or a configuration; registries take 4 MiB.
 pub(crate) const DOCUMENT_MOST: u64 = 16 << 20;
@@ -22,8 +22,13 @@ pub(crate) const INDEX: &str = "index.json";
 pub(crate) const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 pub(crate) struct LayoutReader {
-    folder: Dir,
+    files: Files,
     path: PathBuf,
+}
+
+enum Files {
+    Folder(Dir),
+    Archive(TarIndex),
 }
 
 impl LayoutReader {
@@ -35,7 +40,15 @@ impl LayoutReader {
                 }
                 _ => OciError::io("cannot open the image layout", path)(error),
             })?;
-        let layout = LayoutReader { folder, path: path.to_owned() };
+        LayoutReader::on(Files::Folder(folder), path)
+    }
+
+    pub(crate) fn open_archive(path: &Path) -> Result<LayoutReader, OciError> {
+        LayoutReader::on(Files::Archive(TarIndex::open(path)?), path)
+    }
+
+    fn on(files: Files, path: &Path) -> Result<LayoutReader, OciError> {
+        let layout = LayoutReader { files, path: path.to_owned() };
         let marker = layout.document(MARKER)?;
         let version = serde_json::from_slice::<oci_spec::image::OciLayout>(&marker)
             .map_err(|error| layout.refused(format!("its file `{MARKER}` is malformed: {error}")))?;
@@ -61,7 +74,7 @@ impl LayoutReader {
     }
 
     /// A blob's bytes, not verified; one byte more than the descriptor says at most.
-    pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<io::Take<File>, OciError> {
+    pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<io::Take<Span>, OciError> {
         let name = Path::new("blobs/sha256").join(descriptor.digest.to_hex());
         match self.file(&name)? {
             Some(file) => Ok(file.take(descriptor.size.saturating_add(1))),
@@ -83,17 +96,21 @@ impl LayoutReader {
     }
 
     /// `None` where there is no such file. Anything else than a file is not opened: a fifo would wait.
-    fn file(&self, name: &Path) -> Result<Option<File>, OciError> {
-        match self.folder.metadata(name) {
-            Ok(metadata) if metadata.is_file() => Ok(Some(
-                self.folder
-                    .open(name)
-                    .map_err(OciError::io("cannot read", &self.path.join(name)))?
-                    .into_std(),
-            )),
+    fn file(&self, name: &Path) -> Result<Option<Span>, OciError> {
+        let folder = match &self.files {
+            Files::Folder(folder) => folder,
+            Files::Archive(tar) => return Ok(name.to_str().and_then(|name| tar.get(name))),
+        };
+        let at = self.path.join(name);
+        let failed = || OciError::io("cannot read", &at);
+        match folder.metadata(name) {
+            Ok(metadata) if metadata.is_file() => {
+                let file = folder.open(name).map_err(failed())?.into_std();
+                Ok(Some(Span::of_file(file).map_err(failed())?))
+            }
             Ok(_) => Err(self.refused(format!("`{}` is not a file", name.display()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(OciError::io("cannot read", &self.path.join(name))(error)),
+            Err(error) => Err(failed()(error)),
         }
     }
 

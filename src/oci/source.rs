@@ -2,7 +2,7 @@
 //! believed when its digest holds.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use crate::net::reference::Reference;
 use crate::net::registry::Registries;
 use crate::oci::choose::by_reference;
 use crate::oci::descriptor::{Descriptor, Kind};
+use crate::oci::docker_archive_reader::DockerArchiveReader;
 use crate::oci::error::OciError;
 use crate::oci::layout_reader::{DOCUMENT_MOST, LayoutReader, bad};
 use crate::oci::manifest::Listed;
@@ -22,12 +23,23 @@ pub struct Source(Place);
 enum Place {
     /// An image layout (image-spec, image-layout.md).
     Layout(LayoutReader),
+    /// What `docker save` writes.
+    DockerArchive(DockerArchiveReader),
     Registry(Repository),
 }
 
 impl Source {
     pub fn layout(folder: &Path) -> Result<Source, OciError> {
         Ok(Source(Place::Layout(LayoutReader::open(folder)?)))
+    }
+
+    /// An image layout in one tar.
+    pub fn archive(file: &Path) -> Result<Source, OciError> {
+        Ok(Source(Place::Layout(LayoutReader::open_archive(file)?)))
+    }
+
+    pub fn docker_archive(file: &Path) -> Result<Source, OciError> {
+        Ok(Source(Place::DockerArchive(DockerArchiveReader::open(file)?)))
     }
 
     /// Asks nobody yet.
@@ -52,6 +64,9 @@ impl Source {
                 }
                 (named, _) => named,
             },
+            Place::DockerArchive(archive) => {
+                by_reference(archive.listed(), reference.map(in_full).as_deref())
+            }
             Place::Registry(repository) => repository.named(wanted),
         }
     }
@@ -60,6 +75,7 @@ impl Source {
     pub(crate) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, OciError> {
         match &self.0 {
             Place::Layout(layout) => layout.read(descriptor),
+            Place::DockerArchive(archive) => archive.document(descriptor),
             Place::Registry(repository) => repository.document(descriptor),
         }
     }
@@ -71,6 +87,12 @@ impl Source {
                 io::copy(&mut layout.blob(descriptor)?, out).map_err(OciError::stream("reading a layer"))?;
                 Ok(())
             }
+            Place::DockerArchive(archive) => {
+                let most = descriptor.size.saturating_add(1);
+                io::copy(&mut archive.layer(descriptor)?.take(most), out)
+                    .map_err(OciError::stream("reading a layer"))?;
+                Ok(())
+            }
             Place::Registry(repository) => repository.blob(descriptor, out),
         }
     }
@@ -78,9 +100,18 @@ impl Source {
     /// The repository, where another of the same registry may take blobs from it.
     pub(crate) fn repository(&self) -> Option<&Reference> {
         match &self.0 {
-            Place::Layout(_) => None,
+            Place::Layout(_) | Place::DockerArchive(_) => None,
             Place::Registry(repository) => Some(&repository.image),
         }
+    }
+}
+
+/// Archives name images shortly or in full, depending on who writes them.
+pub(crate) fn in_full(reference: &str) -> String {
+    let is_digest = reference.starts_with("sha256:");
+    match reference.parse::<Reference>() {
+        Ok(full) if !is_digest => full.to_string(),
+        _ => reference.to_owned(),
     }
 }
 

@@ -36,6 +36,7 @@ mod shown;
 mod lock;
 mod fetch;
 mod export;
+mod destinations;
 mod settings;
 mod language;
 mod platforms;

@@ -7,6 +7,7 @@ use crate::cli::build::end_of;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::exec::executor::ExecError;
+use crate::exec::local;
 use crate::graph::graph::{Graph, NodeId};
 use crate::graph::op::{ImageSource, Network, Op};
 use crate::lang::Loaded;
@@ -83,8 +84,9 @@ fn layout(
     for &id in nodes {
         let node = graph.node(id);
         let Op::Pull(op) = &node.op else { continue };
-        let ImageSource::Layout { path, reference: tag } = &op.source else { continue };
-        let digest = digest(&workspace.join(path), tag.as_deref(), &node.platform);
+        let ImageSource::Layout { path, reference: tag, form } = &op.source else { continue };
+        let source = local::layout(&workspace.join(path), *form);
+        let digest = source.and_then(|source| digest(&source, tag.as_deref(), &node.platform));
         match digest.map_err(|error| (id, error))? {
             Pinned::Whole(digest) => {
                 return Ok(Entry::Image { reference, digest: Some(digest), platforms: BTreeMap::new() });
@@ -101,11 +103,10 @@ enum Pinned {
     Platform(String),
 }
 
-fn digest(layout: &Path, tag: Option<&str>, platform: &Platform) -> Result<Pinned, OciError> {
-    let source = Source::layout(layout)?;
-    Ok(match pull::pinning(&source, tag)? {
+fn digest(source: &Source, tag: Option<&str>, platform: &Platform) -> Result<Pinned, OciError> {
+    Ok(match pull::pinning(source, tag)? {
         Some(digest) => Pinned::Whole(digest.to_string()),
-        None => Pinned::Platform(pull::resolve(&source, tag, None, platform)?.to_string()),
+        None => Pinned::Platform(pull::resolve(source, tag, None, platform)?.to_string()),
     })
 }
 

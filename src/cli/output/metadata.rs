@@ -152,3 +152,26 @@ pub(in crate::cli) fn write(path: &Path, outputs: &[Written]) -> Result<(), Fail
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use schemars::generate::SchemaSettings;
+
+    use super::Metadata;
+
+    /// A stale one is written anew by the test that finds it.
+    #[test]
+    fn the_schema_is_current() {
+        let settings = SchemaSettings::draft2020_12().for_serialize();
+        let mut schema = settings.into_generator().into_root_schema_for::<Metadata<'_>>().to_value();
+        schema["title"] = serde_json::json!("memobuild build --metadata-file");
+        let current = format!("{schema:#}\n");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/metadata.schema.json");
+        if std::fs::read_to_string(&file).unwrap_or_default() != current {
+            std::fs::write(&file, current).unwrap();
+            panic!("schema/metadata.schema.json was stale and is written anew: look at it and commit it");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::base::address::shown;
 use crate::graph::graph::{Graph, Node};
-use crate::graph::op::{Assemble, Command, Fetch, ImageSource, Network, Op, Place, Pull, Run};
+use crate::graph::op::{Assemble, Command, Fetch, ImageSource, LayoutForm, Network, Op, Place, Pull, Run};
 use crate::graph::show::{reference, signature};
 use crate::tree::scan::{Modes, Scan};
 
@@ -66,9 +66,14 @@ fn pulled(pull: &Pull) -> String {
     let digest = pull.digest.iter().map(|word| format!(" {word}")).collect::<String>();
     match &pull.source {
         ImageSource::Registry(name) => format!("pulls {name}{digest}"),
-        ImageSource::Layout { path, reference } => {
+        ImageSource::Layout { path, reference, form } => {
             let tag = reference.iter().map(|word| format!(" {word}")).collect::<String>();
-            format!("reads the image layout {path}{tag}{digest}")
+            let what = match form {
+                LayoutForm::Folder => "image layout",
+                LayoutForm::Archive => "image archive",
+                LayoutForm::DockerArchive => "archive of Docker",
+            };
+            format!("reads the {what} {path}{tag}{digest}")
         }
     }
 }

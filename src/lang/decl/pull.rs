@@ -1,7 +1,7 @@
 //! `pull`: an image that exists already, from an image layout on this machine.
 
 use crate::base::digest::OciDigest;
-use crate::graph::op::{ImageSource, Op, Pull};
+use crate::graph::op::{ImageSource, LayoutForm, Op, Pull};
 use crate::graph::value::Type;
 use crate::lang::code::Code;
 use crate::lang::decl::{Declaration, Edges, Outputs};
@@ -12,7 +12,7 @@ use crate::net::reference::Reference;
 
 pub const LINE: Line = Line {
     word: "pull",
-    doc: "An image that exists already: of a registry, or of an image layout, a folder below the workspace or an absolute one.",
+    doc: "An image that exists already: of a registry, of an image layout, or of an archive (oci-archive:FILE, docker-archive:FILE); each below the workspace or absolute.",
     example: "pull base \"oci:images/base:v1\"",
     arguments: &[one("NAME", Slot::Name), one("REGISTRY/REPOSITORY:TAG|oci:PATH[:TAG]", Slot::Text)],
     properties: &[may("digest", Slot::Text, "`sha256:…` of its manifest; another one is an error.")],
@@ -72,9 +72,12 @@ fn lower(item: &Item, _: &mut Edges<'_>) -> Op {
 }
 
 fn source(text: &str) -> Option<ImageSource> {
-    if text.starts_with("oci:") {
-        let (path, tag) = layout(text)?;
-        return Some(ImageSource::Layout { path: path.to_owned(), reference: tag.map(str::to_owned) });
+    for form in [LayoutForm::Folder, LayoutForm::Archive, LayoutForm::DockerArchive] {
+        if let Some(rest) = text.strip_prefix(form.word()).and_then(|rest| rest.strip_prefix(':')) {
+            let (path, tag) = layout(rest)?;
+            let (path, reference) = (path.to_owned(), tag.map(str::to_owned));
+            return Some(ImageSource::Layout { path, reference, form });
+        }
     }
     is_reference(text).then(|| ImageSource::Registry(text.to_owned()))
 }
@@ -84,8 +87,7 @@ fn is_reference(text: &str) -> bool {
 }
 
 /// Path and tag, split at the first colon as skopeo does.
-fn layout(text: &str) -> Option<(&str, Option<&str>)> {
-    let rest = text.strip_prefix("oci:")?;
+fn layout(rest: &str) -> Option<(&str, Option<&str>)> {
     let (path, tag) = match rest.split_once(':') {
         Some((path, tag)) => (path, Some(tag)),
         None => (rest, None),
@@ -105,14 +107,22 @@ mod tests {
     #[test]
     fn layouts() {
         for (text, expected) in [
-            ("oci:a/b", Some(("a/b", None))),
-            ("oci:/a:v1", Some(("/a", Some("v1")))),
-            ("oci:a:x:y", Some(("a", Some("x:y")))),
+            ("oci:a/b", Some(("a/b", None, LayoutForm::Folder))),
+            ("oci:/a:v1", Some(("/a", Some("v1"), LayoutForm::Folder))),
+            ("oci:a:x:y", Some(("a", Some("x:y"), LayoutForm::Folder))),
+            ("oci-archive:a.tar:1", Some(("a.tar", Some("1"), LayoutForm::Archive))),
+            ("docker-archive:a.tar:h:5/x:1", Some(("a.tar", Some("h:5/x:1"), LayoutForm::DockerArchive))),
             ("oci:", None),
             ("oci:a:", None),
             ("oci:../a", None),
+            ("docker-archive:a/../../b", None),
         ] {
-            assert_eq!(layout(text), expected, "{text}");
+            let found = source(text);
+            let found = found.as_ref().map(|source| match source {
+                ImageSource::Layout { path, reference, form } => (path.as_str(), reference.as_deref(), *form),
+                ImageSource::Registry(name) => panic!("{text} is no registry's {name}"),
+            });
+            assert_eq!(found, expected, "{text}");
         }
     }
 }

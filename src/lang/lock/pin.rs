@@ -56,8 +56,8 @@ pub fn output_key(node: &Node, output: &str) -> Key {
 /// As the build file writes it, and so as the lock file does.
 pub fn reference(source: &ImageSource) -> String {
     match source {
-        ImageSource::Layout { path, reference: None } => format!("oci:{path}"),
-        ImageSource::Layout { path, reference: Some(tag) } => format!("oci:{path}:{tag}"),
+        ImageSource::Layout { path, reference: None, form } => format!("{}:{path}", form.word()),
+        ImageSource::Layout { path, reference: Some(tag), form } => format!("{}:{path}:{tag}", form.word()),
         ImageSource::Registry(name) => name.clone(),
     }
 }

@@ -1,7 +1,7 @@
 //! Which ops take a digest from the lock file, and which do not.
 
 use super::*;
-use crate::graph::op::{Command, Output, OutputKind, Pull, Run};
+use crate::graph::op::{Command, LayoutForm, Output, OutputKind, Pull, Run};
 use crate::oci::image::Platform;
 
 const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
@@ -28,7 +28,8 @@ fn pull(source: ImageSource, digest: Option<&str>) -> Op {
 }
 
 fn layout(path: &str, tag: Option<&str>) -> ImageSource {
-    ImageSource::Layout { path: path.to_owned(), reference: tag.map(str::to_owned) }
+    let (path, reference) = (path.to_owned(), tag.map(str::to_owned));
+    ImageSource::Layout { path, reference, form: LayoutForm::Folder }
 }
 
 fn locked_run(network: Network, optional: bool) -> Op {
