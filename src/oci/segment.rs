@@ -20,6 +20,7 @@ const MOST: u64 = 4 << 20;
 /// Of a large file.
 pub(crate) const PIECE: u64 = 2 << 20;
 
+#[derive(Clone)]
 pub(crate) struct Segment {
     /// Names the segment's bytes, packed.
     pub key: ActionKey,
@@ -28,6 +29,7 @@ pub(crate) struct Segment {
     pub size: u64,
 }
 
+#[derive(Clone)]
 pub(crate) enum Part {
     /// Headers, and zeros between members.
     Bytes(Vec<u8>),

@@ -112,7 +112,7 @@ fn pages_on_busybox() {
     assert_eq!(space.build(&[]).values().filter(|outcome| *outcome == "executed").count(), 0);
     if have(&["skopeo"]) {
         let raw = tool("skopeo", &["inspect", "--tls-verify=false", "--config", &destination]);
-        assert!(raw.contains(r#""8080/tcp":{}"#) && raw.contains("httpd"), "{raw}");
+        assert!(raw.contains(r#""8080/tcp""#) && raw.contains("httpd"), "{raw}");
     }
 }
 
