@@ -137,8 +137,7 @@ impl LocalExecutor {
                 Ok((layout(&self.workspace.join(path), *form)?, reference.as_deref()))
             }
             ImageSource::Registry(name) => {
-                let registries = self.supply.network().registries()?;
-                Ok((Source::registry(&registries, &name.parse()?, self.supply.cancel()), None))
+                Ok((Source::registry(self.supply.network(), &name.parse()?, self.supply.cancel()), None))
             }
         }
     }

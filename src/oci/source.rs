@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
+use crate::net::network::Network;
 use crate::net::pull::Manifest;
 use crate::net::reference::Reference;
-use crate::net::registry::Registries;
 use crate::oci::choose::by_reference;
 use crate::oci::descriptor::{Descriptor, Kind};
 use crate::oci::docker_archive_reader::DockerArchiveReader;
@@ -42,10 +42,10 @@ impl Source {
         Ok(Source(Place::DockerArchive(DockerArchiveReader::open(file)?)))
     }
 
-    /// Asks nobody yet.
-    pub fn registry(registries: &Arc<Registries>, image: &Reference, cancel: &Cancel) -> Source {
-        let (registries, image, cancel) = (registries.clone(), image.clone(), cancel.clone());
-        Source(Place::Registry(Repository { registries, image, cancel, manifests: Mutex::default() }))
+    /// Asks nobody yet, and makes nothing that could.
+    pub fn registry(network: &Network, image: &Reference, cancel: &Cancel) -> Source {
+        let (network, image, cancel) = (network.clone(), image.clone(), cancel.clone());
+        Source(Place::Registry(Repository { network, image, cancel, manifests: Mutex::default() }))
     }
 
     /// What a tag or a digest names; without one there must be a single image. Several stand for one image on
@@ -116,7 +116,7 @@ pub(crate) fn in_full(reference: &str) -> String {
 }
 
 struct Repository {
-    registries: Arc<Registries>,
+    network: Network,
     image: Reference,
     cancel: Cancel,
     /// Those that were asked for: what is found by a tag is read right after.
@@ -137,7 +137,7 @@ impl Repository {
         if let Some(known) = image.digest.and_then(known) {
             return Ok(known);
         }
-        let manifest = self.registries.manifest(image, &self.cancel)?;
+        let manifest = self.network.registries()?.manifest(image, &self.cancel)?;
         let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         manifests.insert(manifest.digest, manifest.clone());
         Ok(manifest)
@@ -157,6 +157,6 @@ impl Repository {
 
     fn blob(&self, descriptor: &Descriptor, out: &mut dyn Write) -> Result<(), OciError> {
         let Descriptor { digest, size, .. } = descriptor;
-        Ok(self.registries.blob(&self.image, *digest, *size, out, &self.cancel)?)
+        Ok(self.network.registries()?.blob(&self.image, *digest, *size, out, &self.cancel)?)
     }
 }
