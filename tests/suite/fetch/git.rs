@@ -75,7 +75,7 @@ pub(super) fn built(space: &Space, node: &str) -> PathBuf {
     out
 }
 
-fn refused(space: &Space, node: &str, code: i32) -> String {
+pub(super) fn refused(space: &Space, node: &str, code: i32) -> String {
     space.file("memobuild.kdl", format!("memobuild 1\n{node}\ndefault file\n"));
     let ran = space.run(&["build"]);
     assert_eq!(ran.code, Some(code), "{}", ran.stderr);

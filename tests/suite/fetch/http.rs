@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::fetch::assert_not_written;
+use crate::fetch::git::refused;
 use crate::fetch::server::{At, Server};
 use crate::space::{Space, have, tool};
 
@@ -35,13 +36,6 @@ fn built(space: &Space, node: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&out);
     space.ok(&["build", "-o", &format!("files:{}", out.display())]);
     out
-}
-
-fn refused(space: &Space, node: &str, code: i32) -> String {
-    space.file("memobuild.kdl", format!("memobuild 1\n{node}\ndefault file\n"));
-    let ran = space.run(&["build"]);
-    assert_eq!(ran.code, Some(code), "{}", ran.stderr);
-    ran.stderr
 }
 
 #[test]
