@@ -209,6 +209,10 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
         ExecError::Failed(failure) if failure.cause == Cause::NotFound => {
             Some("correct its name, or put the program into the root that the node stands on".to_owned())
         }
+        ExecError::Failed(failure) if failure.limit().is_some() => {
+            let word = failure.limit().unwrap_or_default();
+            Some(format!("raise `{word}=` in its `limits`, or let it use less"))
+        }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
         ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),
         ExecError::Environment { help, .. } => help.clone(),

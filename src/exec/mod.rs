@@ -7,6 +7,8 @@ pub mod owner;
 pub mod assemble;
 pub mod landing;
 pub mod identity;
+pub mod cgroup;
+mod bounds;
 pub mod sandbox;
 pub mod log;
 pub mod zygote;
