@@ -58,7 +58,8 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
+    let mut progress =
+        progress::start(settings::progress(asked.progress)?, graph, supply.network().traffic());
     let desk = Desk { supply: &supply, created: created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
