@@ -14,7 +14,6 @@ fn missing_feature(run: &Run) -> Option<String> {
         ("cache", run.caches.first().map(|cache| &cache.name)),
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
-        ("service", run.services.first().map(|service| &service.name)),
         ("device", run.devices.first()),
     ];
     let plain = [
@@ -40,7 +39,7 @@ fn beyond(what: &str) -> ExecError {
 mod tests {
     use super::*;
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Sharing};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -75,28 +74,15 @@ mod tests {
         });
     }
 
-    fn service(run: &mut Run) {
-        run.services.push(Service {
-            name: "db".to_owned(),
-            from: 0,
-            port: 5432,
-            env: Vec::new(),
-            cmd: None,
-            mounts: Vec::new(),
-            ready: None,
-        });
-    }
-
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 10] = [
+        let rows: [Row; 9] = [
             (|_| {}, ""),
             (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (service, "`service db`"),
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),

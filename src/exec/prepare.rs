@@ -11,6 +11,7 @@ use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
+use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
 use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
@@ -71,13 +72,15 @@ pub(crate) fn prepare(
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
         emulator: None,
         network: run.network,
-        add_hosts: run.add_hosts.clone(),
+        add_hosts: services::hosts(run).chain(run.add_hosts.clone()).collect(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     })
 }
 

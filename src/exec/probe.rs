@@ -253,6 +253,8 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         is_test: false,
         timeout: Some(10),
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     };
     let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {

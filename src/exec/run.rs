@@ -16,6 +16,7 @@ use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
@@ -44,24 +45,26 @@ pub fn run(
     let work = memo.used_work_folder()?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let spec =
-        Spec { emulator, bounds, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
+    let (services, folders) =
+        prepare_services(supply, run, inputs, &granted.identity, (&emulator, &bounds), cancel)?;
+    let spec = prepare(supply, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = Spec { emulator, bounds, services, ..spec };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
-    if done.tidy {
-        memo.lay_aside(work);
-    }
+    let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
+    let folders = [work].into_iter().chain(folders).zip(is_tidy);
+    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
     let (log, stdout) = heard.finish()?;
     if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
-        let Done { command, tried, outputs, .. } = done;
+        let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
-        return Err(Failure { log, tried, kept, processes, ..failure }.into());
+        return Err(Failure { log, tried, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -129,6 +132,7 @@ fn verdict(
     Ok(match done.ended {
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
+        Ended::NoService => done.no_service.clone().map(|(name, why)| Cause::NoService { name, why }),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
         Ended::Beyond(limit) => Some(beyond(limit, &run.limits)),
         Ended::Signal(signal) => Some(Cause::Signal(signal)),
