@@ -12,7 +12,6 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 fn missing_feature(run: &Run) -> Option<String> {
     let Limits { timeout: _, cpu, memory, pids } = &run.limits;
     let named = [
-        ("cache", run.caches.first().map(|cache| &cache.name)),
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
         ("service", run.services.first().map(|service| &service.name)),
@@ -43,8 +42,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{SecretMount, SecretTarget, Service};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -54,19 +52,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn cache(run: &mut Run) {
-        run.caches.push(CacheMount {
-            name: "npm".to_owned(),
-            at: TreePath::root(),
-            sharing: Sharing::default(),
-            package: None,
-            per: None,
-            owner: None,
-            mode: None,
-            seed: None,
-        });
     }
 
     fn secret(run: &mut Run) {
@@ -94,9 +79,8 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 13] = [
+        let rows: [Row; 12] = [
             (|_| {}, ""),
-            (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),

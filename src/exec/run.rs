@@ -2,11 +2,13 @@
 //! Starts no command where no isolation rung holds: a weaker room is never used silently.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
+use crate::exec::caches::{Of, claim};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
@@ -19,6 +21,7 @@ use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
@@ -28,26 +31,42 @@ use crate::tree::tree::{Directory, Entry};
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";
 
+/// Where a run takes place, and for whom.
+pub struct Here<'a> {
+    pub isolation: &'a Isolation,
+    /// For commands of another processor.
+    pub emulator: Option<Emulator>,
+    /// The root of the workspace that it is for.
+    pub workspace: &'a Path,
+    pub platform: &'a Platform,
+}
+
 /// Blocks until the commands have ended and their outputs are in the store.
 pub fn run(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    isolation: &Isolation,
-    emulator: Option<Emulator>,
+    here: Here<'_>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
+    let Here { isolation, emulator, workspace, platform } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
+    let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
-    let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
+    let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
+    let spec = Spec { emulator, ..prepared };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
-    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
-        listener.output(stream, bytes);
-        heard.write(stream, bytes)
-    })?;
+    let mut done =
+        helper::run(&isolation.zygote, memo, spec, &claims.locks(), cancel, &mut |stream, bytes| {
+            listener.output(stream, bytes);
+            heard.write(stream, bytes)
+        })?;
+    drop(claims);
     if done.tidy {
         memo.lay_aside(work);
     }

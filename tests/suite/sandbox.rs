@@ -12,3 +12,4 @@ mod user;
 mod names;
 mod kept;
 mod include;
+mod caches;

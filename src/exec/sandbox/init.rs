@@ -65,9 +65,10 @@ pub(super) struct End {
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
-pub(super) fn live(helper: OwnedFd) -> ! {
+/// `locks` are held as long as anything lives.
+pub(super) fn live(helper: OwnedFd, locks: &[OwnedFd]) -> ! {
     let mut helper = UnixStream::from(helper);
-    let report = match run(&mut helper) {
+    let report = match run(&mut helper, locks) {
         Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
@@ -86,7 +87,7 @@ fn code(report: &Report) -> i32 {
     }
 }
 
-fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
+fn run(helper: &mut UnixStream, locks: &[OwnedFd]) -> Result<End, Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -100,7 +101,7 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
     let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator];
-    close_all_but(kept.into_iter().flatten())?;
+    close_all_but(kept.into_iter().flatten().chain(locks.iter().map(OwnedFd::as_fd)))?;
     restrict(&plan)?;
     let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };
     let mut last = (0, Ended::Exit(0));

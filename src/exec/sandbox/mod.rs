@@ -7,18 +7,22 @@
 
 mod account;
 mod births;
+mod caches;
 mod command;
 mod devices;
 mod emulation;
+mod gift;
 mod host_root;
 mod init;
 mod landlock;
+pub(crate) mod lent;
 mod limits;
 mod mounts;
 mod names;
 mod network;
 mod lost;
 mod place;
+mod places;
 mod processes;
 mod results;
 pub(crate) mod rights;
@@ -103,17 +107,20 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
 /// With ids and mounts that nobody else has.
 fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
-    let mut init = start_init(spec.network)?;
+    let locks = take_locks(spec, main)?;
+    let mut init = start_init(spec.network, &locks)?;
     let folders = snapshots::folders(spec, main)?;
+    caches::make(spec, main)?;
     let root = root::assemble(spec, &folders)?;
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
-    check_ids(&account, spec)?;
+    account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+    let root::Assembled { top, stubs, gifts } = root;
+    gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
     let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout)?;
     let mut done = Done { tried, ..Done::new(ended, command) };
     let results = results::Results::new(spec, start.elapsed());
-    let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
@@ -166,6 +173,15 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
+fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
+    let take = |_| match rights::receive::<1, 1>(main) {
+        Ok(Some((_, [lock]))) => Ok(lock),
+        Ok(None) => Err(Trouble::environment("the main process is gone")),
+        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
+    };
+    (0..spec.lent.locks).map(take).collect()
+}
+
 /// Until then it is nobody in the namespace.
 fn become_root() -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -177,7 +193,7 @@ fn become_root() -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-fn start_init(network: Network) -> Result<Init, Trouble> {
+fn start_init(network: Network, locks: &[OwnedFd]) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
     let mut namespaces =
@@ -188,23 +204,12 @@ fn start_init(network: Network) -> Result<Init, Trouble> {
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
             drop(ours);
-            init::live(OwnedFd::from(theirs))
+            init::live(OwnedFd::from(theirs), locks)
         }
         Cloned { pidfd, .. } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
             Ok(Init { pidfd, socket: ours })
         }
-    }
-}
-
-fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
-    let ids = [account.uid, account.gid];
-    match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
-        None => Ok(()),
-        Some(id) => Err(Trouble::Environment {
-            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
-            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
-        }),
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use super::*;
 use crate::tree::disk::capture::capture_folder;
 use crate::tree::disk::materialize::Owners;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
+use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
 
 /// Says that a test runs again, and in which form it is to make its snapshots.
 const INSIDE: &str = "MEMOBUILD_TEST_INSIDE";
@@ -113,7 +113,7 @@ impl World {
     }
 
     fn snapshot(&self, tree: TreeDigest, slot: u32) -> PathBuf {
-        snapshot(&self.memo, tree, slot, &self.form, &Cancel::default()).unwrap()
+        snapshot(&self.memo, tree, Age::Slot(slot), &self.form, &Cancel::default()).unwrap()
     }
 
     fn options(&self) -> CaptureOptions {
