@@ -113,17 +113,8 @@ pub(super) struct PushArgs {
     #[arg(value_name = "DEST")]
     pub(super) destinations: Vec<String>,
 
-    /// Set a param
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    pub(super) params: Vec<String>,
-
-    /// Write what went where, with digests and sizes, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(super) metadata_file: Option<PathBuf>,
-
-    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
-    #[arg(long, value_enum)]
-    pub(super) progress: Option<Progress>,
+    #[command(flatten)]
+    pub(super) sending: SendingArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -137,6 +128,13 @@ pub(super) struct LoadArgs {
     #[arg(value_name = "DEST")]
     pub(super) destinations: Vec<String>,
 
+    #[command(flatten)]
+    pub(super) sending: SendingArgs,
+}
+
+// Of all commands that send what was built. No doc comment: clap would tell it as what the command does.
+#[derive(clap::Args, Debug)]
+pub(super) struct SendingArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,

@@ -2,7 +2,7 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Limits, Network, Run};
+use crate::graph::op::{Network, Run};
 
 /// An error for the first thing in how the run is written that cannot be done yet.
 pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
@@ -10,7 +10,6 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let Limits { timeout: _, cpu, memory, pids } = &run.limits;
     let named = [
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
@@ -20,9 +19,6 @@ fn missing_feature(run: &Run) -> Option<String> {
     let plain = [
         ("`privileged`", run.privileged),
         ("a network behind the build's own proxy", run.network == Network::Proxy),
-        ("`limits cpu=`", cpu.is_some()),
-        ("`limits memory=`", memory.is_some()),
-        ("`limits pids=`", pids.is_some()),
         ("`retry`", run.retry > 0),
     ];
     let named = named.iter().find_map(|(kind, name)| {
@@ -79,7 +75,7 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 12] = [
+        let rows: [Row; 9] = [
             (|_| {}, ""),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
@@ -88,9 +84,6 @@ mod tests {
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
-            (|run| run.limits.cpu = Some(1), "`limits cpu=`"),
-            (|run| run.limits.memory = Some(1), "`limits memory=`"),
-            (|run| run.limits.pids = Some(1), "`limits pids=`"),
             (|run| run.retry = 1, "`retry`"),
         ];
         for (change, feature) in rows {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
+use crate::base::size::size_text;
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
@@ -104,6 +105,8 @@ pub struct Failure {
     pub log: Option<BlobDigest>,
     /// Names of machines that it asked for, the first few: it has no network.
     pub tried: Vec<String>,
+    /// The limit on processes, if it wanted more of them at once.
+    pub processes: Option<u64>,
     /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
     pub kept: BTreeMap<String, Value>,
 }
@@ -115,6 +118,12 @@ pub enum Cause {
     /// Seconds.
     Timeout(u64),
     NotFound,
+    /// All its processes together wanted more than this many bytes of memory.
+    OutOfMemory(u64),
+    /// It had more than this many processes at once.
+    TooManyProcesses(u64),
+    /// It wrote more than this many bytes.
+    TooMuchWritten(u64),
     /// A test's expectation that did not hold, in words.
     Expectation(String),
 }
@@ -122,7 +131,25 @@ pub enum Cause {
 impl Failure {
     /// Nothing is known but how the command ended.
     pub fn new(command: impl Into<String>, cause: Cause) -> Failure {
-        Failure { command: command.into(), cause, log: None, tried: Vec::new(), kept: BTreeMap::new() }
+        Failure {
+            command: command.into(),
+            cause,
+            log: None,
+            tried: Vec::new(),
+            processes: None,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// The word of `limits` that would have to be greater, if one was too small.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self.cause {
+            Cause::OutOfMemory(_) => Some("memory"),
+            Cause::TooManyProcesses(_) => Some("pids"),
+            Cause::TooMuchWritten(_) => Some("disk"),
+            Cause::Timeout(_) => Some("timeout"),
+            _ => self.processes.map(|_| "pids"),
+        }
     }
 
     /// The command, where it is a script by its first line.
@@ -147,7 +174,20 @@ impl std::fmt::Display for Failure {
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),
             Cause::Timeout(seconds) => write!(f, "`{command}` did not end within {seconds} s"),
             Cause::NotFound => write!(f, "`{command}`: there is no such program in its root filesystem"),
+            Cause::OutOfMemory(bytes) => {
+                write!(f, "`{command}` was killed: out of memory, its limit is {}", size_text(*bytes))
+            }
+            Cause::TooManyProcesses(most) => {
+                write!(f, "`{command}` was killed: it had more processes than its limit of {most}")
+            }
+            Cause::TooMuchWritten(bytes) => {
+                write!(f, "`{command}` wrote more to the disk than its limit of {}", size_text(*bytes))
+            }
             Cause::Expectation(words) => write!(f, "`{command}` {words}"),
+        }?;
+        match self.processes {
+            Some(most) => write!(f, "; it was refused more processes than its limit of {most}"),
+            None => Ok(()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Bounds;
 use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
@@ -78,6 +79,7 @@ pub(crate) fn prepare(
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
         timeout: run.limits.timeout,
+        bounds: Bounds::default(),
     })
 }
 

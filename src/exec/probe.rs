@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
@@ -253,6 +254,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         expected_files: Vec::new(),
         is_test: false,
         timeout: Some(10),
+        bounds: Bounds::default(),
     };
     let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {

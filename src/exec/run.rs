@@ -8,6 +8,7 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::caches::{Of, claim};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
@@ -19,7 +20,7 @@ use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
-use crate::graph::op::{Expect, From, Network, Run, free_output};
+use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
@@ -58,7 +59,9 @@ pub fn run(
     let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
     let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
-    let spec = Spec { emulator, ..prepared };
+    // Lives until the sandbox is over.
+    let (bounds, _group) = Bounds::of(&run.limits, memo);
+    let spec = Spec { emulator, bounds, ..prepared };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut done =
@@ -74,7 +77,9 @@ pub fn run(
     if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
         let Done { command, tried, outputs, .. } = done;
         let kept = kept(supply, run, outputs);
-        return Err(Failure { log, tried, kept, ..Failure::new(as_typed(&commands[command]), cause) }.into());
+        let processes = run.limits.pids.filter(|_| done.was_full);
+        let failure = Failure::new(as_typed(&commands[command]), cause);
+        return Err(Failure { log, tried, kept, processes, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -143,6 +148,7 @@ fn verdict(
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
+        Ended::Beyond(limit) => Some(beyond(limit, &run.limits)),
         Ended::Signal(signal) => Some(Cause::Signal(signal)),
         Ended::Exit(code) if code != expect.exit && expect.exit == 0 => Some(Cause::Exit(code)),
         Ended::Exit(code) if code != expect.exit => {
@@ -151,6 +157,14 @@ fn verdict(
         }
         Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout)?.map(Cause::Expectation),
     })
+}
+
+fn beyond(limit: Limit, limits: &Limits) -> Cause {
+    match limit {
+        Limit::Memory => Cause::OutOfMemory(limits.memory.unwrap_or_default()),
+        Limit::Pids => Cause::TooManyProcesses(limits.pids.unwrap_or_default()),
+        Limit::Disk => Cause::TooMuchWritten(limits.disk.unwrap_or_default()),
+    }
 }
 
 /// What does not hold of a test that ended with the right code, in words.

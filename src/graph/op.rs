@@ -387,6 +387,9 @@ pub struct Limits {
     /// Bytes.
     pub memory: Option<u64>,
     pub pids: Option<u64>,
+    /// Bytes written to the disk, beside what is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
 }
 
 /// Outputs that every run on a rootfs has beside its declared ones.

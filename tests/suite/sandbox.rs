@@ -13,3 +13,4 @@ mod names;
 mod kept;
 mod include;
 mod caches;
+mod limits;

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
+use crate::base::size::size_text;
 use crate::cli::args::{Format, PruneArgs};
-use crate::cli::cache::bytes;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::exec::caches::{self, Kept};
@@ -71,7 +71,7 @@ fn line(kept: &Kept, now: i64) -> String {
         name.name,
         name.scope(),
         name.platform,
-        bytes(*disk_bytes),
+        size_text(*disk_bytes),
         name.workspace.display(),
     )
 }

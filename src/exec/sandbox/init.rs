@@ -44,13 +44,17 @@ pub(super) struct Plan {
     pub emulator: Option<Emulator>,
     /// Whether the sandbox has a user namespace.
     pub has_namespace: bool,
+    /// It and what comes from it are kept to so many processors.
+    pub processors: Option<u64>,
     /// Whether giving files to others is to look as if it worked.
     pub ignore_ownership: bool,
 }
 
-/// What it says in the end; once.
+/// What it says: which command it begins with, and in the end how it went, once.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
+    /// A command after the first.
+    Began(usize),
     Ended(End),
     Trouble(Trouble),
 }
@@ -82,7 +86,7 @@ fn code(report: &Report) -> i32 {
     match report {
         Report::Ended(End { ended: Ended::Exit(code), .. }) => *code,
         Report::Ended(End { ended: Ended::Signal(signal), .. }) => 128 + signal,
-        Report::Ended(_) => 127,
+        Report::Began(_) | Report::Ended(_) => 127,
         Report::Trouble(_) => 125,
     }
 }
@@ -106,6 +110,9 @@ fn run(helper: &mut UnixStream, locks: &[OwnedFd]) -> Result<End, Trouble> {
     let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
     for (number, arguments) in plan.commands.iter().enumerate() {
+        if number > 0 {
+            send(&*watch.helper, &Report::Began(number)).map_err(Trouble::at("tell how far it is"))?;
+        }
         last = (number, run_command(&plan, arguments, &mut watch)?);
         if last.1 != Ended::Exit(0) || watch.told_to_end {
             break;
@@ -164,6 +171,9 @@ fn close_all_but<'d>(kept: impl Iterator<Item = BorrowedFd<'d>>) -> Result<(), T
 
 fn restrict(plan: &Plan) -> Result<(), Trouble> {
     limits::set_limits()?;
+    if let Some(count) = plan.processors {
+        limits::keep_to_processors(count)?;
+    }
     enter_workdir(&plan.workdir)?;
     limits::give_up_capabilities()?;
     if plan.network != Network::None {

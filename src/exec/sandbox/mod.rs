@@ -31,6 +31,8 @@ mod seccomp;
 mod snapshots;
 pub(crate) mod spec;
 mod supervise;
+mod usage;
+mod watch;
 mod sys;
 mod workplace;
 
@@ -53,6 +55,7 @@ use crate::exec::sandbox::init::{End, Plan};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
+use crate::exec::sandbox::watch::Watch;
 use crate::graph::op::Network;
 
 /// The hidden first argument that makes this program a zygote.
@@ -109,6 +112,7 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
     let locks = take_locks(spec, main)?;
     let mut init = start_init(spec.network, &locks)?;
+    let mut watch = Watch::new(spec, init.pid)?;
     let folders = snapshots::folders(spec, main)?;
     caches::make(spec, main)?;
     let root = root::assemble(spec, &folders)?;
@@ -118,8 +122,8 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
-    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout)?;
-    let mut done = Done { tried, ..Done::new(ended, command) };
+    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout, &mut watch)?;
+    let mut done = Done { tried, was_full: watch.was_full(), ..Done::new(ended, command) };
     let results = results::Results::new(spec, start.elapsed());
     if ended == Ended::Exit(spec.exit) {
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
@@ -206,9 +210,9 @@ fn start_init(network: Network, locks: &[OwnedFd]) -> Result<Init, Trouble> {
             drop(ours);
             init::live(OwnedFd::from(theirs), locks)
         }
-        Cloned { pidfd, .. } => {
+        Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pidfd, socket: ours })
+            Ok(Init { pid, pidfd, socket: ours })
         }
     }
 }
@@ -229,6 +233,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         network: spec.network,
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        processors: spec.bounds.processors,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
@@ -70,6 +71,7 @@ pub(crate) struct Spec {
     pub is_test: bool,
     /// Seconds.
     pub timeout: Option<u64>,
+    pub bounds: Bounds,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,6 +146,8 @@ pub(crate) struct Done {
     pub command: usize,
     /// Names of machines that were asked for, where there is no network.
     pub tried: Vec<String>,
+    /// Whether it was refused more processes than its limit.
+    pub was_full: bool,
     /// Declared outputs that were made; empty where the command failed, unless it is a test.
     pub outputs: BTreeMap<String, Entry>,
     /// What is wrong with the first output that is not among them and should be.
@@ -165,6 +169,7 @@ impl Done {
             ended,
             command,
             tried: Vec::new(),
+            was_full: false,
             outputs: BTreeMap::new(),
             lacking: None,
             absent: None,
@@ -182,6 +187,8 @@ pub(crate) enum Ended {
     Signal(i32),
     NotFound,
     TimedOut,
+    /// It was more than its limits allow.
+    Beyond(Limit),
     Cancelled,
 }
 

@@ -223,7 +223,8 @@ const LIMITS: Line = Line {
         may("timeout", Slot::Duration, "How long all commands together may take."),
         may("cpu", Slot::Int { min: 1, max: 1024 }, "Processors."),
         may("memory", Slot::Size, "Of all processes together."),
-        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes at once."),
+        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes and threads at once."),
+        may("disk", Slot::Size, "What it may write: onto its root and what is mounted for writing."),
     ],
     ..Line::EMPTY
 };
