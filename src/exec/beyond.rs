@@ -11,7 +11,6 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 
 fn missing_feature(run: &Run) -> Option<String> {
     let named = [
-        ("cache", run.caches.first().map(|cache| &cache.name)),
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
         ("device", run.devices.first()),
@@ -37,8 +36,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Sharing};
+    use crate::graph::op::{SecretMount, SecretTarget};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -48,19 +46,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn cache(run: &mut Run) {
-        run.caches.push(CacheMount {
-            name: "npm".to_owned(),
-            at: TreePath::root(),
-            sharing: Sharing::default(),
-            package: None,
-            per: None,
-            owner: None,
-            mode: None,
-            seed: None,
-        });
     }
 
     fn secret(run: &mut Run) {
@@ -76,9 +61,8 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 8] = [
+        let rows: [Row; 7] = [
             (|_| {}, ""),
-            (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),

@@ -3,6 +3,7 @@
 
 use crate::base::cancel::Cancel;
 use crate::exec::bounds::Bounds;
+use crate::exec::caches::Claims;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
@@ -35,7 +36,7 @@ pub(crate) fn prepare_services(
         let folder = supply.memo().used_work_folder()?;
         let config = inputs[service.from].value.rootfs().map(|rootfs| &rootfs.config);
         let own = as_run(service, config, run)?;
-        let spec = prepare(supply, &own, inputs, identity, folder.path(), cancel)?;
+        let spec = prepare(supply, &own, inputs, identity, folder.path(), &mut Claims::none(), cancel)?;
         let ready = ready(service, config, &own);
         specs.push(ServiceSpec {
             name: service.name.clone(),
