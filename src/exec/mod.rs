@@ -17,6 +17,7 @@ mod helper;
 pub mod probe;
 mod prepare;
 pub mod beyond;
+pub mod grants;
 pub mod check;
 mod include;
 pub mod host;

@@ -9,6 +9,7 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
@@ -40,9 +41,11 @@ pub(crate) fn prepare(
     run: &Run,
     inputs: &[ActionInput],
     identity: &Identity,
+    grants: &Grants,
     work: &Path,
     cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
+    grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -76,6 +79,8 @@ pub(crate) fn prepare(
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
+        privileged: run.privileged,
+        devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
     })

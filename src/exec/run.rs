@@ -77,7 +77,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     let work = memo.used_work_folder()?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), cancel)?;
+    let prepared = prepare(supply, run, inputs, &granted.identity, &isolation.grants, work.path(), cancel)?;
     let spec = Spec { emulator: order.emulator.clone(), bounds, ..prepared };
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
@@ -105,7 +105,10 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         lost,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
+        shareable: run.network != Network::Host
+            && !matches!(run.from, From::Host(_))
+            && !run.privileged
+            && run.devices.is_empty(),
         bytes: 0,
     })
 }

@@ -14,3 +14,4 @@ mod kept;
 mod include;
 mod limits;
 mod retry;
+mod grants;

@@ -21,18 +21,20 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
-/// `account`: whose ids to take, where there is more than one id to choose from.
+/// `account`: whose ids to take, where there is more than one id to choose from; `keeps_groups`: who is in no group
+/// stays in those that this process is in.
 pub(super) fn start(
     arguments: &[String],
     environment: &[(String, String)],
     account: Option<&Account>,
+    keeps_groups: bool,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
     let cannot = || |error: io::Error| NotStarted::Other(Trouble::at("start a command")(error));
     // Closed by a successful `exec`; else it brings the error.
     let (errors, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
     match sys::fork().map_err(cannot())? {
-        Side::Child => become_command(&command, account, tell),
+        Side::Child => become_command(&command, account, keeps_groups, tell),
         Side::Parent { pid } => {
             drop(tell);
             let pid = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -57,8 +59,8 @@ fn refused(program: &str, error: i32) -> NotStarted {
     ))
 }
 
-fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -> ! {
-    let error = match prepare(account) {
+fn become_command(command: &Command, account: Option<&Account>, keeps_groups: bool, tell: OwnedFd) -> ! {
+    let error = match prepare(account, keeps_groups) {
         Ok(()) => command.execute(),
         Err(error) => error,
     };
@@ -67,7 +69,7 @@ fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -
     match sys::exit(127) {}
 }
 
-fn prepare(account: Option<&Account>) -> io::Result<()> {
+fn prepare(account: Option<&Account>, keeps_groups: bool) -> io::Result<()> {
     // A session of its own has no terminal, and is a process group that can be ended as one.
     setsid()?;
     sys::reset_signals();
@@ -75,7 +77,9 @@ fn prepare(account: Option<&Account>) -> io::Result<()> {
     if let Some(account) = account {
         let groups: Vec<Gid> = account.groups.iter().map(|&group| Gid::from_raw(group)).collect();
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        set_thread_groups(&groups)?;
+        if !keeps_groups || !groups.is_empty() {
+            set_thread_groups(&groups)?;
+        }
         set_thread_res_gid(gid, gid, gid)?;
         set_thread_res_uid(uid, uid, uid)?;
     }

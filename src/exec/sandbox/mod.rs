@@ -10,6 +10,7 @@ mod births;
 mod command;
 mod devices;
 mod emulation;
+mod user_namespace;
 mod host_root;
 mod init;
 mod landlock;
@@ -47,7 +48,7 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Plan};
+use crate::exec::sandbox::init::{End, Plan, Rights};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
@@ -93,7 +94,7 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
     die_with(parent)?;
-    enter_identity(&spec.identity, main)?;
+    enter_identity(&spec.identity, keeps_groups(spec), main)?;
     die_with(parent)?;
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -133,7 +134,7 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
     die_with(parent)?;
-    enter_identity(identity, main)?;
+    enter_identity(identity, false, main)?;
     die_with(parent)?;
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
@@ -147,7 +148,12 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     }
 }
 
-fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trouble> {
+/// Who may use a device is often a group that the caller is in, and that has no number inside.
+fn keeps_groups(spec: &Spec) -> bool {
+    !spec.devices.is_empty() && spec.identity.has_namespace()
+}
+
+fn enter_identity(identity: &Identity, keeps_groups: bool, main: &mut UnixStream) -> Result<(), Trouble> {
     if !identity.has_namespace() {
         return Ok(());
     }
@@ -156,7 +162,7 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
     ask(main, &Reply::WantsIds)?;
-    become_root()
+    become_root(keeps_groups)
 }
 
 /// Waits until the main process has done what only it can do.
@@ -171,12 +177,12 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
 }
 
 /// Until then it is nobody in the namespace.
-fn become_root() -> Result<(), Trouble> {
+fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let root = || {
         set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-        set_thread_groups(&[])
+        if keeps_groups { Ok(()) } else { set_thread_groups(&[]) }
     };
     root().map_err(Trouble::at("become root inside"))
 }
@@ -198,6 +204,16 @@ fn start_init(network: Network) -> Result<Init, Trouble> {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
             Ok(Init { pid, pidfd, socket: ours })
         }
+    }
+}
+
+/// Who is root of the machine inside, too, could change the machine by files of /proc alone: there, what covers them
+/// is put where it cannot be taken away.
+fn rights(spec: &Spec) -> Rights {
+    match (&spec.identity, spec.privileged) {
+        (_, false) => Rights::Few,
+        (Identity::Single { uid, .. } | Identity::Ranges { uid, .. }, true) if *uid != 0 => Rights::All,
+        (_, true) => Rights::AllBelow,
     }
 }
 
@@ -228,6 +244,9 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         network: spec.network,
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        rights: rights(spec),
+        keeps_groups: keeps_groups(spec),
+        processes: spec.bounds.pids,
         processors: spec.bounds.processors,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),

@@ -66,6 +66,10 @@ pub(crate) struct Spec {
     pub expected_files: Vec<TreePath>,
     /// Its outputs are kept also when it fails.
     pub is_test: bool,
+    /// Its rights in its own namespaces are not taken from it.
+    pub privileged: bool,
+    /// Paths of the machine's devices that it sees.
+    pub devices: Vec<String>,
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
