@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::exec::grants::{Grant, Grants};
 use crate::exec::probe::Rung;
 
 /// Container builds that recompute only what changed.
@@ -94,6 +95,9 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "RUNG", value_parser = rung)]
     pub(super) min_isolation: Option<Rung>,
 
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
+
     /// Write what was done, node by node, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -101,6 +105,19 @@ pub(super) struct BuildArgs {
     /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
     #[arg(long, value_enum)]
     pub(super) progress: Option<Progress>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Allowed {
+    /// Let runs have more than a sandbox gives, where the build file asks for it, too: privileged, device=NAME
+    #[arg(long = "allow", value_name = "WHAT", value_parser = Grant::parse)]
+    what: Vec<Grant>,
+}
+
+impl Allowed {
+    pub(super) fn grants(&self) -> Grants {
+        Grants::new(&self.what)
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -157,6 +174,9 @@ pub(super) struct ExportArgs {
     /// Write nothing, and fail where something would change
     #[arg(long)]
     pub(super) check: bool,
+
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -315,6 +335,9 @@ pub(super) struct LockArgs {
     /// Look again at what these nodes name, and change no other entry
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(super) update: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]

@@ -10,15 +10,8 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let named = [
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
-        ("ssh", run.ssh.first()),
-        ("device", run.devices.first()),
-    ];
-    let plain = [
-        ("`privileged`", run.privileged),
-        ("a network behind the build's own proxy", run.network == Network::Proxy),
-    ];
+    let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
+    let plain = [("a network behind the build's own proxy", run.network == Network::Proxy)];
     let named = named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
         Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
@@ -61,13 +54,11 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 7] = [
+        let rows: [Row; 5] = [
             (|_| {}, ""),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
-            (|run| run.privileged = true, "`privileged`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
         ];
         for (change, feature) in rows {

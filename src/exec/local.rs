@@ -11,6 +11,7 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::grants::Grants;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
@@ -34,6 +35,8 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// What runs may have beyond their sandbox.
+    grants: Grants,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
@@ -57,6 +60,7 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            grants: Grants::default(),
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
@@ -66,6 +70,11 @@ impl LocalExecutor {
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// With runs that may have what was allowed.
+    pub fn granting(self, grants: Grants) -> LocalExecutor {
+        LocalExecutor { grants, ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -99,7 +108,8 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
+                let found = probe::isolation(self.supply.memo())?;
+                let isolation = Arc::new(Isolation { grants: self.grants.clone(), ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())

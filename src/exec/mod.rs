@@ -20,6 +20,7 @@ mod inputs;
 mod prepare;
 mod services;
 pub mod beyond;
+pub mod grants;
 pub mod check;
 mod include;
 pub mod host;

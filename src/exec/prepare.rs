@@ -10,6 +10,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::inputs::{Inputs, Made};
 use crate::exec::sandbox::lent::{CacheFolder, Lent};
@@ -35,15 +36,24 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
+/// What runs of one action are prepared with.
+pub(crate) struct Surroundings<'a> {
+    pub supply: &'a Supply,
+    pub inputs: &'a [ActionInput],
+    pub identity: &'a Identity,
+    pub grants: &'a Grants,
+    pub cancel: &'a Cancel,
+}
+
+/// `work` is a folder of the run's own; `claims` are those of its caches.
 pub(crate) fn prepare(
-    supply: &Supply,
+    with: &Surroundings<'_>,
     run: &Run,
-    inputs: &[ActionInput],
-    identity: &Identity,
     work: &Path,
     claims: &mut Claims,
-    cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
+    let Surroundings { supply, inputs, identity, grants, cancel } = *with;
+    grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -79,6 +89,8 @@ pub(crate) fn prepare(
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
+        privileged: run.privileged,
+        devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
         services: Vec::new(),

@@ -11,6 +11,7 @@ use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
 use crate::exec::sandbox::lent::Lent;
@@ -46,6 +47,8 @@ pub struct Isolation {
     pub findings: Vec<Finding>,
     /// What sandboxes are born from.
     pub zygote: Arc<Zygote>,
+    /// What runs may have beyond their sandbox.
+    pub grants: Grants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +122,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
             granted: kept.granted,
             findings: kept.findings,
             zygote: Arc::new(Zygote::new(THIS_PROGRAM.into())),
+            grants: Grants::default(),
         });
     }
     let isolation = doctor(memo, Path::new(THIS_PROGRAM))?;
@@ -137,7 +141,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
 pub fn doctor(memo: &Memo, program: &Path) -> Result<Isolation, ExecError> {
     let zygote = Arc::new(Zygote::new(program.to_owned()));
     let (granted, findings) = climb(memo, &zygote)?;
-    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote })
+    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote, grants: Grants::default() })
 }
 
 /// Every rung that holds, the strongest first.
@@ -253,6 +257,8 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         exit: 0,
         expected_files: Vec::new(),
         is_test: false,
+        privileged: false,
+        devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
         services: Vec::new(),

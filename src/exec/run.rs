@@ -14,7 +14,7 @@ use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Surroundings, prepare};
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
@@ -91,11 +91,13 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
     let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
-    let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
+    let (identity, grants) = (&granted.identity, &isolation.grants);
+    let with = Surroundings { supply, inputs, identity, grants, cancel };
+    let prepared = prepare(&with, run, work.path(), &mut claims)?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let identity = &granted.identity;
-    let (services, folders) = prepare_services(supply, run, inputs, identity, (emulator, &bounds), cancel)?;
+    let (services, folders) = prepare_services(&with, run)?;
+    let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
     let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
     let commands = spec.commands.clone();
     let locks = claims.locks();
@@ -125,7 +127,10 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         lost,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
+        shareable: run.network != Network::Host
+            && !matches!(run.from, From::Host(_))
+            && !run.privileged
+            && run.devices.is_empty(),
         bytes: 0,
     })
 }

@@ -16,3 +16,4 @@ mod caches;
 mod limits;
 mod services;
 mod retry;
+mod grants;

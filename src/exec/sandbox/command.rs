@@ -21,6 +21,15 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
+/// Whose ids a command has.
+#[derive(Clone, Copy)]
+pub(super) struct Who<'a> {
+    /// Whose ids to take, where there is more than one id to choose from.
+    pub account: Option<&'a Account>,
+    /// Who is in no group stays in those that this process is in.
+    pub keeps_groups: bool,
+}
+
 /// What becomes of what a command writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
@@ -28,11 +37,10 @@ pub(super) enum Output {
     Lost,
 }
 
-/// `account`: whose ids to take, where there is more than one id to choose from.
 pub(super) fn start(
     arguments: &[String],
     environment: &[(String, String)],
-    account: Option<&Account>,
+    who: Who<'_>,
     output: Output,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
@@ -40,7 +48,7 @@ pub(super) fn start(
     // Closed by a successful `exec`; else it brings the error.
     let (errors, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
     match sys::fork().map_err(cannot())? {
-        Side::Child => become_command(&command, account, output, tell),
+        Side::Child => become_command(&command, who, output, tell),
         Side::Parent { pid } => {
             drop(tell);
             let pid = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -65,8 +73,8 @@ fn refused(program: &str, error: i32) -> NotStarted {
     ))
 }
 
-fn become_command(command: &Command, account: Option<&Account>, output: Output, tell: OwnedFd) -> ! {
-    let error = match prepare(account, output) {
+fn become_command(command: &Command, who: Who<'_>, output: Output, tell: OwnedFd) -> ! {
+    let error = match prepare(who, output) {
         Ok(()) => command.execute(),
         Err(error) => error,
     };
@@ -75,7 +83,7 @@ fn become_command(command: &Command, account: Option<&Account>, output: Output, 
     match sys::exit(127) {}
 }
 
-fn prepare(account: Option<&Account>, output: Output) -> io::Result<()> {
+fn prepare(who: Who<'_>, output: Output) -> io::Result<()> {
     if output == Output::Lost {
         // Standard input is /dev/null.
         rustix::stdio::dup2_stdout(io::stdin().as_fd())?;
@@ -85,10 +93,12 @@ fn prepare(account: Option<&Account>, output: Output) -> io::Result<()> {
     setsid()?;
     sys::reset_signals();
     sys::close_on_exec_from(3)?;
-    if let Some(account) = account {
+    if let Some(account) = who.account {
         let groups: Vec<Gid> = account.groups.iter().map(|&group| Gid::from_raw(group)).collect();
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        set_thread_groups(&groups)?;
+        if !who.keeps_groups || !groups.is_empty() {
+            set_thread_groups(&groups)?;
+        }
         set_thread_res_gid(gid, gid, gid)?;
         set_thread_res_uid(uid, uid, uid)?;
     }

@@ -20,13 +20,14 @@ use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Limit;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::command::{self, NotStarted, Output};
+use crate::exec::sandbox::command::{self, NotStarted, Output, Who};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
+use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys, user_namespace};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -49,12 +50,33 @@ pub(super) struct Plan {
     pub answers_names: bool,
     /// Whether the sandbox has a user namespace.
     pub has_namespace: bool,
+    pub rights: Rights,
+    /// Whether it stays in the groups that it came with, as far as nothing else is said.
+    pub keeps_groups: bool,
+    /// Processes and threads at once, where somebody has to look how many they are.
+    pub processes: Option<u64>,
     /// It and what comes from it are kept to so many processors.
     pub processors: Option<u64>,
-    /// Processes and threads that it is not to have many more of, in its own user namespace.
-    pub pids: Option<u64>,
     /// Whether giving files to others is to look as if it worked.
     pub ignore_ownership: bool,
+}
+
+/// What commands may do in the namespaces that they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rights {
+    /// What package managers need.
+    Few,
+    /// Everything. /proc shows all of itself.
+    All,
+    /// Everything in a user namespace one deeper, where what is mounted so far stays as it is.
+    AllBelow,
+}
+
+impl Plan {
+    /// Whose ids the commands have.
+    pub(super) fn who(&self) -> Who<'_> {
+        Who { account: self.ids.then_some(&self.account), keeps_groups: self.keeps_groups }
+    }
 }
 
 /// What it says: which command it begins with, and in the end how it went, once.
@@ -117,6 +139,10 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
     };
+    if plan.rights == Rights::AllBelow {
+        user_namespace::enter_one_deeper()
+            .map_err(Trouble::at("make a user namespace for a privileged run"))?;
+    }
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
     let teller = tell.as_ref().map(OwnedFd::as_fd);
@@ -158,7 +184,13 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
     let root = openat(CWD, &plan.root, flags | OFlags::DIRECTORY, Mode::empty())
         .map_err(Trouble::at("open its root"))?;
     let null = openat(&root, "dev/null", flags, Mode::empty()).map_err(Trouble::at("open /dev/null"))?;
-    processes::mount(root.as_fd(), null.as_fd())?;
+    let processes = processes::mount(root.as_fd())?;
+    if let Some(most) = plan.processes {
+        limits::wall_in_processes(processes.as_fd(), most, plan.has_namespace);
+    }
+    if plan.rights != Rights::All {
+        processes::cover_machine(processes.as_fd(), null.as_fd())?;
+    }
     let mut names = None;
     if plan.network == Network::None {
         let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
@@ -194,12 +226,15 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
     }
-    if let Some(most) = plan.pids.filter(|_| plan.has_namespace) {
+    if let Some(most) = plan.processes.filter(|_| plan.has_namespace) {
         limits::stay_near(most)?;
     }
     enter_workdir(&plan.workdir)?;
-    limits::give_up_capabilities()?;
-    if plan.network != Network::None {
+    if plan.rights == Rights::Few {
+        limits::give_up_capabilities()?;
+    }
+    // It would keep a privileged run from mounting.
+    if plan.network != Network::None && plan.rights == Rights::Few {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
     // Nobody inside may look into this process: it is a program of the machine.
@@ -208,7 +243,10 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     if plan.ignore_ownership {
         seccomp::ignore_ownership().map_err(cannot)?;
     }
-    seccomp::restrict().map_err(cannot)
+    match plan.rights {
+        Rights::Few => seccomp::restrict().map_err(cannot),
+        Rights::All | Rights::AllBelow => seccomp::restrict_to_namespaces().map_err(cannot),
+    }
 }
 
 /// Made where it is missing, and kept.
@@ -223,8 +261,13 @@ fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
 }
 
 fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account), Output::Kept) {
-        Ok(pid) => watch.wait_for(pid).map_err(Trouble::at("wait for its command")),
+    match command::start(arguments, &plan.environment, plan.who(), Output::Kept) {
+        Ok(pid) => {
+            let ended = watch.wait_for(pid).map_err(Trouble::at("wait for its command"))?;
+            // It may have failed at the wall before anybody looked. This process counts for nothing.
+            let is_crowded = || plan.processes.is_some_and(|most| processes::count() > most + 1);
+            Ok(if ended != Ended::Exit(0) && is_crowded() { Ended::Beyond(Limit::Pids) } else { ended })
+        }
         Err(NotStarted::NotFound) => Ok(Ended::NotFound),
         Err(NotStarted::Other(trouble)) => Err(trouble),
     }

@@ -12,6 +12,7 @@ mod command;
 mod devices;
 mod emulation;
 mod gift;
+mod user_namespace;
 mod host_root;
 mod init;
 mod landlock;
@@ -53,7 +54,7 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
@@ -101,7 +102,7 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
     die_with(parent)?;
-    enter_identity(&spec.identity, main)?;
+    enter_identity(&spec.identity, keeps_groups(spec), main)?;
     die_with(parent)?;
     keep_mounts_to_itself()?;
     let done = run_in_private(spec, main);
@@ -209,7 +210,7 @@ impl<'s> Room<'s> {
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
     die_with(parent)?;
-    enter_identity(identity, main)?;
+    enter_identity(identity, false, main)?;
     die_with(parent)?;
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
@@ -223,7 +224,12 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     }
 }
 
-fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trouble> {
+/// Who may use a device is often a group that the caller is in, and that has no number inside.
+fn keeps_groups(spec: &Spec) -> bool {
+    !spec.devices.is_empty() && spec.identity.has_namespace()
+}
+
+fn enter_identity(identity: &Identity, keeps_groups: bool, main: &mut UnixStream) -> Result<(), Trouble> {
     if !identity.has_namespace() {
         return Ok(());
     }
@@ -232,7 +238,7 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
     ask(main, &Reply::WantsIds)?;
-    become_root()
+    become_root(keeps_groups)
 }
 
 /// Waits until the main process has done what only it can do.
@@ -256,12 +262,12 @@ fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
 }
 
 /// Until then it is nobody in the namespace.
-fn become_root() -> Result<(), Trouble> {
+fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let root = || {
         set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-        set_thread_groups(&[])
+        if keeps_groups { Ok(()) } else { set_thread_groups(&[]) }
     };
     root().map_err(Trouble::at("become root inside"))
 }
@@ -287,6 +293,16 @@ fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     }
 }
 
+/// Who is root of the machine inside, too, could change the machine by files of /proc alone: there, what covers them
+/// is put where it cannot be taken away.
+fn rights(spec: &Spec) -> Rights {
+    match (&spec.identity, spec.privileged) {
+        (_, false) => Rights::Few,
+        (Identity::Single { uid, .. } | Identity::Ranges { uid, .. }, true) if *uid != 0 => Rights::All,
+        (_, true) => Rights::AllBelow,
+    }
+}
+
 fn plan(spec: &Spec, account: Account) -> Plan {
     let mut environment = spec.environment.clone();
     if !environment.iter().any(|(name, _)| name == "HOME") {
@@ -305,8 +321,10 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         has_namespace: spec.identity.has_namespace(),
         ready: None,
         answers_names: !spec.is_service,
+        rights: rights(spec),
+        keeps_groups: keeps_groups(spec),
+        processes: spec.bounds.pids,
         processors: spec.bounds.processors,
-        pids: spec.bounds.pids,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

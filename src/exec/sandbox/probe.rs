@@ -32,9 +32,8 @@ impl<'p> Probe<'p> {
         if self.running.is_some() || now < self.next {
             return;
         }
-        let account = plan.ids.then_some(&plan.account);
         // One that cannot be started will not be ready, which is told as that.
-        self.running = command::start(self.command, &plan.environment, account, Output::Lost).ok();
+        self.running = command::start(self.command, &plan.environment, plan.who(), Output::Lost).ok();
         self.next = now + PAUSE;
     }
 

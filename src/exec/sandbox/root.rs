@@ -36,7 +36,7 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
         host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
-    devices::mount(root, &mut stubs)?;
+    devices::mount(root, &mut stubs, &spec.devices)?;
     network::mount(root, &mut stubs, spec)?;
     let gifts = mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {

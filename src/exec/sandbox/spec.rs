@@ -69,6 +69,10 @@ pub(crate) struct Spec {
     pub expected_files: Vec<TreePath>,
     /// Its outputs are kept also when it fails.
     pub is_test: bool,
+    /// Its rights in its own namespaces are not taken from it.
+    pub privileged: bool,
+    /// Paths of the machine's devices that it sees.
+    pub devices: Vec<String>,
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
@@ -89,6 +93,15 @@ pub(crate) struct ServiceSpec {
     /// Seconds that it has for that.
     pub patience: u64,
     pub spec: Spec,
+}
+
+impl ServiceSpec {
+    /// As the test is: they are within its limits together.
+    pub(crate) fn bound(mut self, emulator: Option<&Emulator>, bounds: &Bounds) -> ServiceSpec {
+        self.spec.emulator = emulator.cloned();
+        self.spec.bounds = bounds.clone();
+        self
+    }
 }
 
 impl Spec {
