@@ -19,7 +19,6 @@ fn missing_feature(run: &Run) -> Option<String> {
     let plain = [
         ("`privileged`", run.privileged),
         ("a network behind the build's own proxy", run.network == Network::Proxy),
-        ("`retry`", run.retry > 0),
     ];
     let named = named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
@@ -86,7 +85,6 @@ mod tests {
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
-            (|run| run.retry = 1, "`retry`"),
         ];
         for (change, feature) in rows {
             let expected = match feature {

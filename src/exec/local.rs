@@ -196,6 +196,7 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        attempts: 1,
         lost: Lost::default(),
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
@@ -23,7 +22,6 @@ use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
-use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -40,21 +38,62 @@ pub fn run(
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
+    let mut heard = Heard::new(supply.memo(), run.expect.as_ref())?;
+    let order = Order { supply, run, inputs, isolation, emulator, cancel };
+    let most = run.retry.saturating_add(1);
+    let mut attempts = 1;
+    let result = loop {
+        match attempt(&order, &mut heard, listener) {
+            Err(ExecError::Failed(failure)) if attempts < most && failure.may_pass_again() => {
+                attempts += 1;
+                listener.retries(&failure, attempts, most);
+                heard.begin_again(attempts, most)?;
+            }
+            result => break result,
+        }
+    };
+    let log = heard.log.finish()?;
+    match result {
+        Ok(made) => Ok(Made { log, attempts, ..made }),
+        Err(ExecError::Failed(failure)) => Err(Failure { log, attempts, ..*failure }.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to be run, and on what.
+struct Order<'a> {
+    supply: &'a Supply,
+    run: &'a Run,
+    inputs: &'a [ActionInput],
+    isolation: &'a Isolation,
+    emulator: Option<Emulator>,
+    cancel: &'a Cancel,
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, isolation, cancel, .. } = *order;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
     let work = memo.used_work_folder()?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
+<<<<<<< HEAD
     let (services, folders) =
         prepare_services(supply, run, inputs, &granted.identity, (&emulator, &bounds), cancel)?;
     let spec = prepare(supply, run, inputs, &granted.identity, work.path(), cancel)?;
     let spec = Spec { emulator, bounds, services, ..spec };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
+=======
+    let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), cancel)?;
+    let spec = Spec { emulator: order.emulator.clone(), bounds, ..prepared };
+>>>>>>> lim
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
+<<<<<<< HEAD
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     let folders = [work].into_iter().chain(folders).zip(is_tidy);
     folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
@@ -65,6 +104,17 @@ pub fn run(
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
         return Err(Failure { log, tried, kept, processes, ended_services, ..failure }.into());
+=======
+    if done.tidy {
+        memo.lay_aside(work);
+    }
+    if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
+        let Done { command, tried, outputs, .. } = done;
+        let kept = kept(supply, run, outputs);
+        let processes = run.limits.pids.filter(|_| done.was_full);
+        let failure = Failure::new(as_typed(&commands[command]), cause);
+        return Err(Failure { tried, kept, processes, ..failure }.into());
+>>>>>>> lim
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -72,7 +122,8 @@ pub fn run(
     let lost = std::mem::take(&mut done.lost);
     Ok(Made {
         outputs: values(supply, run, done)?,
-        log,
+        log: None,
+        attempts: 1,
         lost,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
@@ -114,8 +165,12 @@ impl Heard {
         })
     }
 
-    fn finish(self) -> Result<(Option<BlobDigest>, Vec<u8>), StoreError> {
-        Ok((self.log.finish()?, self.stdout))
+    /// One log has all attempts; what is expected is expected of the last.
+    fn begin_again(&mut self, attempt: u32, most: u32) -> Result<(), ExecError> {
+        let notice = format!("[it failed; attempt {attempt} of {most}]\n");
+        self.write(Stream::Stderr, notice.as_bytes())?;
+        self.stdout.clear();
+        Ok(())
     }
 }
 

@@ -13,4 +13,8 @@ mod names;
 mod kept;
 mod include;
 mod limits;
+<<<<<<< HEAD
 mod services;
+=======
+mod retry;
+>>>>>>> lim
