@@ -14,7 +14,6 @@ fn missing_feature(run: &Run) -> Option<String> {
         ("cache", run.caches.first().map(|cache| &cache.name)),
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
-        ("service", run.services.first().map(|service| &service.name)),
     ];
     let plain = [("a network behind the build's own proxy", run.network == Network::Proxy)];
     let named = named.iter().find_map(|(kind, name)| {
@@ -35,7 +34,7 @@ fn beyond(what: &str) -> ExecError {
 mod tests {
     use super::*;
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Sharing};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -70,28 +69,15 @@ mod tests {
         });
     }
 
-    fn service(run: &mut Run) {
-        run.services.push(Service {
-            name: "db".to_owned(),
-            from: 0,
-            port: 5432,
-            env: Vec::new(),
-            cmd: None,
-            mounts: Vec::new(),
-            ready: None,
-        });
-    }
-
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 7] = [
+        let rows: [Row; 6] = [
             (|_| {}, ""),
             (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (service, "`service db`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
         ];
         for (change, feature) in rows {

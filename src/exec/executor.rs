@@ -116,6 +116,8 @@ pub struct Failure {
     pub attempts: u32,
     /// The limit on processes, if it wanted more of them at once.
     pub processes: Option<u64>,
+    /// Services that had ended before it did.
+    pub ended_services: Vec<String>,
     /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
     pub kept: BTreeMap<String, Value>,
 }
@@ -127,6 +129,11 @@ pub enum Cause {
     /// Seconds.
     Timeout(u64),
     NotFound,
+    /// A service that it needs was not ready.
+    NoService {
+        name: String,
+        why: String,
+    },
     /// All its processes together wanted more than this many bytes of memory.
     OutOfMemory(u64),
     /// It had more than this many processes at once.
@@ -147,6 +154,7 @@ impl Failure {
             tried: Vec::new(),
             attempts: 1,
             processes: None,
+            ended_services: Vec::new(),
             kept: BTreeMap::new(),
         }
     }
@@ -189,6 +197,9 @@ impl std::fmt::Display for Failure {
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),
             Cause::Timeout(seconds) => write!(f, "`{command}` did not end within {seconds} s"),
             Cause::NotFound => write!(f, "`{command}`: there is no such program in its root filesystem"),
+            Cause::NoService { name, why } => {
+                write!(f, "`{command}` was not started: its service `{name}` {why}")
+            }
             Cause::OutOfMemory(bytes) => {
                 write!(f, "`{command}` was killed: out of memory, its limit is {}", size_text(*bytes))
             }
@@ -200,6 +211,9 @@ impl std::fmt::Display for Failure {
             }
             Cause::Expectation(words) => write!(f, "`{command}` {words}"),
         }?;
+        for name in &self.ended_services {
+            write!(f, "; its service `{name}` had ended before")?;
+        }
         if let Some(most) = self.processes {
             write!(f, "; it was refused more processes than its limit of {most}")?;
         }

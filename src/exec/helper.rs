@@ -115,7 +115,7 @@ impl Helper {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,

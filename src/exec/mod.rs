@@ -16,6 +16,7 @@ pub mod emulation;
 mod helper;
 pub mod probe;
 mod prepare;
+mod services;
 pub mod beyond;
 pub mod grants;
 pub mod check;

@@ -12,6 +12,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
+use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
 use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
@@ -74,7 +75,7 @@ pub(crate) fn prepare(
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
         emulator: None,
         network: run.network,
-        add_hosts: run.add_hosts.clone(),
+        add_hosts: services::hosts(run).chain(run.add_hosts.clone()).collect(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
@@ -83,6 +84,8 @@ pub(crate) fn prepare(
         devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     })
 }
 

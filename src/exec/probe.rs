@@ -259,6 +259,8 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     };
     let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {

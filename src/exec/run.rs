@@ -15,6 +15,7 @@ use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
@@ -77,22 +78,25 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     let work = memo.used_work_folder()?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
+    let for_services = (&granted.identity, &isolation.grants);
+    let (services, folders) =
+        prepare_services(supply, run, inputs, for_services, (&order.emulator, &bounds), cancel)?;
     let prepared = prepare(supply, run, inputs, &granted.identity, &isolation.grants, work.path(), cancel)?;
-    let spec = Spec { emulator: order.emulator.clone(), bounds, ..prepared };
+    let spec = Spec { emulator: order.emulator.clone(), bounds, services, ..prepared };
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
-    if done.tidy {
-        memo.lay_aside(work);
-    }
+    let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
+    let folders = [work].into_iter().chain(folders).zip(is_tidy);
+    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
-        let Done { command, tried, outputs, .. } = done;
+        let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
-        return Err(Failure { tried, kept, processes, ..failure }.into());
+        return Err(Failure { tried, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -168,6 +172,7 @@ fn verdict(
     Ok(match done.ended {
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
+        Ended::NoService => done.no_service.clone().map(|(name, why)| Cause::NoService { name, why }),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
         Ended::Beyond(limit) => Some(beyond(limit, &run.limits)),
         Ended::Signal(signal) => Some(Cause::Signal(signal)),

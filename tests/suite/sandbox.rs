@@ -13,5 +13,6 @@ mod names;
 mod kept;
 mod include;
 mod limits;
+mod services;
 mod retry;
 mod grants;

@@ -73,6 +73,30 @@ pub(crate) struct Spec {
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+    /// Servers that run beside it, in its network.
+    pub services: Vec<ServiceSpec>,
+    /// It is such a server itself.
+    pub is_service: bool,
+}
+
+/// A server beside a test.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceSpec {
+    pub name: String,
+    /// That it is ready is seen by this port, where there is no command for it.
+    pub port: u16,
+    /// Succeeds, inside, when it is ready.
+    pub ready: Option<Vec<String>>,
+    /// Seconds that it has for that.
+    pub patience: u64,
+    pub spec: Spec,
+}
+
+impl Spec {
+    /// Whether a network namespace is made that is not the commands' alone.
+    pub(crate) fn has_services_of_its_own_network(&self) -> bool {
+        !self.services.is_empty() && self.network == Network::None
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,7 +159,7 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
-    Done(Done),
+    Done(Box<Done>),
     Removed,
     Trouble(Trouble),
 }
@@ -161,6 +185,12 @@ pub(crate) struct Done {
     pub change: Option<TreeDigest>,
     /// Whether the work folder holds nothing of this run, so that another may have it.
     pub tidy: bool,
+    /// The same of each service's.
+    pub tidy_services: Vec<bool>,
+    /// The service that was not ready, and why, in words.
+    pub no_service: Option<(String, String)>,
+    /// Services that had ended before the commands did.
+    pub ended_services: Vec<String>,
 }
 
 impl Done {
@@ -177,6 +207,9 @@ impl Done {
             lost: Lost::default(),
             change: None,
             tidy: false,
+            tidy_services: Vec::new(),
+            no_service: None,
+            ended_services: Vec::new(),
         }
     }
 }
@@ -187,6 +220,8 @@ pub(crate) enum Ended {
     Exit(i32),
     Signal(i32),
     NotFound,
+    /// A service was not ready, so that none was started.
+    NoService,
     TimedOut,
     /// It was more than its limits allow.
     Beyond(Limit),
@@ -263,6 +298,19 @@ impl Trouble {
 
     pub(crate) fn environment(message: impl Into<String>) -> Trouble {
         Trouble::Environment { message: message.into(), help: None }
+    }
+
+    /// Says of which service it is.
+    pub(crate) fn of_service(self, name: &str) -> Trouble {
+        match self {
+            Trouble::Input { message, help } => {
+                Trouble::Input { message: format!("service `{name}`: {message}"), help }
+            }
+            Trouble::Environment { message, help } => {
+                Trouble::Environment { message: format!("service `{name}`: {message}"), help }
+            }
+            other => other,
+        }
     }
 
     /// For a call that the kernel refused: `action` says what was to be done.
