@@ -10,11 +10,7 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let named = [
-        ("cache", run.caches.first().map(|cache| &cache.name)),
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
-        ("ssh", run.ssh.first()),
-    ];
+    let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
     let plain = [("a network behind the build's own proxy", run.network == Network::Proxy)];
     let named = named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
@@ -33,8 +29,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Sharing};
+    use crate::graph::op::{SecretMount, SecretTarget};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -44,19 +39,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn cache(run: &mut Run) {
-        run.caches.push(CacheMount {
-            name: "npm".to_owned(),
-            at: TreePath::root(),
-            sharing: Sharing::default(),
-            package: None,
-            per: None,
-            owner: None,
-            mode: None,
-            seed: None,
-        });
     }
 
     fn secret(run: &mut Run) {
@@ -72,9 +54,8 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 6] = [
+        let rows: [Row; 5] = [
             (|_| {}, ""),
-            (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),

@@ -2,17 +2,19 @@
 //! Starts no command where no isolation rung holds: a weaker room is never used silently.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
+use crate::exec::caches::{Of, claim};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Terms, prepare};
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
@@ -20,6 +22,7 @@ use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::tree::encode;
@@ -28,18 +31,27 @@ use crate::tree::tree::{Directory, Entry};
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";
 
+/// Where a run takes place, and for whom.
+pub struct Here<'a> {
+    pub isolation: &'a Isolation,
+    /// For commands of another processor.
+    pub emulator: Option<Emulator>,
+    /// The root of the workspace that it is for.
+    pub workspace: &'a Path,
+    pub platform: &'a Platform,
+}
+
 /// Blocks until the commands have ended and their outputs are in the store.
 pub fn run(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    isolation: &Isolation,
-    emulator: Option<Emulator>,
+    here: Here<'_>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
     let mut heard = Heard::new(supply.memo(), run.expect.as_ref())?;
-    let order = Order { supply, run, inputs, isolation, emulator, cancel };
+    let order = Order { supply, run, inputs, here, cancel };
     let most = run.retry.saturating_add(1);
     let mut attempts = 1;
     let result = loop {
@@ -65,29 +77,33 @@ struct Order<'a> {
     supply: &'a Supply,
     run: &'a Run,
     inputs: &'a [ActionInput],
-    isolation: &'a Isolation,
-    emulator: Option<Emulator>,
+    here: Here<'a>,
     cancel: &'a Cancel,
 }
 
 /// One run in a sandbox of its own. Its log is not finished with it.
 fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
-    let Order { supply, run, inputs, isolation, cancel, .. } = *order;
+    let Order { supply, run, inputs, here, cancel } = order;
+    let Here { isolation, emulator, workspace, platform } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
+    let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
+    let terms = Terms { identity: &granted.identity, grants: &isolation.grants };
+    let prepared = prepare(supply, run, inputs, terms, work.path(), &mut claims, cancel)?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let for_services = (&granted.identity, &isolation.grants);
-    let (services, folders) =
-        prepare_services(supply, run, inputs, for_services, (&order.emulator, &bounds), cancel)?;
-    let prepared = prepare(supply, run, inputs, &granted.identity, &isolation.grants, work.path(), cancel)?;
-    let spec = Spec { emulator: order.emulator.clone(), bounds, services, ..prepared };
+    let (services, folders) = prepare_services(supply, run, inputs, terms, (emulator, &bounds), cancel)?;
+    let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
     let commands = spec.commands.clone();
-    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
+    let locks = claims.locks();
+    let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
+    drop(claims);
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     let folders = [work].into_iter().chain(folders).zip(is_tidy);
     folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));

@@ -3,11 +3,10 @@
 
 use crate::base::cancel::Cancel;
 use crate::exec::bounds::Bounds;
+use crate::exec::caches::Claims;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
-use crate::exec::grants::Grants;
-use crate::exec::identity::Identity;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Terms, prepare};
 use crate::exec::sandbox::spec::{ServiceSpec, Spec};
 use crate::graph::action::ActionInput;
 use crate::graph::op::{Command, From, Ready, Run, Service};
@@ -25,7 +24,7 @@ pub(crate) fn prepare_services(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    (identity, grants): (&Identity, &Grants),
+    terms: Terms<'_>,
     (emulator, bounds): (&Option<Emulator>, &Bounds),
     cancel: &Cancel,
 ) -> Result<(Vec<ServiceSpec>, Vec<WorkFolder>), ExecError> {
@@ -36,7 +35,7 @@ pub(crate) fn prepare_services(
         let folder = supply.memo().used_work_folder()?;
         let config = inputs[service.from].value.rootfs().map(|rootfs| &rootfs.config);
         let own = as_run(service, config, run)?;
-        let spec = prepare(supply, &own, inputs, identity, grants, folder.path(), cancel)?;
+        let spec = prepare(supply, &own, inputs, terms, folder.path(), &mut Claims::none(), cancel)?;
         let ready = ready(service, config, &own);
         specs.push(ServiceSpec {
             name: service.name.clone(),

@@ -98,10 +98,10 @@ pub(super) struct End {
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
-/// `tell` hears when it is ready, where the plan says how to see that.
-pub(super) fn live(helper: OwnedFd, tell: Option<OwnedFd>) -> ! {
+/// Of what is `inherited`, locks are held as long as anything lives.
+pub(super) fn live(helper: OwnedFd, inherited: Inherited<'_>) -> ! {
     let mut helper = UnixStream::from(helper);
-    let report = match run(&mut helper, tell) {
+    let report = match run(&mut helper, inherited) {
         Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
@@ -120,7 +120,15 @@ fn code(report: &Report) -> i32 {
     }
 }
 
-fn run(helper: &mut UnixStream, tell: Option<OwnedFd>) -> Result<End, Trouble> {
+/// What it has of its helper, by being its copy.
+pub(super) struct Inherited<'l> {
+    /// Hears when it is ready, where the plan says how to see that.
+    pub tell: Option<OwnedFd>,
+    pub locks: &'l [OwnedFd],
+}
+
+fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble> {
+    let Inherited { tell, locks } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -139,7 +147,7 @@ fn run(helper: &mut UnixStream, tell: Option<OwnedFd>) -> Result<End, Trouble> {
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
     let teller = tell.as_ref().map(OwnedFd::as_fd);
     let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller];
-    close_all_but(kept.into_iter().flatten())?;
+    close_all_but(kept.into_iter().flatten().chain(locks.iter().map(OwnedFd::as_fd)))?;
     restrict(&plan)?;
     let probe = plan.ready.as_ref().zip(tell).map(|(command, tell)| Probe::new(command, tell));
     let mut watch = Watch { plan: &plan, helper, signals: &signals, names, probe, told_to_end: false };

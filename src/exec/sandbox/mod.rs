@@ -7,19 +7,23 @@
 
 mod account;
 mod births;
+mod caches;
 mod command;
 mod devices;
 mod emulation;
 mod user_namespace;
+mod gift;
 mod host_root;
 mod init;
 mod landlock;
+pub(crate) mod lent;
 mod limits;
 mod mounts;
 mod names;
 mod network;
 mod lost;
 mod place;
+mod places;
 mod probe;
 mod processes;
 mod results;
@@ -50,7 +54,7 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Plan, Rights};
+use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
@@ -167,6 +171,8 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     plan: Plan,
+    /// Held until all is over.
+    _locks: Vec<OwnedFd>,
 }
 
 impl<'s> Room<'s> {
@@ -177,15 +183,18 @@ impl<'s> Room<'s> {
         main: &mut UnixStream,
     ) -> Result<Room<'s>, Trouble> {
         let (ready, tell) = ready.unzip();
+        let locks = take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
-        let init = start_init(spec, tell)?;
+        let init = start_init(spec, Inherited { tell, locks: &locks })?;
         let watch = Watch::new(spec, init.pid)?;
         let folders = snapshots::folders(spec, main)?;
-        let root::Assembled { top, stubs } = root::assemble(spec, &folders)?;
+        caches::make(spec, main)?;
+        let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders)?;
         let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
-        check_ids(&account, spec)?;
+        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
         let plan = Plan { ready, ..plan(spec, account) };
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan })
+        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, _locks: locks })
     }
 
     /// Lets the commands run.
@@ -243,6 +252,15 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
+fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
+    let take = |_| match rights::receive::<1, 1>(main) {
+        Ok(Some((_, [lock]))) => Ok(lock),
+        Ok(None) => Err(Trouble::environment("the main process is gone")),
+        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
+    };
+    (0..spec.lent.locks).map(take).collect()
+}
+
 /// Until then it is nobody in the namespace.
 fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -254,8 +272,8 @@ fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-/// `tell` is where it says that a service is ready.
-fn start_init(spec: &Spec, tell: Option<OwnedFd>) -> Result<Init, Trouble> {
+/// What is `inherited` is its own from now on.
+fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
     let mut namespaces =
@@ -266,7 +284,7 @@ fn start_init(spec: &Spec, tell: Option<OwnedFd>) -> Result<Init, Trouble> {
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
             drop(ours);
-            init::live(OwnedFd::from(theirs), tell)
+            init::live(OwnedFd::from(theirs), inherited)
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
@@ -282,17 +300,6 @@ fn rights(spec: &Spec) -> Rights {
         (_, false) => Rights::Few,
         (Identity::Single { uid, .. } | Identity::Ranges { uid, .. }, true) if *uid != 0 => Rights::All,
         (_, true) => Rights::AllBelow,
-    }
-}
-
-fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
-    let ids = [account.uid, account.gid];
-    match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
-        None => Ok(()),
-        Some(id) => Err(Trouble::Environment {
-            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
-            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
-        }),
     }
 }
 

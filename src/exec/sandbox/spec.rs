@@ -14,9 +14,11 @@ use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::lent::Lent;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
+use crate::tree::disk::snapshot::Age;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
@@ -46,6 +48,7 @@ pub(crate) struct Spec {
     pub mounts: Vec<Mounted>,
     /// Folders in memory, sorted like the mounts, among which they lie.
     pub tmpfs: Vec<Tmpfs>,
+    pub lent: Lent,
     /// Argument lists, run in order until one fails.
     pub commands: Vec<Vec<String>>,
     /// `HOME` is added by the sandbox, which knows the user, where it is not given.
@@ -148,7 +151,7 @@ pub(crate) enum Snapshot {
     /// Where files can be given to their owners only inside the sandbox's user namespace.
     ToBeMade {
         tree: TreeDigest,
-        slot: u32,
+        age: Age,
     },
 }
 
