@@ -23,7 +23,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Limit;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::command::{self, NotStarted, Output, Who};
+use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
@@ -61,6 +61,13 @@ pub(super) struct Plan {
     pub ignore_ownership: bool,
 }
 
+impl Plan {
+    /// Whom the commands run as.
+    pub(super) fn user(&self) -> User<'_> {
+        User { account: self.ids.then_some(&self.account), keeps_groups: self.keeps_groups }
+    }
+}
+
 /// What commands may do in the namespaces that they are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rights {
@@ -70,13 +77,6 @@ pub(super) enum Rights {
     All,
     /// Everything in a user namespace one deeper, where what is mounted so far stays as it is.
     AllBelow,
-}
-
-impl Plan {
-    /// Whose ids the commands have.
-    pub(super) fn who(&self) -> Who<'_> {
-        Who { account: self.ids.then_some(&self.account), keeps_groups: self.keeps_groups }
-    }
 }
 
 /// What it says: which command it begins with, and in the end how it went, once.
@@ -226,9 +226,6 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
     }
-    if let Some(most) = plan.processes.filter(|_| plan.has_namespace) {
-        limits::stay_near(most)?;
-    }
     enter_workdir(&plan.workdir)?;
     if plan.rights == Rights::Few {
         limits::give_up_capabilities()?;
@@ -261,7 +258,7 @@ fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
 }
 
 fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.who(), Output::Kept) {
+    match command::start(arguments, &plan.environment, plan.user(), Streams::Inherited) {
         Ok(pid) => {
             let ended = watch.wait_for(pid).map_err(Trouble::at("wait for its command"))?;
             // It may have failed at the wall before anybody looked. This process counts for nothing.

@@ -11,8 +11,8 @@ mod caches;
 mod command;
 mod devices;
 mod emulation;
-mod gift;
 mod user_namespace;
+mod gift;
 mod host_root;
 mod init;
 mod landlock;
@@ -319,11 +319,11 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         network: spec.network,
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
-        ready: None,
-        answers_names: !spec.is_service,
         rights: rights(spec),
         keeps_groups: keeps_groups(spec),
         processes: spec.bounds.pids,
+        ready: None,
+        answers_names: !spec.is_service,
         processors: spec.bounds.processors,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),

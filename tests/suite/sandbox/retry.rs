@@ -76,7 +76,7 @@ fn attempts_are_told_as_they_begin_and_reported() {
         return;
     }
     let nodes = format!(
-        "run late {{ from root; retry 99; sh {:?}; }}\nrun never {{ from root; retry 1; sh \"exit 3\"; }}\n",
+        "run late {{ from root; network host; retry 5; sh {:?}; }}\nrun never {{ from root; retry 1; sh \"exit 3\"; }}\n",
         third_time(counter())
     );
     let root =
