@@ -51,7 +51,13 @@ pub(crate) fn prepare(
     let trees = supply.trees(&rootfs.layers)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
-        _ => Root::Layers { stack: snapshots.of_layers(&trees)?, trees: trees.clone() },
+        _ => {
+            let mut stack = snapshots.of_layers(&trees)?;
+            if matches!(identity, Identity::Single { .. }) {
+                stack.insert(0, snapshots.of_tree(ground(memo)?, slot_of_layer(0))?);
+            }
+            Root::Layers { stack, trees: trees.clone() }
+        }
     };
     let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
@@ -77,6 +83,19 @@ pub(crate) fn prepare(
         is_test: run.expect.is_some(),
         timeout: run.limits.timeout,
     })
+}
+
+/// What lies under the lowest layer: the places that every sandbox has. Where it is on the filesystem of all other
+/// layers, the numbers of inodes hold in the whole root.
+fn ground(memo: &Memo) -> Result<TreeDigest, ExecError> {
+    let empty = memo.write_blob(b"")?;
+    let etc = Directory { entries: [(b"hosts".to_vec(), Entry::file(empty, 0, 0o644))].into() };
+    let etc = Entry::directory(encode::save(memo, &etc)?);
+    let nothing = Entry::directory(encode::save(memo, &Directory::default())?);
+    let tmp = Entry { metadata: Metadata::plain(0o1777), ..nothing.clone() };
+    let entries = [("dev", nothing.clone()), ("etc", etc), ("proc", nothing), ("tmp", tmp)];
+    let entries = entries.map(|(name, entry)| (name.as_bytes().to_vec(), entry));
+    Ok(encode::save(memo, &Directory { entries: entries.into() })?)
 }
 
 fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {

@@ -25,7 +25,7 @@ use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
+use crate::exec::sandbox::{emulation, landlock, limits, ownership, processes, seccomp, sys};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -65,9 +65,10 @@ pub(super) struct End {
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
-pub(super) fn live(helper: OwnedFd) -> ! {
+/// `calls` takes the listener of who answers its system calls.
+pub(super) fn live(helper: OwnedFd, calls: Option<UnixStream>) -> ! {
     let mut helper = UnixStream::from(helper);
-    let report = match run(&mut helper) {
+    let report = match run(&mut helper, calls) {
         Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
@@ -86,7 +87,7 @@ fn code(report: &Report) -> i32 {
     }
 }
 
-fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
+fn run(helper: &mut UnixStream, calls: Option<UnixStream>) -> Result<End, Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -99,9 +100,10 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     };
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
-    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator];
+    let calls_socket = calls.as_ref().map(UnixStream::as_fd);
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, calls_socket];
     close_all_but(kept.into_iter().flatten())?;
-    restrict(&plan)?;
+    restrict(&plan, calls)?;
     let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
     for (number, arguments) in plan.commands.iter().enumerate() {
@@ -161,7 +163,7 @@ fn close_all_but<'d>(kept: impl Iterator<Item = BorrowedFd<'d>>) -> Result<(), T
     Ok(())
 }
 
-fn restrict(plan: &Plan) -> Result<(), Trouble> {
+fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
     limits::set_limits()?;
     enter_workdir(&plan.workdir)?;
     limits::give_up_capabilities()?;
@@ -170,6 +172,10 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     }
     // Nobody inside may look into this process: it is a program of the machine.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Trouble::at("protect its first process"))?;
+    if let Some(calls) = calls {
+        ownership::begin_as(&plan.account)?;
+        ownership::submit(&calls)?;
+    }
     let cannot = |error| Trouble::environment(format!("the sandbox cannot filter system calls: {error}"));
     if plan.ignore_ownership {
         seccomp::ignore_ownership().map_err(cannot)?;

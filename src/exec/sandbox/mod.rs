@@ -17,6 +17,8 @@ mod limits;
 mod mounts;
 mod names;
 mod network;
+mod notify;
+mod ownership;
 mod lost;
 mod place;
 mod processes;
@@ -46,6 +48,8 @@ use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::{End, Plan};
+use crate::exec::sandbox::ownership::Ownership;
+use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
@@ -103,24 +107,35 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
 /// With ids and mounts that nobody else has.
 fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
-    let mut init = start_init(spec.network)?;
+    let mut init = start_init(spec)?;
     let folders = snapshots::folders(spec, main)?;
     let root = root::assemble(spec, &folders)?;
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
     check_ids(&account, spec)?;
+    let mut ownership = match init.calls.take() {
+        Some(calls) => {
+            let shown = Shown::new(spec, &folders, root.top.as_fd())?;
+            Some(Ownership::new(calls, &account, shown)?)
+        }
+        None => None,
+    };
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
-    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout)?;
+    let End { command, ended, tried } =
+        supervise::supervise(&mut init, main, spec.timeout, ownership.as_mut())?;
     let mut done = Done { tried, ..Done::new(ended, command) };
-    let results = results::Results::new(spec, start.elapsed());
+    let inodes = ownership.map(Ownership::finish).transpose()?;
+    let results = results::Results::new(spec, start.elapsed(), inodes);
     let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &folders);
+        // Without what hangs in it.
+        let bare = mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?;
         drop(top);
         workplace::unmount(&spec.work)?;
-        done.change = results.change(&stubs)?;
+        done.change = results.change(&stubs, bare.as_fd())?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(top.as_fd())?;
     }
@@ -177,27 +192,32 @@ fn become_root() -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-fn start_init(network: Network) -> Result<Init, Trouble> {
+fn start_init(spec: &Spec) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if network == Network::None {
+    if spec.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
-            drop(ours);
-            init::live(OwnedFd::from(theirs))
+            drop((ours, our_calls));
+            init::live(OwnedFd::from(theirs), their_calls)
         }
         Cloned { pidfd, .. } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pidfd, socket: ours })
+            Ok(Init { pidfd, socket: ours, calls: our_calls })
         }
     }
 }
 
 fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
+    if spec.tells_owners() {
+        return Ok(());
+    }
     let ids = [account.uid, account.gid];
     match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
         None => Ok(()),
