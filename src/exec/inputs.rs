@@ -24,6 +24,8 @@ pub(crate) struct Inputs<'a> {
     memo: &'a Memo,
     /// Of the root, lowest first.
     layers: &'a [TreeDigest],
+    /// What lies under them, where the sandbox makes nothing for that itself.
+    ground: Option<TreeDigest>,
     /// What the root is, where it is the machine's own programs.
     machine: Option<&'a str>,
     /// Sorted by where they are mounted.
@@ -67,7 +69,13 @@ impl<'a> Inputs<'a> {
             Ok(Wanted { mount, tree, part, slot: slot_of_mount(mount, &run.mounts, layers.len()) })
         };
         let mounts = sorted.into_iter().map(wanted).collect::<Result<_, ExecError>>()?;
-        Ok(Inputs { memo, layers, machine, mounts })
+        Ok(Inputs { memo, layers, ground: None, machine, mounts })
+    }
+
+    /// With the places that every sandbox has in a layer of their own, under all others: where that is on the same
+    /// filesystem, the numbers of inodes hold in the whole root.
+    pub(crate) fn grounded(self) -> Result<Inputs<'a>, ExecError> {
+        Ok(Inputs { ground: Some(ground(self.memo)?), ..self })
     }
 
     /// As folders; those that only the sandbox can make are told to it. What the run's caches have not seen yet
@@ -120,7 +128,10 @@ impl<'a> Inputs<'a> {
             None | Some(0) => 0,
             Some(surplus) => surplus + 1,
         };
-        let mut stack = Vec::with_capacity(self.layers.len() - merged + 1);
+        let mut stack = Vec::with_capacity(self.layers.len() - merged + 2);
+        if let Some(ground) = self.ground {
+            stack.push(making.make_layer(ground, 0)?);
+        }
         if merged > 0 {
             let tree = flatten::flatten(self.memo, &self.layers[..merged])?;
             stack.push(making.make_layer(tree, merged)?);
@@ -130,6 +141,17 @@ impl<'a> Inputs<'a> {
         }
         Ok(stack)
     }
+}
+
+fn ground(memo: &Memo) -> Result<TreeDigest, ExecError> {
+    let empty = memo.write_blob(b"")?;
+    let etc = Directory { entries: [(b"hosts".to_vec(), Entry::file(empty, 0, 0o644))].into() };
+    let etc = Entry::directory(encode::save(memo, &etc)?);
+    let nothing = Entry::directory(encode::save(memo, &Directory::default())?);
+    let tmp = Entry { metadata: Metadata::plain(0o1777), ..nothing.clone() };
+    let entries = [("dev", nothing.clone()), ("etc", etc), ("proc", nothing), ("tmp", tmp)];
+    let entries = entries.map(|(name, entry)| (name.as_bytes().to_vec(), entry));
+    Ok(encode::save(memo, &Directory { entries: entries.into() })?)
 }
 
 /// Bytes of file content in a layer that is not made again for another time.

@@ -61,8 +61,10 @@ pub(crate) fn prepare(
     let memo = supply.memo();
     let trees = supply.trees(&rootfs.layers)?;
     let form = snapshot_form(identity);
-    let Made { snapshots, stack, mounts } =
-        Inputs::of(memo, run, inputs, &trees)?.make(form.as_ref(), claims, cancel)?;
+    let given = Inputs::of(memo, run, inputs, &trees)?;
+    let tells_owners = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let given = if tells_owners && !run.privileged { given.grounded()? } else { given };
+    let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
         _ => Root::Layers { stack, trees },

@@ -96,9 +96,8 @@ impl Rung {
         [Rung::A, Rung::B, Rung::C].into_iter().find(|rung| rung.name() == name)
     }
 
-    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id all files seem to be
-    /// root's, and devices and file capabilities are missing: who looks at them sees another root. A result from
-    /// above is always right.
+    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id everybody may do what root
+    /// may, and file capabilities are missing. A result from above is always right.
     pub fn accepts(self, made_on: &str) -> bool {
         self == Rung::C || made_on != Rung::C.name()
     }
@@ -107,7 +106,9 @@ impl Rung {
         match self {
             Rung::A => "root: all user ids",
             Rung::B => "a user namespace with a range of user ids",
-            Rung::C => "a user namespace with one user id: commands cannot give files to other users",
+            Rung::C => {
+                "a user namespace with one user id: all others are remembered, and may do what root may"
+            }
         }
     }
 }

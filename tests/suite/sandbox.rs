@@ -9,6 +9,7 @@ mod walls;
 mod ends;
 mod surroundings;
 mod user;
+mod owners;
 mod names;
 mod kept;
 mod include;

@@ -27,7 +27,7 @@ use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys, user_namespace};
+use crate::exec::sandbox::{emulation, landlock, limits, ownership, processes, seccomp, sys, user_namespace};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -125,10 +125,12 @@ pub(super) struct Inherited<'l> {
     /// Hears when it is ready, where the plan says how to see that.
     pub tell: Option<OwnedFd>,
     pub locks: &'l [OwnedFd],
+    /// Takes the listener of who answers its system calls.
+    pub calls: Option<UnixStream>,
 }
 
 fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble> {
-    let Inherited { tell, locks } = inherited;
+    let Inherited { tell, locks, calls } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -146,9 +148,10 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
     let teller = tell.as_ref().map(OwnedFd::as_fd);
-    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller];
+    let calls_socket = calls.as_ref().map(UnixStream::as_fd);
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller, calls_socket];
     close_all_but(kept.into_iter().flatten().chain(locks.iter().map(OwnedFd::as_fd)))?;
-    restrict(&plan)?;
+    restrict(&plan, calls)?;
     let probe = plan.ready.as_ref().zip(tell).map(|(command, tell)| Probe::new(command, tell));
     let mut watch = Watch { plan: &plan, helper, signals: &signals, names, probe, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
@@ -221,7 +224,7 @@ fn close_all_but<'d>(kept: impl Iterator<Item = BorrowedFd<'d>>) -> Result<(), T
     Ok(())
 }
 
-fn restrict(plan: &Plan) -> Result<(), Trouble> {
+fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
     limits::set_limits()?;
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
@@ -236,6 +239,10 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     }
     // Nobody inside may look into this process: it is a program of the machine.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Trouble::at("protect its first process"))?;
+    if let Some(calls) = calls {
+        ownership::begin_as(&plan.account)?;
+        ownership::submit(&calls)?;
+    }
     let cannot = |error| Trouble::environment(format!("the sandbox cannot filter system calls: {error}"));
     if plan.ignore_ownership {
         seccomp::ignore_ownership().map_err(cannot)?;

@@ -21,6 +21,8 @@ mod limits;
 mod mounts;
 mod names;
 mod network;
+mod notify;
+mod ownership;
 mod lost;
 mod place;
 mod places;
@@ -55,6 +57,8 @@ use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
+use crate::exec::sandbox::ownership::Ownership;
+use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
@@ -141,19 +145,22 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     let spec = room.spec;
     room.begin()?;
     let start = Instant::now();
-    let Room { init, watch, .. } = room;
-    let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
+    let End { command, ended, tried } = room.supervise(spec.timeout, main)?;
     let ended_services = service::ended(services);
-    let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
-    let results = results::Results::new(spec, start.elapsed());
+    let mut done =
+        Done { tried, was_full: room.watch.was_full(), ended_services, ..Done::new(ended, command) };
+    let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
+    let results = results::Results::new(spec, start.elapsed(), inodes);
     if ended == Ended::Exit(spec.exit) {
         let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders);
+        // Without what hangs in it.
+        let bare = mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?;
         drop(top);
         workplace::unmount(&spec.work)?;
-        done.change = results.change(&room.stubs)?;
+        done.change = results.change(&room.stubs, bare.as_fd())?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
@@ -171,6 +178,8 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     plan: Plan,
+    /// Who owns what, where the disk cannot show it.
+    ownership: Option<Ownership>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -185,21 +194,38 @@ impl<'s> Room<'s> {
         let (ready, tell) = ready.unzip();
         let locks = take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
-        let init = start_init(spec, Inherited { tell, locks: &locks })?;
+        let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None })?;
         let watch = Watch::new(spec, init.pid)?;
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
         let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders)?;
         let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
-        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        if !spec.tells_owners() {
+            account::check(
+                &spec.identity,
+                &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
+            )?;
+        }
+        let ownership = match init.calls.take() {
+            Some(calls) => {
+                let shown = Shown::new(spec, &folders, top.as_fd())?;
+                Some(Ownership::new(calls, &account, shown)?)
+            }
+            None => None,
+        };
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
         let plan = Plan { ready, ..plan(spec, account) };
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, _locks: locks })
+        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, ownership, _locks: locks })
     }
 
     /// Lets the commands run.
     fn begin(&self) -> Result<(), Trouble> {
         self.init.tell(&self.plan)
+    }
+
+    /// Until nothing inside lives any more. `above` says when to end.
+    fn supervise(&mut self, timeout: Option<u64>, above: &mut UnixStream) -> Result<End, Trouble> {
+        supervise::supervise(&mut self.init, above, timeout, &mut self.watch, self.ownership.as_mut())
     }
 
     /// Nothing may hold it when the root is unmounted.
@@ -273,9 +299,11 @@ fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
 }
 
 /// What is `inherited` is its own from now on.
-fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
+fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
     if spec.network == Network::None && spec.services.is_empty() && !spec.is_service {
@@ -283,12 +311,13 @@ fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
-            drop(ours);
+            drop((ours, our_calls));
+            inherited.calls = their_calls;
             init::live(OwnedFd::from(theirs), inherited)
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pid, pidfd, socket: ours })
+            Ok(Init { pid, pidfd, socket: ours, calls: our_calls })
         }
     }
 }

@@ -50,7 +50,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
-    let mut lowers = vec![make_ground(&workplace::ground(&spec.work))?];
+    let mut lowers = Vec::new();
+    if !spec.has_ground() {
+        lowers.push(make_ground(&workplace::ground(&spec.work))?);
+    }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
@@ -65,6 +68,7 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
+/// `prepare.rs` has the same as a tree.
 fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {

@@ -111,10 +111,25 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// Whether owners that the disk cannot show are told by the sandbox's own process. Who may make namespaces of its
+    /// own would be told of owners that are not there.
+    pub(crate) fn tells_owners(&self) -> bool {
+        matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
+            && !self.privileged
+    }
+
+    /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
+    /// since all of it is on one filesystem.
+    pub(crate) fn has_ground(&self) -> bool {
+        self.tells_owners()
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Root {
     Layers {
-        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`.
+        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`, and the ground.
         stack: Vec<usize>,
         /// The same root as trees, lowest first: what the captured change is relative to.
         trees: Vec<TreeDigest>,
