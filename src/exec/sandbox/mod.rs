@@ -33,6 +33,7 @@ mod seccomp;
 mod service;
 mod snapshots;
 pub(crate) mod spec;
+pub(crate) mod session;
 mod supervise;
 mod usage;
 mod watch;
@@ -105,6 +106,7 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     enter_identity(&spec.identity, keeps_groups(spec), main)?;
     die_with(parent)?;
     keep_mounts_to_itself()?;
+    session::take_input(spec, main)?;
     let done = run_in_private(spec, main);
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
@@ -145,6 +147,9 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
     let ended_services = service::ended(services);
     let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
+    if spec.session.is_some() {
+        return Ok(done);
+    }
     let results = results::Results::new(spec, start.elapsed());
     if ended == Ended::Exit(spec.exit) {
         let top = room.top()?;
@@ -171,6 +176,8 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     plan: Plan,
+    /// Keeps the terminal of who sits at it open.
+    _terminal: Option<OwnedFd>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -193,8 +200,22 @@ impl<'s> Room<'s> {
         let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
         account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
+            Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),
+            None => None,
+        };
         let plan = Plan { ready, ..plan(spec, account) };
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, _locks: locks })
+        Ok(Room {
+            _terminal: terminal,
+            spec,
+            init,
+            watch,
+            folders,
+            top: Some(top),
+            stubs,
+            plan,
+            _locks: locks,
+        })
     }
 
     /// Lets the commands run.
@@ -322,6 +343,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         rights: rights(spec),
         keeps_groups: keeps_groups(spec),
         processes: spec.bounds.pids,
+        session: spec.session.clone(),
         ready: None,
         answers_names: !spec.is_service,
         processors: spec.bounds.processors,
