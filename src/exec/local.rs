@@ -15,6 +15,7 @@ use crate::exec::grants::Grants;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
+use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
 use crate::exec::{host, locked};
 use crate::graph::action::Action;
@@ -115,6 +116,26 @@ impl LocalExecutor {
                 Ok(known.insert(isolation).clone())
             }
         }
+    }
+}
+
+impl LocalExecutor {
+    /// In the sandbox of a run, which is prepared as for running it. Gives the exit code.
+    pub fn sit(
+        &self,
+        action: &Action,
+        wish: &Wish,
+        seat: &Seat<'_>,
+        cancel: &Cancel,
+    ) -> Result<u8, ExecError> {
+        let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
+        beyond::refuse_run(op)?;
+        let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
+        let isolation = self.isolation()?;
+        self.check_rung(&isolation)?;
+        let here =
+            Here { isolation: &isolation, emulator, workspace: &self.workspace, platform: &action.platform };
+        sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
 

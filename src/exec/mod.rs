@@ -25,6 +25,7 @@ pub mod check;
 mod include;
 pub mod host;
 pub mod run;
+pub mod session;
 pub mod locked;
 pub mod git;
 mod http;

@@ -95,6 +95,7 @@ pub(crate) fn prepare(
         devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     })
@@ -125,6 +126,15 @@ fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
         Identity::Single { .. } => Some(SnapshotForm::one_id()),
         Identity::Ranges { .. } => None,
     }
+}
+
+/// What interprets the run's scripts.
+pub(crate) fn shell(run: &Run, inputs: &[ActionInput]) -> Result<Vec<String>, ExecError> {
+    let rootfs = match run.from {
+        From::Input(index) => rootfs_of(&inputs[index])?.clone(),
+        From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
+    };
+    Ok(Inherited::of(run, &rootfs)?.shell)
 }
 
 /// What the run's own lines override, where the root's configuration is obeyed.

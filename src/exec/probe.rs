@@ -262,6 +262,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     };

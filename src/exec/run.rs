@@ -8,7 +8,8 @@ use crate::base::cancel::Cancel;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
-use crate::exec::caches::{Of, claim};
+use crate::exec::caches::{Claims, Of, claim};
+use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
@@ -24,7 +25,7 @@ use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, WorkFolder};
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -81,34 +82,60 @@ struct Order<'a> {
     cancel: &'a Cancel,
 }
 
-/// One run in a sandbox of its own. Its log is not finished with it.
-fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
-    let Order { supply, run, inputs, here, cancel } = order;
+/// A sandbox that can be begun, and what must live as long as it does.
+pub(crate) struct Furnished {
+    pub spec: Spec,
+    pub claims: Claims,
+    /// Its own, and those of its services.
+    pub folders: Vec<WorkFolder>,
+    pub _group: Option<Group>,
+}
+
+/// Everything that a run needs before its first command. `say` hears why it waits, where it does.
+pub(crate) fn furnish(
+    supply: &Supply,
+    run: &Run,
+    inputs: &[ActionInput],
+    here: &Here<'_>,
+    say: &mut dyn FnMut(&str),
+    cancel: &Cancel,
+) -> Result<Furnished, ExecError> {
     let Here { isolation, emulator, workspace, platform } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
-    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
+    let mut claims = claim(memo, &run.caches, &of, cancel, say)?;
     let work = memo.used_work_folder()?;
     let (identity, grants) = (&granted.identity, &isolation.grants);
     let with = Surroundings { supply, inputs, identity, grants, cancel };
     let prepared = prepare(&with, run, work.path(), &mut claims)?;
-    // Lives until the sandbox is over.
-    let (bounds, _group) = Bounds::of(&run.limits, memo);
+    let (bounds, group) = Bounds::of(&run.limits, memo);
     let (services, folders) = prepare_services(&with, run)?;
     let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
     let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
+    let folders = [work].into_iter().chain(folders).collect();
+    Ok(Furnished { spec, claims, folders, _group: group })
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, here, cancel } = order;
+    let memo = supply.memo();
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let Furnished { spec, claims, folders, _group } = furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
     let locks = claims.locks();
-    let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
+    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
     drop(claims);
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
-    let folders = [work].into_iter().chain(folders).zip(is_tidy);
-    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
+    folders
+        .into_iter()
+        .zip(is_tidy)
+        .filter(|(_, is_tidy)| *is_tidy)
+        .for_each(|(folder, _)| memo.lay_aside(folder));
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
@@ -125,7 +152,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         log: None,
         attempts: 1,
         lost,
-        rung: Some(granted.rung.name().to_owned()),
+        rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
         shareable: run.network != Network::Host
             && !matches!(run.from, From::Host(_))
@@ -203,7 +230,7 @@ fn verdict(
     })
 }
 
-fn beyond(limit: Limit, limits: &Limits) -> Cause {
+pub(crate) fn beyond(limit: Limit, limits: &Limits) -> Cause {
     match limit {
         Limit::Memory => Cause::OutOfMemory(limits.memory.unwrap_or_default()),
         Limit::Pids => Cause::TooManyProcesses(limits.pids.unwrap_or_default()),

@@ -31,6 +31,7 @@ mod telling;
 mod sharing;
 mod equality;
 mod shapes;
+mod sitting;
 mod hermetic;
 mod fuzz;
 mod shown;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::session;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::{self, Side};
 
@@ -28,6 +29,8 @@ pub(super) enum Streams {
     Inherited,
     /// What is written is lost.
     Lost,
+    /// The sandbox's first terminal.
+    Terminal,
 }
 
 /// Whom a command runs as.
@@ -93,6 +96,9 @@ fn prepare(user: User<'_>, streams: Streams) -> io::Result<()> {
     }
     // A session of its own has no terminal, and is a process group that can be ended as one.
     setsid()?;
+    if streams == Streams::Terminal {
+        session::take_terminal()?;
+    }
     sys::reset_signals();
     sys::close_on_exec_from(3)?;
     if let Some(account) = user.account {

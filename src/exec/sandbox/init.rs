@@ -26,7 +26,8 @@ use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
-use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+use crate::exec::sandbox::session::Session;
+use crate::exec::sandbox::spec::{Ended, Trouble, as_typed, receive, send, word};
 use crate::exec::sandbox::{emulation, landlock, limits, ownership, processes, seccomp, sys, user_namespace};
 use crate::graph::op::Network;
 
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     pub hostname: String,
     pub network: Network,
     pub emulator: Option<Emulator>,
+    /// Somebody sits at it.
+    pub session: Option<Session>,
     /// Succeeds when what the commands serve is ready.
     pub ready: Option<Vec<String>>,
     /// Whether who asks for names is answered, where there is no network.
@@ -62,6 +65,19 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// What the commands read and write.
+    fn streams(&self) -> Streams {
+        match &self.session {
+            Some(Session { terminal: Some(_), .. }) => Streams::Terminal,
+            _ => Streams::Inherited,
+        }
+    }
+
+    fn stop_signal(&self) -> Signal {
+        let number = self.session.as_ref().map(|session| session.stop_signal);
+        number.and_then(Signal::from_named_raw).unwrap_or(Signal::TERM)
+    }
+
     /// Whom the commands run as.
     pub(super) fn user(&self) -> User<'_> {
         User { account: self.ids.then_some(&self.account), keeps_groups: self.keeps_groups }
@@ -164,8 +180,27 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
             break;
         }
     }
+    if let Some(session) = plan.session.as_ref().filter(|_| !watch.told_to_end) {
+        if !plan.commands.is_empty() {
+            say_how_it_ended(&plan, last);
+        }
+        last = (plan.commands.len(), run_command(&plan, &session.command, &mut watch)?);
+    }
     let (command, ended) = last;
     Ok(End { command, ended, tried: watch.names.map(Names::into_asked).unwrap_or_default() })
+}
+
+/// For who waited for it. Nobody may be there any more.
+fn say_how_it_ended(plan: &Plan, (command, ended): (usize, Ended)) {
+    let how = match ended {
+        Ended::Exit(0) => "all commands have succeeded".to_owned(),
+        Ended::Exit(code) => format!("`{}` ended with exit code {code}", as_typed(&plan.commands[command])),
+        Ended::Signal(signal) => {
+            format!("`{}` was killed by signal {signal}", as_typed(&plan.commands[command]))
+        }
+        _ => format!("`{}` could not be run", as_typed(&plan.commands[command])),
+    };
+    let _ = rustix::io::write(rustix::stdio::stderr(), format!("memobuild: {how}\r\n").as_bytes());
 }
 
 /// What it listens to while a command runs.
@@ -206,6 +241,10 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
     // Both roots are stacked at `.`: the old one is on top (pivot_root(2), NOTES).
     unmount(".", UnmountFlags::DETACH).map_err(Trouble::at("leave the machine's root"))?;
     chdir("/").map_err(Trouble::at("enter its root"))?;
+    // Who sits at it without a terminal has their own.
+    if plan.session.as_ref().is_some_and(|session| session.terminal.is_none()) {
+        return Ok(names);
+    }
     let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(Trouble::at("open /dev/null"))?;
     rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))?;
@@ -265,7 +304,7 @@ fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
 }
 
 fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.user(), Streams::Inherited) {
+    match command::start(arguments, &plan.environment, plan.user(), plan.streams()) {
         Ok(pid) => {
             let ended = watch.wait_for(pid).map_err(Trouble::at("wait for its command"))?;
             // It may have failed at the wall before anybody looked. This process counts for nothing.
@@ -295,7 +334,7 @@ impl Watch<'_> {
             if self.listen()? {
                 self.told_to_end = true;
                 // It may have ended just now.
-                let _ = kill_process_group(pid, Signal::TERM);
+                let _ = kill_process_group(pid, self.plan.stop_signal());
             }
         }
     }

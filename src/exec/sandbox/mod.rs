@@ -35,6 +35,7 @@ mod seccomp;
 mod service;
 mod snapshots;
 pub(crate) mod spec;
+pub(crate) mod session;
 mod supervise;
 mod usage;
 mod watch;
@@ -109,6 +110,7 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     enter_identity(&spec.identity, keeps_groups(spec), main)?;
     die_with(parent)?;
     keep_mounts_to_itself()?;
+    session::take_input(spec, main)?;
     let done = run_in_private(spec, main);
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
@@ -149,6 +151,9 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     let ended_services = service::ended(services);
     let mut done =
         Done { tried, was_full: room.watch.was_full(), ended_services, ..Done::new(ended, command) };
+    if spec.session.is_some() {
+        return Ok(done);
+    }
     let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
     let results = results::Results::new(spec, start.elapsed(), inodes);
     if ended == Ended::Exit(spec.exit) {
@@ -180,6 +185,8 @@ struct Room<'s> {
     plan: Plan,
     /// Who owns what, where the disk cannot show it.
     ownership: Option<Ownership>,
+    /// Keeps the terminal of who sits at it open.
+    _terminal: Option<OwnedFd>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -214,8 +221,23 @@ impl<'s> Room<'s> {
             None => None,
         };
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
+            Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),
+            None => None,
+        };
         let plan = Plan { ready, ..plan(spec, account) };
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, ownership, _locks: locks })
+        Ok(Room {
+            spec,
+            init,
+            watch,
+            folders,
+            top: Some(top),
+            stubs,
+            plan,
+            ownership,
+            _terminal: terminal,
+            _locks: locks,
+        })
     }
 
     /// Lets the commands run.
@@ -351,6 +373,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         rights: rights(spec),
         keeps_groups: keeps_groups(spec),
         processes: spec.bounds.pids,
+        session: spec.session.clone(),
         ready: None,
         answers_names: !spec.is_service,
         processors: spec.bounds.processors,

@@ -15,7 +15,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{caches, devices, host_root, network};
+use crate::exec::sandbox::{caches, devices, host_root, network, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -37,6 +37,9 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
     }
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs, &spec.devices)?;
+    if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
+        session::mount_terminals(root)?;
+    }
     network::mount(root, &mut stubs, spec)?;
     let gifts = mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {

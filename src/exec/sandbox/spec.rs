@@ -15,6 +15,7 @@ use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::session::Session;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
@@ -76,6 +77,8 @@ pub(crate) struct Spec {
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+    /// Somebody sits at it, and nothing of it is kept.
+    pub session: Option<Session>,
     /// Servers that run beside it, in its network.
     pub services: Vec<ServiceSpec>,
     /// It is such a server itself.
@@ -186,6 +189,8 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
+    /// It is sent with the next byte.
+    Terminal,
     Done(Box<Done>),
     Removed,
     Trouble(Trouble),

@@ -72,11 +72,12 @@ pub(super) fn supervise(
     {
         phase = Phase::Killed { why: Ended::Beyond(limit) };
     }
-    conclude(init, phase)
+    conclude(init, phase, watch.is_sat_at())
 }
 
-/// What it was all called in the end, whatever its first process still said.
-fn conclude(init: &mut Init, phase: Phase) -> Result<End, Trouble> {
+/// What it was all called in the end, whatever its first process still said; `is_sat_at`: who sits at it wants to know
+/// how their command ended, also when they asked it to.
+fn conclude(init: &mut Init, phase: Phase, is_sat_at: bool) -> Result<End, Trouble> {
     let mut command = 0;
     let report = loop {
         match receive(&mut init.socket) {
@@ -85,6 +86,7 @@ fn conclude(init: &mut Init, phase: Phase) -> Result<End, Trouble> {
         }
     };
     match (phase, report) {
+        (Phase::Ending { why: Ended::Cancelled, .. }, Ok(Report::Ended(end))) if is_sat_at => Ok(end),
         (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended(end))) => {
             Ok(End { ended: why, ..end })
         }
