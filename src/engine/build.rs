@@ -27,6 +27,7 @@ use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::store::record::{Lost, Record};
+use crate::store::traffic::Traffic;
 
 /// What is asked of a build.
 pub struct Order<'o> {
@@ -82,7 +83,7 @@ pub fn build(
             Ok(built)
         });
         match built {
-            Err(error) if is_mended_by_another_attempt(&error) && attempts < ATTEMPTS => {
+            Err(error) if error.is_mended_by_another_attempt() && attempts < ATTEMPTS => {
                 watcher.hear(Event::Again { reason: &error.to_string() });
                 trust = Trust::Nothing;
                 supply.distrust();
@@ -90,14 +91,6 @@ pub fn build(
             other => return other,
         }
     }
-}
-
-/// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
-fn is_mended_by_another_attempt(error: &ExecError) -> bool {
-    matches!(
-        error,
-        ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
-    )
 }
 
 fn attempt(
@@ -311,6 +304,7 @@ impl<'a> Attempt<'a> {
                     why: Some(why),
                     bytes: made.bytes,
                     lost: self.note_lost(node, record.lost),
+                    traffic: record.traffic,
                     ..self.report(node, Outcome::Executed, Some(key), spent)
                 };
                 self.changed.insert(node);
@@ -337,6 +331,7 @@ impl<'a> Attempt<'a> {
             rung: record.rung,
             saved_seconds: record.seconds,
             lost: self.note_lost(node, record.lost),
+            traffic: record.traffic,
             ..self.report(node, outcome, Some(key), spent)
         };
         self.note(node, Last { key: Some(key), log: record.log, failed: false });
@@ -359,7 +354,7 @@ impl<'a> Attempt<'a> {
         spent: Duration,
     ) -> Result<(), ExecError> {
         let is_cancelled = matches!(error, ExecError::Cancelled | ExecError::Store(StoreError::Cancelled));
-        if is_cancelled || is_mended_by_another_attempt(&error) {
+        if is_cancelled || error.is_mended_by_another_attempt() {
             return Err(error);
         }
         let (log, kept) = match &error {
@@ -416,6 +411,7 @@ impl<'a> Attempt<'a> {
             bytes: 0,
             kept: BTreeMap::new(),
             lost: Lost::default(),
+            traffic: Traffic::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Limits, Network, Run};
+use crate::graph::op::{Limits, Run};
 
 /// An error for the first thing in how the run is written that cannot be done yet.
 pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
@@ -20,7 +20,6 @@ fn missing_feature(run: &Run) -> Option<String> {
     ];
     let plain = [
         ("`privileged`", run.privileged),
-        ("a network behind the build's own proxy", run.network == Network::Proxy),
         ("`limits cpu=`", cpu.is_some()),
         ("`limits memory=`", memory.is_some()),
         ("`limits pids=`", pids.is_some()),
@@ -44,7 +43,7 @@ fn beyond(what: &str) -> ExecError {
 mod tests {
     use super::*;
     use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{CacheMount, Network, SecretMount, SecretTarget, Service, Sharing};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -94,7 +93,7 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 13] = [
+        let rows: [Row; 12] = [
             (|_| {}, ""),
             (cache, "`cache npm`"),
             (secret, "`secret token`"),
@@ -103,7 +102,6 @@ mod tests {
             (service, "`service db`"),
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
-            (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
             (|run| run.limits.cpu = Some(1), "`limits cpu=`"),
             (|run| run.limits.memory = Some(1), "`limits memory=`"),
             (|run| run.limits.pids = Some(1), "`limits pids=`"),
@@ -120,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_supported_is_not_refused() {
-        for network in [Network::None, Network::Host, Network::Locked] {
+        for network in [Network::None, Network::Host, Network::Proxy, Network::Locked] {
             assert_eq!(refusal(|run| run.network = network), "");
         }
         assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");

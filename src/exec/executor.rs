@@ -11,6 +11,7 @@ use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::store::object::StoreError;
 use crate::store::record::Lost;
+use crate::store::traffic::{Refused, Traffic};
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -18,6 +19,9 @@ pub trait Executor: Sync {
 
     /// Whether a result made on that isolation rung is as good as one that would be made here.
     fn accepts(&self, rung: &str) -> Result<bool, ExecError>;
+
+    /// Whether a run that reached that, and was refused that, would do just so here.
+    fn would_reach(&self, traffic: &Traffic) -> bool;
 
     /// Hears what a node came to, made or recalled: of a pulled image, where its layers lie.
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>);
@@ -58,6 +62,8 @@ pub struct Made {
     pub bytes: u64,
     /// What a run wrote below its copy-on-write mounts.
     pub lost: Lost,
+    /// What a run reached through its proxy.
+    pub traffic: Traffic,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +90,14 @@ pub enum ExecError {
 }
 
 impl ExecError {
+    /// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
+    pub fn is_mended_by_another_attempt(&self) -> bool {
+        matches!(
+            self,
+            ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
+        )
+    }
+
     /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
     pub fn about(self, slot: &str) -> ExecError {
         match self {
@@ -104,6 +118,8 @@ pub struct Failure {
     pub log: Option<BlobDigest>,
     /// Names of machines that it asked for, the first few: it has no network.
     pub tried: Vec<String>,
+    /// Whom its proxy did not let it through to.
+    pub refused: Vec<Refused>,
     /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
     pub kept: BTreeMap<String, Value>,
 }
@@ -122,7 +138,14 @@ pub enum Cause {
 impl Failure {
     /// Nothing is known but how the command ended.
     pub fn new(command: impl Into<String>, cause: Cause) -> Failure {
-        Failure { command: command.into(), cause, log: None, tried: Vec::new(), kept: BTreeMap::new() }
+        Failure {
+            command: command.into(),
+            cause,
+            log: None,
+            tried: Vec::new(),
+            refused: Vec::new(),
+            kept: BTreeMap::new(),
+        }
     }
 
     /// The command, where it is a script by its first line.

@@ -17,6 +17,7 @@ use crate::base::cancel::{Cancel, Urgency};
 use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::rights;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::exec::zygote::{Newborn, Zygote};
 use crate::store::memo::Memo;
@@ -32,6 +33,9 @@ const PIPE_GRACE: Duration = Duration::from_secs(1);
 /// Takes what a command writes, as it comes.
 pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
 
+/// Takes the line on which a sandbox sends its sockets.
+pub(crate) type Connect<'a> = dyn FnMut(OwnedFd) -> io::Result<()> + 'a;
+
 /// Removes a folder that a sandbox of this identity left behind.
 pub(crate) fn remove(
     zygote: &Zygote,
@@ -40,19 +44,22 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    attend(zygote, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+    let (duty, cancel) = (&duty, &Cancel::default());
+    attend(zygote, memo, duty, identity, cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
 }
 
-/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
+/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox. `connect` is asked where
+/// the run has a proxy.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(zygote, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
+    match attend(zygote, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output, connect)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -65,10 +72,11 @@ fn attend(
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
     send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, identity, cancel, output);
+    let done = helper.attend(memo, identity, cancel, output, connect);
     helper.finish(done, cancel)
 }
 
@@ -95,6 +103,7 @@ impl Helper {
         identity: &Identity,
         cancel: &Cancel,
         output: &mut Hear<'_>,
+        connect: &mut Connect<'_>,
     ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
         let mut reply = None;
         let mut until = None;
@@ -115,6 +124,7 @@ impl Helper {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
+                    Ok(Reply::Line) => self.connect(connect)?,
                     Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
@@ -173,6 +183,14 @@ impl Helper {
         let said = if urgency == Urgency::Now { word::KILL } else { word::END };
         // A helper that is gone needs no telling.
         let _ = self.socket.write_all(&[said]);
+    }
+
+    fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {
+        let line = rights::receive::<1, 1>(&self.socket).and_then(|sent| match sent {
+            Some((_, [line])) => connect(line),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        });
+        Ok(line.map_err(Trouble::at("take the line to its proxy"))?)
     }
 
     fn say(&mut self, said: u8) -> Result<(), ExecError> {

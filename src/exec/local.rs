@@ -14,7 +14,7 @@ use crate::exec::fetch::Fetching;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
-use crate::exec::{host, locked};
+use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
 use crate::graph::op::{ImageSource, LayoutForm, Op, Pull};
 use crate::graph::value::Value;
@@ -25,6 +25,7 @@ use crate::oci::source::Source;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -178,6 +179,10 @@ impl Executor for LocalExecutor {
         Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
     }
 
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        proxy::would_repeat(self.supply.network().outside(), traffic)
+    }
+
     fn finish(&self) -> Result<(), ExecError> {
         Ok(self.scanner.finish()?)
     }
@@ -246,5 +251,6 @@ fn made(output: &str, value: Value) -> Made {
         shareable: true,
         bytes: 0,
         lost: Lost::default(),
+        traffic: Traffic::default(),
     }
 }

@@ -1,6 +1,8 @@
 //! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
 //! command's surroundings. Everything that a run sees, and that is no file, is decided here.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
+use crate::exec::proxy;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
@@ -64,13 +67,14 @@ pub(crate) fn prepare(
         tmpfs: sorted(&run.tmpfs)?,
         snapshots: snapshots.made,
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
-        environment: environment(run, &rootfs),
+        environment: environment(run, &rootfs, hostname(run)),
         workdir: inherited.workdir,
         user: inherited.user,
-        hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        hostname: hostname(run).to_owned(),
         emulator: None,
         network: run.network,
-        add_hosts: run.add_hosts.clone(),
+        ports: if run.network.has_proxy() { proxy::ports(supply.network().outside()) } else { Vec::new() },
+        add_hosts: own_hosts(run),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
@@ -140,7 +144,30 @@ fn words(command: &Command, shell: &[String]) -> Vec<String> {
     }
 }
 
-fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
+pub(super) fn hostname(run: &Run) -> &str {
+    run.hostname.as_deref().unwrap_or(HOSTNAME)
+}
+
+/// Names that a run with a proxy gives to other machines are found by the proxy (`given_hosts`): it gets nowhere else.
+fn own_hosts(run: &Run) -> Vec<(String, String)> {
+    let given = given_hosts(run);
+    run.add_hosts.iter().filter(|(name, _)| !given.contains_key(name)).cloned().collect()
+}
+
+/// Names of other machines, with the addresses that the run itself says.
+pub(super) fn given_hosts(run: &Run) -> BTreeMap<String, IpAddr> {
+    let parsed = |(name, address): &(String, String)| {
+        let address = address.parse::<IpAddr>().ok().filter(|address| !address.is_loopback())?;
+        Some((name.clone(), address))
+    };
+    if run.network.has_proxy() {
+        run.add_hosts.iter().rev().filter_map(parsed).collect()
+    } else {
+        BTreeMap::new()
+    }
+}
+
+fn environment(run: &Run, rootfs: &Rootfs, hostname: &str) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> =
         ENVIRONMENT.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     let mut set = |name: &str, value: Option<&str>| {
@@ -150,6 +177,11 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
     if run.inherit {
         for (name, value) in &rootfs.config.env {
             set(name, Some(value));
+        }
+    }
+    if run.network.has_proxy() {
+        for (name, value) in proxy::environment(hostname) {
+            set(&name, Some(&value));
         }
     }
     for (name, value) in &run.env {
@@ -296,13 +328,13 @@ mod tests {
     fn environment_in_three_levels() {
         let mut run = run();
         run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".into()))];
-        let found = environment(&run, &rootfs());
+        let found = environment(&run, &rootfs(), HOSTNAME);
         assert_eq!(value(&found, "PATH"), Some("/own"));
         assert_eq!(value(&found, "LANG"), None);
         assert_eq!(value(&found, "TZ"), Some("CET"));
         assert_eq!(value(&found, "LC_ALL"), Some("C.UTF-8"));
         run.inherit = false;
-        assert_eq!(value(&environment(&run, &rootfs()), "PATH"), Some(ENVIRONMENT[0].1));
+        assert_eq!(value(&environment(&run, &rootfs(), HOSTNAME), "PATH"), Some(ENVIRONMENT[0].1));
     }
 
     #[test]

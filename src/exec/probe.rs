@@ -245,6 +245,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         hostname: "probe".to_owned(),
         emulator: None,
         network: Network::None,
+        ports: Vec::new(),
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,
@@ -252,7 +253,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         is_test: false,
         timeout: Some(10),
     };
-    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

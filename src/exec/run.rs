@@ -12,8 +12,9 @@ use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
+use crate::exec::proxy::{Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
@@ -22,6 +23,7 @@ use crate::graph::value::Value;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
+use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -44,10 +46,17 @@ pub fn run(
     let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
-    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
+    let mut hear = |stream, bytes: &[u8]| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
-    })?;
+    };
+    let mut proxy = None;
+    let mut connect = |line| {
+        proxy = Some(Proxy::start(line, terms(supply, run))?);
+        Ok(())
+    };
+    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut hear, &mut connect)?;
+    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
     if done.tidy {
         memo.lay_aside(work);
     }
@@ -55,7 +64,8 @@ pub fn run(
     if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
         let Done { command, tried, outputs, .. } = done;
         let kept = kept(supply, run, outputs);
-        return Err(Failure { log, tried, kept, ..Failure::new(as_typed(&commands[command]), cause) }.into());
+        let failure = Failure::new(as_typed(&commands[command]), cause);
+        return Err(Failure { log, tried, refused: traffic.refused, kept, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -66,10 +76,25 @@ pub fn run(
         log,
         lost,
         rung: Some(granted.rung.name().to_owned()),
-        // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
+        shareable: is_shareable(run, &traffic),
+        traffic,
         bytes: 0,
     })
+}
+
+/// What the machine itself put in is no use to others. What came through the proxy is what anybody could have got,
+/// but where it came from this machine.
+fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
+    let is_of_host = matches!(run.from, From::Host(_)) || run.network == Network::Host;
+    !is_of_host && !traffic.is_of_this_machine()
+}
+
+fn terms(supply: &Supply, run: &Run) -> Terms {
+    Terms {
+        outside: supply.network().outside().clone(),
+        given: given_hosts(run),
+        hostname: hostname(run).to_owned(),
+    }
 }
 
 /// Of what a test writes beyond the text that is expected, so much is told.

@@ -320,6 +320,18 @@ pub enum Network {
     Locked,
 }
 
+impl Network {
+    /// Whether the run sees no network but its own.
+    pub fn is_own(self) -> bool {
+        matches!(self, Network::None | Network::Proxy)
+    }
+
+    /// Whether a proxy leads out of it.
+    pub fn has_proxy(self) -> bool {
+        self == Network::Proxy
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mount {

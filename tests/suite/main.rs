@@ -27,6 +27,7 @@ mod times;
 mod interface;
 mod outcomes;
 mod telling;
+mod network;
 mod sharing;
 mod equality;
 mod shapes;

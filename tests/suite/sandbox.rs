@@ -10,5 +10,7 @@ mod ends;
 mod surroundings;
 mod user;
 mod names;
+pub(crate) mod site;
+mod outside;
 mod kept;
 mod include;

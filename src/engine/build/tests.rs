@@ -13,6 +13,7 @@ use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
 use crate::oci::image::Platform;
 use crate::store::object::Object;
+use crate::store::traffic::Traffic;
 
 /// What each node makes, by name.
 #[derive(Default)]
@@ -34,6 +35,10 @@ impl Executor for &Script {
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
         Ok(self.refused != Some(rung))
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        traffic.is_empty()
     }
 
     fn settled(&self, _op: &Op, _outputs: &BTreeMap<String, Value>) {}
@@ -68,6 +73,7 @@ impl Executor for &Script {
             shareable: true,
             bytes: 0,
             lost: Lost::default(),
+            traffic: Traffic::default(),
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
+use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sockets, sys};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub ids: bool,
     pub hostname: String,
     pub network: Network,
+    /// At which the run's proxy listens.
+    pub ports: Vec<u16>,
     pub emulator: Option<Emulator>,
     /// Whether the sandbox has a user namespace.
     pub has_namespace: bool,
@@ -65,9 +67,10 @@ pub(super) struct End {
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
-pub(super) fn live(helper: OwnedFd) -> ! {
+/// `line` leads to the run's proxy, where it has one.
+pub(super) fn live(helper: OwnedFd, line: Option<UnixStream>) -> ! {
     let mut helper = UnixStream::from(helper);
-    let report = match run(&mut helper) {
+    let report = match run(&mut helper, line) {
         Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
@@ -86,13 +89,13 @@ fn code(report: &Report) -> i32 {
     }
 }
 
-fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
+fn run(helper: &mut UnixStream, line: Option<UnixStream>) -> Result<End, Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
-    let names = enter(&plan)?;
+    let names = enter(&plan, line)?;
     let emulator = match (&plan.emulator, program) {
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
@@ -123,7 +126,7 @@ struct Watch<'a> {
     told_to_end: bool,
 }
 
-fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
+fn enter(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble> {
     // A copy of the helper's mounts: the helper's own view stays, for what is captured later.
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("copy its mounts"))?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -131,12 +134,7 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
         .map_err(Trouble::at("open its root"))?;
     let null = openat(&root, "dev/null", flags, Mode::empty()).map_err(Trouble::at("open /dev/null"))?;
     processes::mount(root.as_fd(), null.as_fd())?;
-    let mut names = None;
-    if plan.network == Network::None {
-        let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
-        // Where the machine keeps us from that, commands fail as well, and less is told of it.
-        names = Names::listen(socket, &plan.hostname).ok();
-    }
+    let names = if plan.network.is_own() { own_network(plan, line)? } else { None };
     rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
     fchdir(&root).map_err(Trouble::at("enter its root"))?;
     pivot_root(".", ".").map_err(Trouble::at("change its root"))?;
@@ -147,6 +145,16 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
         .map_err(Trouble::at("open /dev/null"))?;
     rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))?;
     Ok(names)
+}
+
+/// Nothing but itself; who answers for names there, if it is this process.
+fn own_network(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble> {
+    let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+    match line {
+        Some(line) => sockets::hand_out(&line, &socket, &plan.ports).map(|()| None),
+        // Where the machine keeps us from that, commands fail as well, and less is told of it.
+        None => Ok(Names::listen(socket, &plan.hostname).ok()),
+    }
 }
 
 /// Forgets what came from the helper by way of being its copy.
@@ -165,7 +173,7 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     limits::set_limits()?;
     enter_workdir(&plan.workdir)?;
     limits::give_up_capabilities()?;
-    if plan.network != Network::None {
+    if !plan.network.is_own() {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
     // Nobody inside may look into this process: it is a program of the machine.

@@ -25,6 +25,7 @@ pub(crate) mod rights;
 mod root;
 mod seccomp;
 mod snapshots;
+mod sockets;
 pub(crate) mod spec;
 mod supervise;
 mod sys;
@@ -103,7 +104,7 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
 /// With ids and mounts that nobody else has.
 fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
-    let mut init = start_init(spec.network)?;
+    let mut init = start_init(spec.network, main)?;
     let folders = snapshots::folders(spec, main)?;
     let root = root::assemble(spec, &folders)?;
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
@@ -177,22 +178,27 @@ fn become_root() -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-fn start_init(network: Network) -> Result<Init, Trouble> {
+fn start_init(network: Network, main: &UnixStream) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let line = if network.has_proxy() { Some(sockets::line()?) } else { None };
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if network == Network::None {
+    if network.is_own() {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
             drop(ours);
-            init::live(OwnedFd::from(theirs))
+            init::live(OwnedFd::from(theirs), line.map(|(_, inside)| inside))
         }
         Cloned { pidfd, .. } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pidfd, socket: ours })
+            let init = Init { pidfd, socket: ours };
+            if let Some((outside, _)) = line {
+                sockets::hand_over(outside, main)?;
+            }
+            Ok(init)
         }
     }
 }
@@ -222,6 +228,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
+        ports: spec.ports.clone(),
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
         ignore_ownership: matches!(

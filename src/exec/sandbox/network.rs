@@ -30,30 +30,41 @@ const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certifi
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
     let own = made_files(&spec.work);
     match spec.network {
-        Network::None => {
-            let hosts = added_hosts(spec) + LOCAL_HOSTS;
-            show(root, stubs, &own, HOSTS, hosts.as_bytes())?;
-            match servers(root) {
-                Some(file) => hide_servers(&own, file.as_fd()),
-                None => Ok(()),
-            }
+        Network::None => own_names(root, stubs, spec, &own),
+        Network::Proxy => {
+            own_names(root, stubs, spec, &own)?;
+            show_missing(root, stubs, spec, &own)
         }
-        Network::Host | Network::Proxy | Network::Locked => {
+        Network::Host | Network::Locked => {
             show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
             show_machines(root, stubs, &own, SERVERS, "")?;
-            // The host root has the machine's certificates already, read-only.
-            let is_missing = |path| {
-                matches!(spec.root, Root::Layers { .. })
-                    && place::open_following(root, &known(path), OFlags::PATH).is_err()
-            };
-            for path in WHERE_MISSING {
-                if is_missing(path) {
-                    show_machines(root, stubs, &own, path, "")?;
-                }
-            }
-            Ok(())
+            show_missing(root, stubs, spec, &own)
         }
     }
+}
+
+/// Resolvers find whoever answers inside the sandbox, and nobody else.
+fn own_names(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec, own: &Path) -> Result<(), Trouble> {
+    let hosts = added_hosts(spec) + LOCAL_HOSTS;
+    show(root, stubs, own, HOSTS, hosts.as_bytes())?;
+    match servers(root) {
+        Some(file) => hide_servers(own, file.as_fd()),
+        None => Ok(()),
+    }
+}
+
+/// The host root has the machine's certificates already, read-only.
+fn show_missing(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec, own: &Path) -> Result<(), Trouble> {
+    let is_missing = |path| {
+        matches!(spec.root, Root::Layers { .. })
+            && place::open_following(root, &known(path), OFlags::PATH).is_err()
+    };
+    for path in WHERE_MISSING {
+        if is_missing(path) {
+            show_machines(root, stubs, own, path, "")?;
+        }
+    }
+    Ok(())
 }
 
 /// The root's own file that names servers, if it does: nobody could reach them.

@@ -56,6 +56,8 @@ pub(crate) struct Spec {
     /// For commands that are of another processor.
     pub emulator: Option<Emulator>,
     pub network: Network,
+    /// At which its proxy listens, where it has one.
+    pub ports: Vec<u16>,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,
@@ -129,6 +131,8 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
+    /// Next come one byte and a descriptor: where the run's sockets come from, for its proxy.
+    Line,
     Done(Done),
     Removed,
     Trouble(Trouble),

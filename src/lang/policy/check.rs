@@ -91,7 +91,7 @@ fn network(id: NodeId, node: &Node, run: &Run, policy: &Policy) -> Option<Violat
         ),
         // What a run on the machine's own network reaches cannot be limited.
         (NetworkRule::Hosts(hosts), Network::Host) => (
-            format!("network {}", hosts.join(" ")),
+            format!("network {hosts}"),
             "write `network` alone, so that the build's proxy can see which hosts are reached",
         ),
         _ => return None,
