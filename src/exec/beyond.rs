@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_supported_is_not_refused() {
-        for network in [Network::None, Network::Host, Network::Proxy, Network::Locked] {
+        for network in [Network::None, Network::Host, Network::Proxy, Network::Intercept, Network::Locked] {
             assert_eq!(refusal(|run| run.network = network), "");
         }
         assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");

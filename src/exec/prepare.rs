@@ -12,10 +12,11 @@ use crate::base::tree_path::TreePath;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::proxy;
+use crate::exec::sandbox::CERTIFICATES;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
-use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
+use crate::graph::op::{Command, From, Mount, Network, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::oci::supply::Supply;
@@ -33,6 +34,19 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("TZ", "UTC"),
     // The time of every file in a layer, so that compilers of byte code check contents instead of times.
     ("SOURCE_DATE_EPOCH", "315532800"),
+];
+/// In which programs look for the file of those whom they are to believe.
+const CERTIFICATE_VARIABLES: [&str; 10] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "NIX_SSL_CERT_FILE",
 ];
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
@@ -74,6 +88,7 @@ pub(crate) fn prepare(
         emulator: None,
         network: run.network,
         ports: if run.network.has_proxy() { proxy::ports(supply.network().outside()) } else { Vec::new() },
+        authority: None,
         add_hosts: own_hosts(run),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
@@ -183,6 +198,9 @@ fn environment(run: &Run, rootfs: &Rootfs, hostname: &str) -> Vec<(String, Strin
         for (name, value) in proxy::environment(hostname) {
             set(&name, Some(&value));
         }
+    }
+    if run.network == Network::Intercept {
+        CERTIFICATE_VARIABLES.into_iter().for_each(|name| set(name, Some(CERTIFICATES)));
     }
     for (name, value) in &run.env {
         set(name, value.as_ref().map(LateText::known));

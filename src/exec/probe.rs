@@ -246,6 +246,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         emulator: None,
         network: Network::None,
         ports: Vec::new(),
+        authority: None,
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,

@@ -14,7 +14,7 @@ use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
-use crate::exec::proxy::{Proxy, Terms};
+use crate::exec::proxy::{Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
@@ -43,7 +43,9 @@ pub fn run(
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
     let work = memo.used_work_folder()?;
-    let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
+    let mut spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
+    let mut terms = terms(supply, run)?;
+    spec.authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut hear = |stream, bytes: &[u8]| {
@@ -52,7 +54,7 @@ pub fn run(
     };
     let mut proxy = None;
     let mut connect = |line| {
-        proxy = Some(Proxy::start(line, terms(supply, run))?);
+        proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut hear, &mut connect)?;
@@ -89,12 +91,20 @@ fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
     !is_of_host && !traffic.is_of_this_machine()
 }
 
-fn terms(supply: &Supply, run: &Run) -> Terms {
-    Terms {
+fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
+    let opened = match run.network {
+        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
+            message: format!("`network intercept` is not possible here: {error}"),
+            help: None,
+        })?),
+        _ => None,
+    };
+    Ok(Terms {
         outside: supply.network().outside().clone(),
         given: given_hosts(run),
         hostname: hostname(run).to_owned(),
-    }
+        opened,
+    })
 }
 
 /// Of what a test writes beyond the text that is expected, so much is told.

@@ -316,6 +316,8 @@ pub enum Network {
     Host,
     /// What the build's own proxy lets through.
     Proxy,
+    /// The same, and it sees what TLS hides.
+    Intercept,
     /// The network is allowed since the digests of all outputs are known beforehand.
     Locked,
 }
@@ -323,12 +325,12 @@ pub enum Network {
 impl Network {
     /// Whether the run sees no network but its own.
     pub fn is_own(self) -> bool {
-        matches!(self, Network::None | Network::Proxy)
+        matches!(self, Network::None | Network::Proxy | Network::Intercept)
     }
 
     /// Whether a proxy leads out of it.
     pub fn has_proxy(self) -> bool {
-        self == Network::Proxy
+        matches!(self, Network::Proxy | Network::Intercept)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod error;
 pub mod hosts;
 pub mod proxies;
 pub mod outside;
+pub mod tls;
 pub mod settings;
 pub mod reference;
 pub mod patience;

@@ -3,11 +3,9 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::base::digest::OciDigest;
 use crate::exec::proxy::Shared;
 use crate::exec::proxy::body::{Body, Framing};
+use crate::exec::proxy::content::Content;
 use crate::exec::proxy::head::{Answer, Request, Target, malformed, written};
 use crate::exec::proxy::open::Served;
 use crate::exec::proxy::server::{Place, Server};
@@ -101,36 +99,41 @@ impl<'s, C: Read + Write> Exchange<'s, C> {
     fn pass_on(
         &mut self,
         request: &Request,
-        framing: Framing,
+        sent: Framing,
         place: &Place,
         path: &str,
     ) -> Result<Next, Trouble> {
-        let (mut server, answer) = self.ask(request, framing, place, path)?;
-        let content = answer.framing(&request.method).map_err(Trouble::Server)?;
-        let as_chunks = content == Framing::Chunked && !request.is_old;
+        let (mut server, answer) = self.ask(request, sent, place, path)?;
+        let framing = answer.framing(&request.method).map_err(Trouble::Server)?;
+        let as_chunks = framing == Framing::Chunked && !request.is_old;
         let may_stay = !request.is_old && !request.headers.has_token("connection", "close");
-        let stays = may_stay && (as_chunks || matches!(content, Framing::Length(_)));
-        let head = answer_head(&answer, content, &request.method, as_chunks, stays);
+        let stays = may_stay && (as_chunks || matches!(framing, Framing::Length(_)));
+        let head = answer_head(&answer, framing, &request.method, as_chunks, stays);
         self.client.get_mut().write_all(&head).map_err(Trouble::Client)?;
-        let mut hasher = Sha256::new();
-        let body = Body::new(&mut server.reader, content);
-        let relayed = body.relay(self.client.get_mut(), as_chunks, &mut |bytes| {
-            hasher.update(bytes);
-            Ok(())
-        });
+        let mut seen = self.content(&request.method).map_err(Trouble::Server)?;
+        let body = Body::new(&mut server.reader, framing);
+        let relayed = body.relay(self.client.get_mut(), as_chunks, &mut |bytes| seen.add(bytes));
         // The answer has begun: that it breaks off is all that can be said.
         let size = relayed.map_err(Trouble::Client)?;
+        let sha256 = seen.finish().map_err(|error| Trouble::Client(io::Error::other(error)))?;
         self.shared.ledger.answered(traffic::Answer {
             url: format!("{}://{}{path}", place.scheme(), place.authority()),
             method: request.method.clone(),
             status: answer.status,
-            sha256: OciDigest::from_bytes(hasher.finalize().into()),
+            sha256,
             size,
         });
-        if content != Framing::Close && answer.keeps_alive() {
+        if framing != Framing::Close && answer.keeps_alive() {
             self.server = Some(server);
         }
         Ok(if stays { Next::Request } else { Next::Nothing })
+    }
+
+    fn content(&self, method: &str) -> io::Result<Content> {
+        match self.shared.opened.as_ref().filter(|_| self.shared.keeps_answers(method)) {
+            Some(opened) => Content::kept(&opened.memo).map_err(io::Error::other),
+            None => Ok(Content::seen()),
+        }
     }
 
     /// Asks the server that was asked before, if it is the same. It may have closed meanwhile, so nothing is asked

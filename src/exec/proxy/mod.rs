@@ -4,6 +4,7 @@
 
 mod body;
 mod connection;
+mod content;
 mod exchange;
 mod head;
 mod hello;
@@ -11,6 +12,7 @@ mod ledger;
 mod listen;
 mod names;
 mod open;
+mod opened;
 mod server;
 mod tunnel;
 
@@ -27,6 +29,8 @@ use std::time::Duration;
 use crate::exec::proxy::ledger::Ledger;
 use crate::exec::proxy::names::{Names, Standing};
 use crate::exec::proxy::open::Open;
+pub(crate) use crate::exec::proxy::opened::Opened;
+use crate::exec::proxy::server::Place;
 use crate::net::hosts::{self, USUAL_PORTS, canonical};
 use crate::net::outside::{NotReached, Outside};
 use crate::store::traffic::{Refused, Traffic};
@@ -75,12 +79,15 @@ pub(crate) fn environment(hostname: &str) -> Vec<(String, String)> {
 }
 
 /// What holds for one run.
+#[derive(Default)]
 pub(crate) struct Terms {
     pub outside: Outside,
     /// Names whose addresses the run itself says.
     pub given: BTreeMap<String, IpAddr>,
     /// What the sandbox calls itself.
     pub hostname: String,
+    /// Where its TLS is opened.
+    pub opened: Option<Opened>,
 }
 
 /// What all connections of a run know.
@@ -88,6 +95,7 @@ struct Shared {
     outside: Outside,
     given: BTreeMap<String, IpAddr>,
     hostname: String,
+    opened: Option<Opened>,
     names: Names,
     ledger: Ledger,
     open: Open,
@@ -106,11 +114,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// `line` is where the sandbox sends its sockets.
     pub(crate) fn start(line: OwnedFd, terms: Terms) -> io::Result<Proxy> {
-        let Terms { outside, given, hostname } = terms;
+        let Terms { outside, given, hostname, opened } = terms;
         let shared = Arc::new(Shared {
             outside,
             given: given.into_iter().map(|(name, address)| (canonical(&name), address)).collect(),
             hostname: canonical(&hostname),
+            opened,
             names: Names::default(),
             ledger: Ledger::default(),
             open: Open::default(),
@@ -149,6 +158,15 @@ impl Drop for Proxy {
 impl Shared {
     fn given(&self, host: &str) -> Option<IpAddr> {
         self.given.get(host).copied()
+    }
+
+    fn lets_through(&self, place: &Place) -> bool {
+        self.outside.standing(&place.host, place.port) != hosts::Standing::NotListed
+    }
+
+    /// Whether answers to such requests go to the store.
+    fn keeps_answers(&self, method: &str) -> bool {
+        self.opened.is_some() && method == "GET"
     }
 
     fn standing(&self, name: &str) -> Standing {

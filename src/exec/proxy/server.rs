@@ -10,6 +10,17 @@ use crate::exec::proxy::open::Served;
 use crate::net::outside::NotReached;
 use crate::net::proxies::ProxyServer;
 
+/// With which a request asks for less than all there is, or for another form of it.
+const CONDITIONS: [&str; 7] = [
+    "accept-encoding",
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
+
 /// Whom somebody wants to speak to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -49,10 +60,21 @@ impl<'s> Server<'s> {
         served: &Served<'_>,
         place: &Place,
     ) -> Result<Server<'s>, NotReached> {
-        let Place { host, port, .. } = place;
-        let reached = shared.outside.open(host, *port, shared.given(host))?;
+        let Place { host, port, is_secret } = place;
+        let at = shared.given(host);
+        let reached = match is_secret {
+            true => shared.outside.tunnel(host, *port, at),
+            false => shared.outside.open(host, *port, at),
+        }?;
         served.reaches(&reached.stream);
-        let counted = Counted { wire: Box::new(reached.stream), sent: 0, received: 0 };
+        let wire: Box<dyn Wire> = match shared.opened.as_ref().filter(|_| *is_secret) {
+            Some(opened) => {
+                let secret = opened.trust().and_then(|trust| trust.connect(host, reached.stream));
+                Box::new(secret.map_err(|error| NotReached::Io(io::Error::other(error)))?)
+            }
+            None => Box::new(reached.stream),
+        };
+        let counted = Counted { wire, sent: 0, received: 0 };
         Ok(Server {
             place: place.clone(),
             reader: BufReader::new(counted),
@@ -62,11 +84,17 @@ impl<'s> Server<'s> {
         })
     }
 
-    /// The head of a request; `more` are headers that say how its content comes.
+    /// The head of a request; `more` are headers that say how its content comes. Where answers are kept, whole ones
+    /// are asked for, as they are.
     pub(super) fn ask(&mut self, request: &Request, path: &str, more: &[(&str, &str)]) -> io::Result<()> {
         let authority = self.place.authority();
         let mut own = vec![("Host", authority.as_str())];
         own.extend(more);
+        let mut left_out = vec!["host", "content-length"];
+        if self.shared.keeps_answers(&request.method) {
+            left_out.extend(CONDITIONS);
+            own.push(("Accept-Encoding", "identity"));
+        }
         let target = match &self.through {
             Some(proxy) => {
                 own.extend(proxy.authorization.as_deref().map(|value| ("Proxy-Authorization", value)));
@@ -75,7 +103,7 @@ impl<'s> Server<'s> {
             None => path.to_owned(),
         };
         let line = format!("{} {target} HTTP/1.1", request.method);
-        let head = written(&line, request.headers.without(&["host", "content-length"]), &own);
+        let head = written(&line, request.headers.without(&left_out), &own);
         self.reader.get_mut().write_all(&head)
     }
 

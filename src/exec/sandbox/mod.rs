@@ -6,6 +6,7 @@
 //! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod authority;
 mod births;
 mod command;
 mod devices;
@@ -51,6 +52,8 @@ use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, 
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::graph::op::Network;
+
+pub(crate) use authority::CERTIFICATES;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";

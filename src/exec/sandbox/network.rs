@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::exec::sandbox::authority;
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
 use crate::exec::sandbox::root::known;
@@ -30,17 +31,35 @@ const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certifi
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
     let own = made_files(&spec.work);
     match spec.network {
-        Network::None => own_names(root, stubs, spec, &own),
-        Network::Proxy => {
+        Network::None | Network::Proxy => own_names(root, stubs, spec, &own),
+        Network::Intercept => {
             own_names(root, stubs, spec, &own)?;
-            show_missing(root, stubs, spec, &own)
+            authority::mount(root, spec, &own)
         }
         Network::Host | Network::Locked => {
             show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
-            show_machines(root, stubs, &own, SERVERS, "")?;
-            show_missing(root, stubs, spec, &own)
+            show_machines(root, stubs, &own, SERVERS, "")
         }
     }
+}
+
+/// What lies under a root that has none of its own: there a command may put another in its place, which a mount would
+/// not let it.
+pub(super) fn lay_ground(ground: &Path, spec: &Spec) -> Result<(), Trouble> {
+    // The host root has the machine's certificates already, read-only.
+    if spec.network == Network::None || matches!(spec.root, Root::Host { .. }) {
+        return Ok(());
+    }
+    for path in WHERE_MISSING {
+        let lay = || {
+            let Ok(content) = fs::read(Path::new("/").join(path)) else { return Ok(()) };
+            let place = ground.join(path);
+            fs::create_dir_all(place.parent().unwrap_or(ground))?;
+            fs::write(place, content)
+        };
+        lay().map_err(Trouble::at::<io::Error>(format!("copy /{path}")))?;
+    }
+    Ok(())
 }
 
 /// Resolvers find whoever answers inside the sandbox, and nobody else.
@@ -51,20 +70,6 @@ fn own_names(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec, own: &Path) -
         Some(file) => hide_servers(own, file.as_fd()),
         None => Ok(()),
     }
-}
-
-/// The host root has the machine's certificates already, read-only.
-fn show_missing(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec, own: &Path) -> Result<(), Trouble> {
-    let is_missing = |path| {
-        matches!(spec.root, Root::Layers { .. })
-            && place::open_following(root, &known(path), OFlags::PATH).is_err()
-    };
-    for path in WHERE_MISSING {
-        if is_missing(path) {
-            show_machines(root, stubs, own, path, "")?;
-        }
-    }
-    Ok(())
 }
 
 /// The root's own file that names servers, if it does: nobody could reach them.

@@ -46,7 +46,7 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
-    let mut lowers = vec![make_ground(&workplace::ground(&spec.work))?];
+    let mut lowers = vec![make_ground(&workplace::ground(&spec.work), spec)?];
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
@@ -61,12 +61,13 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
     }
     fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    network::lay_ground(ground, spec)?;
     Ok(ground.to_owned())
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Spec {
     pub network: Network,
     /// At which its proxy listens, where it has one.
     pub ports: Vec<u16>,
+    /// The certificate of one whom the run is to believe, beside those whom its root does.
+    pub authority: Option<String>,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,

@@ -128,3 +128,40 @@ pub(crate) fn greeter(address: IpAddr, words: &'static str) -> u16 {
     });
     port
 }
+
+/// The same pages over TLS, as `host`, and the certificate of whoever vouches for that.
+pub(crate) fn secret_site(host: &str, pages: Pages) -> Option<(Site, String)> {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let address = own_address()?;
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&own).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &Issuer::new(params, own)).unwrap().der().clone();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Arc::new(Mutex::default());
+    let site = Site { address, port, requests };
+    let requests = site.requests.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (pages, requests, config) = (pages.clone(), requests.clone(), config.clone());
+            let stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let connection = rustls::ServerConnection::new(config).unwrap();
+                drop(speak(rustls::StreamOwned::new(connection, stream), &pages, &requests));
+            });
+        }
+    });
+    Some((site, authority))
+}
