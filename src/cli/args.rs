@@ -113,17 +113,8 @@ pub(super) struct PushArgs {
     #[arg(value_name = "DEST")]
     pub(super) destinations: Vec<String>,
 
-    /// Set a param
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    pub(super) params: Vec<String>,
-
-    /// Write what went where, with digests and sizes, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(super) metadata_file: Option<PathBuf>,
-
-    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
-    #[arg(long, value_enum)]
-    pub(super) progress: Option<Progress>,
+    #[command(flatten)]
+    pub(super) sending: SendingArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -137,6 +128,13 @@ pub(super) struct LoadArgs {
     #[arg(value_name = "DEST")]
     pub(super) destinations: Vec<String>,
 
+    #[command(flatten)]
+    pub(super) sending: SendingArgs,
+}
+
+// Of all commands that send what was built. No doc comment: clap would tell it as what the command does.
+#[derive(clap::Args, Debug)]
+pub(super) struct SendingArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
@@ -358,8 +356,33 @@ pub(super) enum CacheCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// List the folders that `cache` lines keep for runs
+    Folders {
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Remove folders that `cache` lines keep, where no run uses them
+    Prune(PruneArgs),
     /// Print where the store is
     Path,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct PruneArgs {
+    /// Of caches with these names, in whatever workspace
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+
+    /// That no run began to use for so long: 7d, 12h, 30m
+    #[arg(long, value_name = "AGE")]
+    pub(super) older_than: Option<String>,
+
+    /// Of all caches
+    #[arg(long, conflicts_with = "names")]
+    pub(super) all: bool,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 #[derive(clap::Args, Debug)]

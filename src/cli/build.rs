@@ -58,7 +58,8 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
+    let mut progress =
+        progress::start(settings::progress(asked.progress)?, graph, supply.network().traffic());
     let desk = Desk { supply: &supply, created: created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
@@ -209,6 +210,10 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
     match error {
         ExecError::Failed(failure) if failure.cause == Cause::NotFound => {
             Some("correct its name, or put the program into the root that the node stands on".to_owned())
+        }
+        ExecError::Failed(failure) if failure.limit().is_some() => {
+            let word = failure.limit().unwrap_or_default();
+            Some(format!("raise `{word}=` in its `limits`, or let it use less"))
         }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
         ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),

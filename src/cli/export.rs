@@ -46,7 +46,8 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: false };
-    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
+    let mut progress =
+        progress::start(settings::progress(asked.progress)?, graph, supply.network().traffic());
     let mut told = Vec::new();
     let mut write = |values: &Values| {
         told.clear();

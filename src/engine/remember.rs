@@ -76,6 +76,7 @@ pub fn remember(
         node: action.node.clone(),
         lost: made.lost.clone(),
         traffic: made.traffic.clone(),
+        attempts: made.attempts,
     };
     memo.remember(key, &record)?;
     Ok(record)

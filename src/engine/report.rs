@@ -47,6 +47,9 @@ pub struct NodeReport {
     /// What it reached through its proxy when it was made; absent where that is nothing.
     #[serde(skip_serializing_if = "Traffic::is_empty")]
     pub traffic: Traffic,
+    /// How often it was tried, in this build or when it was made; absent where that is once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,22 +44,24 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    let (duty, cancel) = (&duty, &Cancel::default());
+    let (duty, cancel) = ((&duty, [].as_slice()), &Cancel::default());
     attend(zygote, memo, duty, identity, cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
 }
 
-/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox. `connect` is asked where
-/// the run has a proxy.
+/// Runs a whole sandbox, which gets copies of `locks`. `output` hears what the command writes; its error ends
+/// the sandbox. `connect` is asked where the run has a proxy.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
+    locks: &[BorrowedFd<'_>],
     cancel: &Cancel,
     output: &mut Hear<'_>,
     connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(zygote, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output, connect)? {
+    let duty = Duty::Run(Box::new(spec));
+    match attend(zygote, memo, (&duty, locks), &identity, cancel, output, connect)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -68,14 +70,16 @@ pub(crate) fn run(
 fn attend(
     zygote: &Zygote,
     memo: &Memo,
-    duty: &Duty,
+    (duty, locks): (&Duty, &[BorrowedFd<'_>]),
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
     connect: &mut Connect<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    send(&helper.socket, duty)
+        .and_then(|()| locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])))
+        .map_err(Trouble::at("tell its own process what to do"))?;
     let done = helper.attend(memo, identity, cancel, output, connect);
     helper.finish(done, cancel)
 }
@@ -125,7 +129,7 @@ impl Helper {
                         self.say(word::HERE)?;
                     }
                     Ok(Reply::Line) => self.connect(connect)?,
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,

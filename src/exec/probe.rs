@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
+use crate::exec::sandbox::lent::Lent;
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
@@ -19,7 +21,7 @@ use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 
 /// This program, whatever its file is called by now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Where the answer is kept, in the store's folder.
 const KEPT_IN: &str = "isolation.json";
@@ -238,6 +240,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         root: Root::Host { folders: Vec::new(), hidden: Vec::new() },
         mounts: Vec::new(),
         tmpfs: Vec::new(),
+        lent: Lent::default(),
         commands: Vec::new(),
         environment: Vec::new(),
         workdir: TreePath::root(),
@@ -253,8 +256,11 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         expected_files: Vec::new(),
         is_test: false,
         timeout: Some(10),
+        bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

@@ -208,17 +208,18 @@ pub struct CacheMount {
     pub seed: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What asks for more comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Any number of runs at once.
     #[default]
     Shared,
-    /// Each run at the same time has its own.
-    Private,
     /// One run at a time.
     Locked,
+    /// Each run at the same time has its own.
+    Private,
 }
 
 /// A value that enters no key, no record and no image.
@@ -400,6 +401,9 @@ pub struct Limits {
     /// Bytes.
     pub memory: Option<u64>,
     pub pids: Option<u64>,
+    /// Bytes written to the disk, beside what is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
 }
 
 /// Outputs that every run on a rootfs has beside its declared ones.

@@ -10,6 +10,7 @@ pub mod settings;
 pub mod reference;
 pub mod patience;
 mod transport;
+pub mod traffic;
 mod send;
 pub mod http;
 pub mod version;

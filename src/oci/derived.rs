@@ -56,6 +56,7 @@ impl Question {
             node: self.output.to_owned(),
             lost: Lost::default(),
             traffic: Traffic::default(),
+            attempts: 1,
         };
         memo.remember(self.key(), &record)
     }

@@ -33,6 +33,18 @@ pub struct Record {
     /// What the run reached through its proxy.
     #[serde(default, skip_serializing_if = "Traffic::is_empty")]
     pub traffic: Traffic,
+    /// How often it was tried until it did not fail. Records of before knew of one attempt only.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 /// Files that a run wrote where nothing is kept.
@@ -96,6 +108,7 @@ pub(crate) mod tests {
             node: node.into(),
             lost: Lost::default(),
             traffic: Traffic::default(),
+            attempts: 1,
         }
     }
 

@@ -24,6 +24,7 @@ mod dockerignore;
 mod crash;
 mod damage;
 mod times;
+mod caches;
 mod interface;
 mod outcomes;
 mod telling;

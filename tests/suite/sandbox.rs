@@ -14,3 +14,7 @@ pub(crate) mod site;
 mod outside;
 mod kept;
 mod include;
+mod caches;
+mod limits;
+mod services;
+mod retry;

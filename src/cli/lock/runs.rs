@@ -48,7 +48,7 @@ pub(super) fn entries(
     };
     let order =
         Order { graph: &graph, needed: &needed, workspace, jobs: settings::jobs(None)?, keep_going: false };
-    let mut progress = progress::start(settings::progress(None)?, &graph);
+    let mut progress = progress::start(settings::progress(None)?, &graph, supply.network().traffic());
     let mut found = Vec::new();
     let mut read = |values: &Values| {
         found.clear();

@@ -4,8 +4,9 @@
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, CpuSet, capability_is_in_bounding_set,
+    remove_capability_from_bounding_set, sched_getaffinity, sched_setaffinity, set_capabilities,
+    set_no_new_privs,
 };
 
 use crate::exec::sandbox::spec::Trouble;
@@ -44,6 +45,34 @@ pub(super) fn give_up_capabilities() -> Result<(), Trouble> {
     let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(cannot())?;
     set_no_new_privs(true).map_err(cannot())
+}
+
+/// Keeps all that comes from this process to `count` of its processors. A share of all of them, which a control
+/// group gives, would let it run at more than `count` at once; this never does.
+pub(super) fn keep_to_processors(count: u64) -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<rustix::io::Errno>("keep to its processors");
+    let mut processors = sched_getaffinity(None).map_err(cannot())?;
+    let mut kept = 0;
+    for number in 0..CpuSet::MAX_CPU {
+        if processors.is_set(number) {
+            kept += 1;
+            if kept > count {
+                processors.unset(number);
+            }
+        }
+    }
+    sched_setaffinity(None, &processors).map_err(cannot())
+}
+
+/// Lets nobody have more than twice as many processes as are allowed, and some: who looks only now and then sees that
+/// it is too many before the machine has no room for any. In a user namespace the kernel counts those in it alone
+/// (getrlimit(2), Linux 5.14).
+pub(super) fn stay_near(most: u64) -> Result<(), Trouble> {
+    let maximum = getrlimit(Resource::Nproc).maximum;
+    let near = most.saturating_mul(2).saturating_add(16);
+    let current = Some(maximum.map_or(near, |maximum| maximum.min(near)));
+    setrlimit(Resource::Nproc, Rlimit { current, maximum: current })
+        .map_err(Trouble::at::<rustix::io::Errno>("bound its processes"))
 }
 
 pub(super) fn set_limits() -> Result<(), Trouble> {

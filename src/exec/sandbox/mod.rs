@@ -8,34 +8,42 @@
 mod account;
 mod authority;
 mod births;
+mod caches;
 mod command;
 mod devices;
 mod emulation;
+mod gift;
 mod host_root;
 mod init;
 mod landlock;
+pub(crate) mod lent;
 mod limits;
 mod mounts;
 mod names;
 mod network;
 mod lost;
 mod place;
+mod places;
+mod probe;
 mod processes;
 mod results;
 pub(crate) mod rights;
 mod root;
 mod seccomp;
+mod service;
 mod snapshots;
 mod sockets;
 pub(crate) mod spec;
 mod supervise;
+mod usage;
+mod watch;
 mod sys;
 mod workplace;
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -47,11 +55,13 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Plan};
+use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::place::Stubs;
+use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
-use crate::graph::op::Network;
+use crate::exec::sandbox::watch::Watch;
 
 pub(crate) use authority::CERTIFICATES;
 
@@ -71,7 +81,7 @@ pub fn sandbox_main() -> ExitCode {
 fn attend(mut main: UnixStream, parent: i32) -> ExitCode {
     let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
     let reply = match duty {
-        Duty::Run(spec) => run(&spec, parent, &mut main).map(Reply::Done),
+        Duty::Run(spec) => run(&spec, parent, &mut main).map(|done| Reply::Done(Box::new(done))),
         Duty::Remove { identity, folder } => {
             remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
         }
@@ -96,39 +106,109 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     die_with(parent)?;
     enter_identity(&spec.identity, main)?;
     die_with(parent)?;
-    sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(Trouble::at("keep its mounts to itself"))?;
+    keep_mounts_to_itself()?;
     let done = run_in_private(spec, main);
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
 }
 
+/// From now on nobody else sees what this process mounts.
+fn keep_mounts_to_itself() -> Result<(), Trouble> {
+    sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(Trouble::at("keep its mounts to itself"))
+}
+
 /// With ids and mounts that nobody else has.
 fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
-    // Made before anything that may start threads, since it is a fork.
-    let mut init = start_init(spec.network, main)?;
-    let folders = snapshots::folders(spec, main)?;
-    let root = root::assemble(spec, &folders)?;
-    let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
-    check_ids(&account, spec)?;
-    init.tell(&plan(spec, account))?;
+    if spec.has_services_of_its_own_network() {
+        sys::unshare(UnshareFlags::NEWNET).map_err(Trouble::at("make a network namespace"))?;
+        sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+    }
+    let mut services = service::start(&spec.services, main)?;
+    let mut room = Room::furnish(spec, None, main)?;
+    let mut done = match service::wait_until_ready(&mut services, main) {
+        Ok(()) => run_in(&mut room, &services, main)?,
+        Err(NotReady::Failed { name, why }) => {
+            Done { no_service: Some((name, why)), ..Done::new(Ended::NoService, 0) }
+        }
+        Err(NotReady::Stopped) => Done::new(Ended::Cancelled, 0),
+        Err(NotReady::Trouble(trouble)) => return Err(trouble),
+    };
+    done.tidy_services = service::stop(services);
+    Ok(done)
+}
+
+fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) -> Result<Done, Trouble> {
+    let spec = room.spec;
+    room.begin()?;
     let start = Instant::now();
-    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout)?;
-    let mut done = Done { tried, ..Done::new(ended, command) };
+    let Room { init, watch, .. } = room;
+    let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
+    let ended_services = service::ended(services);
+    let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
     let results = results::Results::new(spec, start.elapsed());
-    let root::Assembled { top, stubs } = root;
     if ended == Ended::Exit(spec.exit) {
+        let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
-        done.lost = lost::lost(spec, &folders);
+        done.lost = lost::lost(spec, &room.folders);
         drop(top);
         workplace::unmount(&spec.work)?;
-        done.change = results.change(&stubs)?;
+        done.change = results.change(&room.stubs)?;
     } else if spec.is_test && ended != Ended::Cancelled {
-        (done.outputs, _) = results.outputs(top.as_fd())?;
+        (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
     Ok(done)
+}
+
+/// A sandbox with everything in its place, and its first process, which waits for its plan.
+struct Room<'s> {
+    spec: &'s Spec,
+    init: Init,
+    watch: Watch<'s>,
+    /// Where the spec's snapshots are.
+    folders: Vec<PathBuf>,
+    /// The root's top, until it is given away.
+    top: Option<OwnedFd>,
+    stubs: Stubs,
+    plan: Plan,
+    /// Held until all is over.
+    _locks: Vec<OwnedFd>,
+}
+
+impl<'s> Room<'s> {
+    /// `ready` is a command that says when the service in it is ready, and where that is told.
+    fn furnish(
+        spec: &'s Spec,
+        ready: Option<(Vec<String>, OwnedFd)>,
+        main: &mut UnixStream,
+    ) -> Result<Room<'s>, Trouble> {
+        let (ready, tell) = ready.unzip();
+        let locks = take_locks(spec, main)?;
+        // Made before anything that may start threads, since it is a fork.
+        let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
+        let init = start_init(spec, Inherited { tell, locks: &locks, line })?;
+        let watch = Watch::new(spec, init.pid)?;
+        let folders = snapshots::folders(spec, main)?;
+        caches::make(spec, main)?;
+        let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders)?;
+        let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
+        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let plan = Plan { ready, ..plan(spec, account) };
+        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, _locks: locks })
+    }
+
+    /// Lets the commands run.
+    fn begin(&self) -> Result<(), Trouble> {
+        self.init.tell(&self.plan)
+    }
+
+    /// Nothing may hold it when the root is unmounted.
+    fn top(&mut self) -> Result<OwnedFd, Trouble> {
+        self.top.take().ok_or_else(|| Trouble::environment("the root was left already"))
+    }
 }
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
@@ -170,6 +250,15 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
+fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
+    let take = |_| match rights::receive::<1, 1>(main) {
+        Ok(Some((_, [lock]))) => Ok(lock),
+        Ok(None) => Err(Trouble::environment("the main process is gone")),
+        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
+    };
+    (0..spec.lent.locks).map(take).collect()
+}
+
 /// Until then it is nobody in the namespace.
 fn become_root() -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -181,39 +270,24 @@ fn become_root() -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-fn start_init(network: Network, main: &UnixStream) -> Result<Init, Trouble> {
+/// What is `inherited` is its own from now on.
+fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
-    let line = if network.has_proxy() { Some(sockets::line()?) } else { None };
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if network.is_own() {
+    if spec.network.is_own() && spec.services.is_empty() && !spec.is_service {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
             drop(ours);
-            init::live(OwnedFd::from(theirs), line.map(|(_, inside)| inside))
+            init::live(OwnedFd::from(theirs), inherited)
         }
-        Cloned { pidfd, .. } => {
+        Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            let init = Init { pidfd, socket: ours };
-            if let Some((outside, _)) = line {
-                sockets::hand_over(outside, main)?;
-            }
-            Ok(init)
+            Ok(Init { pid, pidfd, socket: ours })
         }
-    }
-}
-
-fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
-    let ids = [account.uid, account.gid];
-    match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
-        None => Ok(()),
-        Some(id) => Err(Trouble::Environment {
-            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
-            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
-        }),
     }
 }
 
@@ -234,6 +308,10 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ports: spec.ports.clone(),
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        ready: None,
+        answers_names: !spec.is_service,
+        processors: spec.bounds.processors,
+        pids: spec.bounds.pids,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

@@ -14,6 +14,7 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
+use crate::exec::sandbox::places;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
@@ -99,7 +100,7 @@ impl Results<'_> {
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
         let below = |path: &TreePath| path.strip_prefix(&output.path).filter(|path| !path.is_root());
         let options = CaptureOptions {
-            leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
+            leave_out: places::all(self.spec).iter().filter_map(|placed| below(placed.at())).collect(),
             ..self.options()
         };
         capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)

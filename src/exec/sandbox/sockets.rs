@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 use crate::exec::question;
@@ -15,16 +16,16 @@ use crate::exec::sandbox::{rights, sys};
 /// Connections that wait to be taken.
 const WAITING: i32 = 256;
 
-/// Two ends: of the main process, and of the first process inside.
-pub(super) fn line() -> Result<(UnixStream, UnixStream), Trouble> {
-    UnixStream::pair().map_err(Trouble::at("make a line to its proxy"))
-}
-
-/// By the helper: the main process has the other end from now on.
-pub(super) fn hand_over(line: UnixStream, main: &UnixStream) -> Result<(), Trouble> {
-    send(main, &Reply::Line)
-        .and_then(|()| rights::send(main, b"l", &[line.as_fd()]))
-        .map_err(Trouble::at("hand over the line to its proxy"))
+/// By the helper: makes a line and gives one end of it to the main process. The other is for the first process inside,
+/// whose copies of it are all there are when the helper has forgotten it.
+pub(super) fn hand_over(main: &UnixStream) -> Result<UnixStream, Trouble> {
+    let hand_over = || {
+        let (outside, inside) = UnixStream::pair()?;
+        send(main, &Reply::Line)?;
+        rights::send(main, b"l", &[outside.as_fd()])?;
+        Ok(inside)
+    };
+    hand_over().map_err(Trouble::at::<io::Error>("hand over the line to its proxy"))
 }
 
 /// By the first process inside, whose loopback network is up: each socket with its port. When `line` is closed, that
@@ -40,7 +41,11 @@ pub(super) fn hand_out(line: &UnixStream, names: &OwnedFd, ports: &[u16]) -> Res
         let hand_out = || {
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
             // At every address: each name has one of its own.
-            bind(&socket, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+            match bind(&socket, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))) {
+                // By a service beside the test: then that is what is to be reached there.
+                Err(Errno::ADDRINUSE) => return Ok(()),
+                bound => bound?,
+            }
             listen(&socket, WAITING)?;
             rights::send(line, &port.to_le_bytes(), &[socket.as_fd()])
         };

@@ -225,6 +225,7 @@ fn limits(item: &Item) -> Limits {
         cpu: int("cpu"),
         memory: line.property("memory").and_then(Given::size),
         pids: int("pids"),
+        disk: line.property("disk").and_then(Given::size),
     }
 }
 

@@ -10,13 +10,13 @@ use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
-use memobuild::exec::run::run;
+use memobuild::exec::run::{Here, run};
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::{Machine, Value};
 use memobuild::net::network::Network;
-use memobuild::oci::image::{Layer, Rootfs};
+use memobuild::oci::image::{Layer, Platform, Rootfs};
 use memobuild::oci::supply::Supply;
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
@@ -166,8 +166,12 @@ impl Room {
             &Supply::new(&self.memo, &self.network, cancel),
             run_,
             inputs,
-            &self.isolation,
-            None,
+            Here {
+                isolation: &self.isolation,
+                emulator: None,
+                workspace: Path::new("/workspace"),
+                platform: &Platform::current(),
+            },
             cancel,
             &mut ears,
         );

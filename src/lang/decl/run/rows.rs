@@ -147,7 +147,7 @@ const CACHE: Line = Line {
         may(
             "sharing",
             Slot::Word(&["shared", "private", "locked"]),
-            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other.",
+            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other. Tools that go by times (make, cargo) need one of these two where several runs use it at once.",
         ),
         may("scope", Slot::Word(&["workspace", "package"]), "Who shares the name; default `workspace`."),
         may("per", Slot::Name, "An axis: each of its values has its own."),
@@ -223,7 +223,8 @@ const LIMITS: Line = Line {
         may("timeout", Slot::Duration, "How long all commands together may take."),
         may("cpu", Slot::Int { min: 1, max: 1024 }, "Processors."),
         may("memory", Slot::Size, "Of all processes together."),
-        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes at once."),
+        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes and threads at once."),
+        may("disk", Slot::Size, "What it may write: onto its root and what is mounted for writing."),
     ],
     ..Line::EMPTY
 };
