@@ -62,6 +62,14 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
 }
 
+/// What runs are lent, where they ask for it.
+#[derive(clap::Args, Debug)]
+pub(super) struct LentArgs {
+    /// Where the value of a secret is: NAME=env:VARIABLE or NAME=file:PATH [default: as the workspace says]
+    #[arg(long = "secret", value_name = "NAME=FROM")]
+    pub(super) secrets: Vec<String>,
+}
+
 #[derive(clap::Args, Debug)]
 pub(super) struct BuildArgs {
     /// What to build: a node, NODE.OUTPUT or a group [default: the file's `default`]
@@ -81,6 +89,9 @@ pub(super) struct BuildArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -161,6 +172,9 @@ pub(super) struct ExportArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -319,6 +333,9 @@ pub(super) struct LockArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,

@@ -18,6 +18,7 @@ mod show;
 mod list;
 mod check;
 mod load;
+mod lender;
 mod packages;
 mod git;
 mod explain;

@@ -11,7 +11,6 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 
 fn missing_feature(run: &Run) -> Option<String> {
     let named = [
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
         ("service", run.services.first().map(|service| &service.name)),
         ("device", run.devices.first()),
@@ -38,7 +37,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::op::{SecretMount, SecretTarget, Service};
+    use crate::graph::op::Service;
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -48,16 +47,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn secret(run: &mut Run) {
-        run.secrets.push(SecretMount {
-            name: "token".to_owned(),
-            target: SecretTarget::Env("TOKEN".to_owned()),
-            optional: true,
-            owner: None,
-            mode: 0o400,
-        });
     }
 
     fn service(run: &mut Run) {
@@ -75,9 +64,8 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 9] = [
+        let rows: [Row; 8] = [
             (|_| {}, ""),
-            (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
             (service, "`service db`"),

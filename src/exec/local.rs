@@ -11,6 +11,7 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::lender::Lender;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
@@ -38,6 +39,7 @@ pub struct LocalExecutor {
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
     asks: bool,
+    lender: Arc<Lender>,
 }
 
 impl LocalExecutor {
@@ -60,12 +62,18 @@ impl LocalExecutor {
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
+            lender: Arc::default(),
         })
     }
 
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// With what the caller lends to runs.
+    pub fn lending(self, lender: &Arc<Lender>) -> LocalExecutor {
+        LocalExecutor { lender: lender.clone(), ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -170,6 +178,7 @@ impl Executor for LocalExecutor {
                     emulator,
                     workspace: &self.workspace,
                     platform: &action.platform,
+                    lender: &self.lender,
                 };
                 let made = run(&self.supply, op, &action.inputs, here, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;

@@ -13,7 +13,7 @@ use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
-use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::lent::{Handed, Lent};
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
@@ -256,7 +256,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         timeout: Some(10),
         bounds: Bounds::default(),
     };
-    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &Handed::default(), &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

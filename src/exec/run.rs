@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::caches::{Of, claim};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
+use crate::exec::heard::{Heard, stdout_differs};
 use crate::exec::helper;
-use crate::exec::log::LogWriter;
+use crate::exec::lender::Lender;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
+use crate::exec::sandbox::lent::{Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::secrets::Masks;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
-use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -40,6 +40,7 @@ pub struct Here<'a> {
     /// The root of the workspace that it is for.
     pub workspace: &'a Path,
     pub platform: &'a Platform,
+    pub lender: &'a Lender,
 }
 
 /// Blocks until the commands have ended and their outputs are in the store.
@@ -51,9 +52,11 @@ pub fn run(
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
-    let Here { isolation, emulator, workspace, platform } = here;
+    let Here { isolation, emulator, workspace, platform, lender } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
+    let (lending, secret_files, secret_variables) = lender.lend(run, cancel)?;
+    let masks = lending.masks();
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
     let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
@@ -61,20 +64,20 @@ pub fn run(
     let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let spec = Spec { emulator, bounds, ..prepared };
-    let mut heard = Heard::new(memo, run.expect.as_ref())?;
+    let lent = Lent { secret_files, secret_variables, ..prepared.lent };
+    let spec = Spec { emulator, bounds, lent, ..prepared };
+    let mut heard = Heard::new(memo, run.expect.as_ref(), &masks, listener)?;
     let commands = spec.commands.clone();
-    let mut done =
-        helper::run(&isolation.zygote, memo, spec, &claims.locks(), cancel, &mut |stream, bytes| {
-            listener.output(stream, bytes);
-            heard.write(stream, bytes)
-        })?;
+    let handed = Handed { locks: claims.locks(), values: lending.values() };
+    let mut hear = |stream, bytes: &[u8]| heard.hear(stream, bytes);
+    let mut done = helper::run(&isolation.zygote, memo, spec, &handed, cancel, &mut hear)?;
     drop(claims);
+    done.tried.iter_mut().chain(&mut done.lost.paths).for_each(|text| *text = masks.masked_text(text));
     if done.tidy {
         memo.lay_aside(work);
     }
     let (log, stdout) = heard.finish()?;
-    if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
+    if let Some(cause) = verdict(&commands, &done, run, &stdout, &masks)? {
         let Done { command, tried, outputs, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
@@ -96,44 +99,6 @@ pub fn run(
     })
 }
 
-/// Of what a test writes beyond the text that is expected, so much is told.
-const MORE_THAN_EXPECTED: usize = 4096;
-/// An expression is looked for in so much of what a test writes.
-const MOST_SEARCHED: usize = 16 << 20;
-
-/// What the command has written so far.
-struct Heard {
-    log: LogWriter<crate::store::memo::BlobWriter>,
-    /// Kept only as far as is needed to see and tell what is expected of it.
-    stdout: Vec<u8>,
-    keep: usize,
-}
-
-impl Heard {
-    fn new(memo: &Memo, expect: Option<&Expect>) -> Result<Heard, ExecError> {
-        let text = expect.and_then(|expect| expect.stdout.as_ref());
-        let pattern = expect.and_then(|expect| expect.stdout_match.as_ref());
-        let of_text = text.map_or(0, |text| text.len() + MORE_THAN_EXPECTED);
-        let keep = of_text.max(if pattern.is_some() { MOST_SEARCHED } else { 0 });
-        Ok(Heard { log: LogWriter::new(memo)?, stdout: Vec::new(), keep })
-    }
-
-    fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
-        if stream == Stream::Stdout {
-            let room = self.keep - self.stdout.len();
-            self.stdout.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
-        self.log.write(stream, bytes).map_err(|error| ExecError::Environment {
-            message: format!("cannot write the command's log into the store: {error}"),
-            help: Some("free some room, or name another folder with --store".to_owned()),
-        })
-    }
-
-    fn finish(self) -> Result<(Option<BlobDigest>, Vec<u8>), StoreError> {
-        Ok((self.log.finish()?, self.stdout))
-    }
-}
-
 /// Why it failed, if it did. What is expected of a test is expected of its last command; those before it
 /// must succeed.
 fn verdict(
@@ -141,6 +106,7 @@ fn verdict(
     done: &Done,
     run: &Run,
     stdout: &[u8],
+    masks: &Masks,
 ) -> Result<Option<Cause>, ExecError> {
     let is_last = done.command + 1 == commands.len();
     let expect = run.expect.clone().filter(|_| is_last).unwrap_or_default();
@@ -155,7 +121,7 @@ fn verdict(
             let expected = expect.exit;
             Some(Cause::Expectation(format!("ended with exit code {code}, {expected} is expected")))
         }
-        Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout)?.map(Cause::Expectation),
+        Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout, masks)?.map(Cause::Expectation),
     })
 }
 
@@ -168,8 +134,13 @@ fn beyond(limit: Limit, limits: &Limits) -> Cause {
 }
 
 /// What does not hold of a test that ended with the right code, in words.
-fn unmet(expect: &Expect, absent: Option<&TreePath>, stdout: &[u8]) -> Result<Option<String>, ExecError> {
-    if let Some(words) = expect.stdout.as_ref().and_then(|expected| stdout_differs(expected, stdout)) {
+fn unmet(
+    expect: &Expect,
+    absent: Option<&TreePath>,
+    stdout: &[u8],
+    masks: &Masks,
+) -> Result<Option<String>, ExecError> {
+    if let Some(words) = expect.stdout.as_ref().and_then(|expected| stdout_differs(expected, stdout, masks)) {
         return Ok(Some(words));
     }
     if let Some(pattern) = &expect.stdout_match {
@@ -184,12 +155,6 @@ fn unmet(expect: &Expect, absent: Option<&TreePath>, stdout: &[u8]) -> Result<Op
         }
     }
     Ok(absent.map(|path| format!("left no `{path}`, which is expected")))
-}
-
-fn stdout_differs(expected: &str, found: &[u8]) -> Option<String> {
-    let differs = expected.as_bytes() != found;
-    let found = String::from_utf8_lossy(&found[..found.len().min(expected.len() + MORE_THAN_EXPECTED)]);
-    differs.then(|| format!("wrote {found:?} to stdout, {expected:?} is expected"))
 }
 
 fn values(supply: &Supply, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
@@ -230,15 +195,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_shows_both_sides() {
-        assert_eq!(stdout_differs("a\n", b"a\n"), None);
-        let words = "wrote \"b\" to stdout, \"a\\n\" is expected".to_owned();
-        assert_eq!(stdout_differs("a\n", b"b"), Some(words));
-        let long = vec![b'x'; 1 << 20];
-        assert!(stdout_differs("a", &long).unwrap().len() < 2 * MORE_THAN_EXPECTED);
-    }
-
-    #[test]
     fn all_that_is_expected_must_hold() {
         let expect = |pattern: Option<&str>, text: Option<&str>| Expect {
             stdout: text.map(str::to_owned),
@@ -254,8 +210,15 @@ mod tests {
             (expect(None, None), Some(&path), Some("left no `/out/report`, which is expected")),
         ];
         for (expect, absent, words) in table {
-            assert_eq!(unmet(&expect, absent, b"a\nb\n").unwrap().as_deref(), words, "{expect:?}");
+            assert_eq!(
+                unmet(&expect, absent, b"a\nb\n", &Masks::default()).unwrap().as_deref(),
+                words,
+                "{expect:?}"
+            );
         }
-        assert!(matches!(unmet(&expect(Some("("), None), None, b""), Err(ExecError::Input { .. })));
+        assert!(matches!(
+            unmet(&expect(Some("("), None), None, b"", &Masks::default()),
+            Err(ExecError::Input { .. })
+        ));
     }
 }

@@ -25,6 +25,7 @@ mod crash;
 mod damage;
 mod times;
 mod caches;
+mod secrets;
 mod interface;
 mod outcomes;
 mod telling;

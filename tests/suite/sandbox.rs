@@ -13,4 +13,5 @@ mod names;
 mod kept;
 mod include;
 mod caches;
+mod secrets;
 mod limits;

@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use crate::base::hidden::Hidden;
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::{self, Side};
@@ -21,10 +22,16 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
+/// A command's variables. What is secret wins over what is not.
+pub(super) struct Environment<'a> {
+    pub plain: &'a [(String, String)],
+    pub secret: &'a [(&'a str, &'a Hidden)],
+}
+
 /// `account`: whose ids to take, where there is more than one id to choose from.
 pub(super) fn start(
     arguments: &[String],
-    environment: &[(String, String)],
+    environment: &Environment<'_>,
     account: Option<&Account>,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
@@ -90,17 +97,21 @@ struct Command {
 }
 
 impl Command {
-    fn new(arguments: &[String], environment: &[(String, String)]) -> Result<Command, Trouble> {
-        let path = environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path);
+    fn new(arguments: &[String], environment: &Environment<'_>) -> Result<Command, Trouble> {
+        let path = environment.plain.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path);
         let candidates = match arguments.first() {
             Some(program) => candidates(program, path),
             None => return Err(Trouble::input("a command has no words", "name a program")),
         };
-        let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let is_secret = |name: &str| environment.secret.iter().any(|(secret, _)| *secret == name);
+        let plain = environment.plain.iter().filter(|(name, _)| !is_secret(name));
+        let plain = plain.map(|(name, value)| format!("{name}={value}").into_bytes());
+        let secret =
+            environment.secret.iter().map(|(name, value)| [name.as_bytes(), b"=", value.bytes()].concat());
         Ok(Command {
             candidates: c_strings(candidates)?,
             arguments: c_strings(arguments.iter().cloned())?,
-            environment: c_strings(variables)?,
+            environment: c_strings(plain.chain(secret))?,
         })
     }
 
@@ -127,10 +138,9 @@ fn candidates(program: &str, path: &str) -> Vec<String> {
     folders.map(|folder| format!("{folder}/{program}")).collect()
 }
 
-fn c_strings(texts: impl IntoIterator<Item = String>) -> Result<Vec<CString>, Trouble> {
-    let c_string = |text: String| {
-        CString::new(text).map_err(|_| Trouble::input("a command holds a NUL byte", "remove it"))
-    };
+fn c_strings<T: Into<Vec<u8>>>(texts: impl IntoIterator<Item = T>) -> Result<Vec<CString>, Trouble> {
+    let c_string =
+        |text: T| CString::new(text).map_err(|_| Trouble::input("a command holds a NUL byte", "remove it"));
     texts.into_iter().map(c_string).collect()
 }
 

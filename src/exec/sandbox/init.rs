@@ -19,10 +19,12 @@ use rustix::process::{
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::command::{self, NotStarted};
+use crate::exec::sandbox::command::{self, Environment, NotStarted};
+use crate::exec::sandbox::lent::receive_value;
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
 use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
@@ -35,6 +37,8 @@ pub(super) struct Plan {
     pub root: PathBuf,
     pub commands: Vec<Vec<String>>,
     pub environment: Vec<(String, String)>,
+    /// Names of variables whose values follow the plan.
+    pub secret_variables: Vec<String>,
     pub workdir: TreePath,
     pub account: Account,
     /// Whether more than one id exists, so that others can be taken.
@@ -95,6 +99,9 @@ fn run(helper: &mut UnixStream, locks: &[OwnedFd]) -> Result<End, Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
+    let values =
+        plan.secret_variables.iter().map(|_| receive_value(&mut *helper)).collect::<Result<Vec<_>, _>>();
+    let values = values.map_err(Trouble::at("read the values of secrets"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
     let names = enter(&plan)?;
@@ -113,7 +120,7 @@ fn run(helper: &mut UnixStream, locks: &[OwnedFd]) -> Result<End, Trouble> {
         if number > 0 {
             send(&*watch.helper, &Report::Began(number)).map_err(Trouble::at("tell how far it is"))?;
         }
-        last = (number, run_command(&plan, arguments, &mut watch)?);
+        last = (number, run_command(&plan, &values, arguments, &mut watch)?);
         if last.1 != Ended::Exit(0) || watch.told_to_end {
             break;
         }
@@ -199,8 +206,15 @@ fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
     })
 }
 
-fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account)) {
+fn run_command(
+    plan: &Plan,
+    secrets: &[Hidden],
+    arguments: &[String],
+    watch: &mut Watch<'_>,
+) -> Result<Ended, Trouble> {
+    let secrets = plan.secret_variables.iter().map(String::as_str).zip(secrets).collect::<Vec<_>>();
+    let environment = Environment { plain: &plan.environment, secret: &secrets };
+    match command::start(arguments, &environment, plan.ids.then_some(&plan.account)) {
         Ok(pid) => watch.wait_for(pid).map_err(Trouble::at("wait for its command")),
         Err(NotStarted::NotFound) => Ok(Ended::NotFound),
         Err(NotStarted::Other(trouble)) => Err(trouble),

@@ -28,6 +28,7 @@ mod results;
 pub(crate) mod rights;
 mod root;
 mod seccomp;
+mod secrets;
 mod snapshots;
 pub(crate) mod spec;
 mod supervise;
@@ -110,17 +111,19 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
 /// With ids and mounts that nobody else has.
 fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     // Made before anything that may start threads, since it is a fork.
-    let locks = take_locks(spec, main)?;
+    let locks = lent::take_locks(spec, main)?;
     let mut init = start_init(spec.network, &locks)?;
     let mut watch = Watch::new(spec, init.pid)?;
+    let lent::Values { files, variables } = lent::take_values(spec, main)?;
     let folders = snapshots::folders(spec, main)?;
     caches::make(spec, main)?;
-    let root = root::assemble(spec, &folders)?;
+    let root = root::assemble(spec, &folders, &files)?;
+    drop(files);
     let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
     account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
     let root::Assembled { top, stubs, gifts } = root;
     gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
-    init.tell(&plan(spec, account))?;
+    init.tell(&plan(spec, account), variables)?;
     let start = Instant::now();
     let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout, &mut watch)?;
     let mut done = Done { tried, was_full: watch.was_full(), ..Done::new(ended, command) };
@@ -177,15 +180,6 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
-fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
-    let take = |_| match rights::receive::<1, 1>(main) {
-        Ok(Some((_, [lock]))) => Ok(lock),
-        Ok(None) => Err(Trouble::environment("the main process is gone")),
-        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
-    };
-    (0..spec.lent.locks).map(take).collect()
-}
-
 /// Until then it is nobody in the namespace.
 fn become_root() -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -226,6 +220,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         root: workplace::root(&spec.work),
         commands: spec.commands.clone(),
         environment,
+        secret_variables: spec.lent.secret_variables.clone(),
         workdir: spec.workdir.clone(),
         account,
         ids: !matches!(spec.identity, Identity::Single { .. }),

@@ -2,7 +2,7 @@
 //! whatever kind it is.
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::lent::CacheFolder;
+use crate::exec::sandbox::lent::{CacheFolder, SecretFile};
 use crate::exec::sandbox::spec::{Mounted, Spec};
 use crate::graph::op::Tmpfs;
 
@@ -12,6 +12,8 @@ pub(super) enum Placed<'a> {
     Tree(usize, &'a Mounted),
     Memory(&'a Tmpfs),
     Cache(&'a CacheFolder),
+    /// With its number in the spec.
+    Secret(usize, &'a SecretFile),
 }
 
 impl<'a> Placed<'a> {
@@ -20,6 +22,7 @@ impl<'a> Placed<'a> {
             Placed::Tree(_, mounted) => &mounted.at,
             Placed::Memory(tmpfs) => &tmpfs.at,
             Placed::Cache(cache) => &cache.at,
+            Placed::Secret(_, secret) => &secret.at,
         }
     }
 }
@@ -28,7 +31,9 @@ pub(super) fn all(spec: &Spec) -> Vec<Placed<'_>> {
     let trees = spec.mounts.iter().enumerate().map(|(number, mounted)| Placed::Tree(number, mounted));
     let memory = spec.tmpfs.iter().map(Placed::Memory);
     let caches = spec.lent.caches.iter().map(Placed::Cache);
-    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).collect();
+    let secrets = spec.lent.secret_files.iter().enumerate();
+    let secrets = secrets.map(|(number, secret)| Placed::Secret(number, secret));
+    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).chain(secrets).collect();
     all.sort_by_key(|placed| placed.at());
     all
 }

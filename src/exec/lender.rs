@@ -1,0 +1,107 @@
+//! Who builds, and what runs are lent by them: values of secrets, and nothing that a run did not ask for.
+
+use std::sync::Arc;
+
+use crate::base::cancel::Cancel;
+use crate::base::hidden::Hidden;
+use crate::exec::executor::ExecError;
+use crate::exec::prepare::check_place;
+use crate::exec::sandbox::lent::SecretFile;
+use crate::exec::secrets::{Lack, Masks, Secrets};
+use crate::graph::op::{Run, SecretTarget};
+
+/// Nothing, as it is by default.
+#[derive(Debug, Default)]
+pub struct Lender {
+    pub secrets: Secrets,
+}
+
+/// The values of one run's secrets, as a spec has them.
+#[derive(Default)]
+pub(crate) struct Lending {
+    files: Vec<Arc<Hidden>>,
+    variables: Vec<Hidden>,
+}
+
+impl Lender {
+    /// What the run asks for, but for optional secrets that nobody has.
+    pub(crate) fn lend(
+        &self,
+        run: &Run,
+        cancel: &Cancel,
+    ) -> Result<(Lending, Vec<SecretFile>, Vec<String>), ExecError> {
+        let (mut lending, mut files, mut variables) = (Lending::default(), Vec::new(), Vec::new());
+        for secret in &run.secrets {
+            let value = match self.secrets.value(&secret.name, cancel) {
+                Ok(value) => value,
+                Err(Lack::Absent(_)) if secret.optional => continue,
+                Err(Lack::Absent(error) | Lack::Failed(error)) => return Err(error),
+            };
+            match &secret.target {
+                SecretTarget::File(at) => {
+                    check_place(at)?;
+                    let owner = secret.owner.as_ref().map(|owner| owner.0.clone());
+                    files.push(SecretFile { at: at.clone(), owner, mode: secret.mode });
+                    lending.files.push(value);
+                }
+                SecretTarget::Env(name) => {
+                    lending.variables.push(variable(&secret.name, &value)?);
+                    variables.push(name.clone());
+                }
+            }
+        }
+        Ok((lending, files, variables))
+    }
+}
+
+/// What the environment can hold.
+fn variable(name: &str, value: &Hidden) -> Result<Hidden, ExecError> {
+    let value = value.without_line_end();
+    if value.contains(&0) {
+        return Err(ExecError::Input {
+            message: format!("the secret `{name}` holds a NUL byte, which no variable can hold"),
+            help: format!("see it as a file: secret {name} at=\"/run/secrets/{name}\""),
+        });
+    }
+    Ok(Hidden::new(value))
+}
+
+impl Lending {
+    pub(crate) fn values(&self) -> Vec<&Hidden> {
+        self.files.iter().map(|value| &**value).chain(&self.variables).collect()
+    }
+
+    /// What the run's output must not show.
+    pub(crate) fn masks(&self) -> Masks {
+        Masks::of(self.values())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::tree_path::TreePath;
+    use crate::exec::secrets::SecretFrom;
+    use crate::graph::op::SecretMount;
+
+    fn lend(value: Option<&str>, target: SecretTarget, optional: bool) -> Result<usize, String> {
+        let from = SecretFrom::Variable { name: "V".to_owned(), value: value.map(Hidden::new) };
+        let lender = Lender { secrets: Secrets::new([("s".to_owned(), from)]) };
+        let secret = SecretMount { name: "s".to_owned(), target, optional, owner: None, mode: 0o400 };
+        let run = Run { secrets: vec![secret], ..Run::default() };
+        let lent = lender.lend(&run, &Cancel::default());
+        lent.map(|(lending, ..)| lending.values().len()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_optional_ones_may_be_missing() {
+        let file = || SecretTarget::File(TreePath::parse("/s").unwrap());
+        let variable = || SecretTarget::Env("S".to_owned());
+        assert_eq!(lend(Some("x"), file(), false), Ok(1));
+        assert_eq!(lend(Some("x"), variable(), false), Ok(1));
+        assert_eq!(lend(None, file(), true), Ok(0));
+        assert_eq!(lend(Some("a\0b"), file(), false), Ok(1));
+        assert!(lend(None, variable(), false).unwrap_err().contains("`V` is not set"));
+        assert!(lend(Some("a\0b"), variable(), true).unwrap_err().contains("NUL"));
+    }
+}
