@@ -68,6 +68,10 @@ pub(super) struct LentArgs {
     /// Where the value of a secret is: NAME=env:VARIABLE or NAME=file:PATH [default: as the workspace says]
     #[arg(long = "secret", value_name = "NAME=FROM")]
     pub(super) secrets: Vec<String>,
+
+    /// Which ssh agent a name stands for; `default` is that of a plain `ssh` line [default: $SSH_AUTH_SOCK]
+    #[arg(long = "ssh", value_name = "NAME=SOCKET")]
+    pub(super) ssh: Vec<String>,
 }
 
 #[derive(clap::Args, Debug)]

@@ -1,5 +1,7 @@
-//! What the caller lends to runs: where the values of secrets are, by the settings or the command line.
+//! What the caller lends to runs: where the values of secrets and the ssh agents are, by the settings or the command
+//! line.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use crate::base::hidden::Hidden;
 use crate::cli::args::LentArgs;
 use crate::cli::failure::Failure;
 use crate::cli::{place, settings};
-use crate::exec::lender::Lender;
+use crate::exec::lender::{DEFAULT, Lender};
 use crate::exec::secrets::{SecretFrom, Secrets};
 use crate::lang::Loaded;
 use crate::lang::settings::SecretSource;
@@ -17,9 +19,24 @@ use crate::lang::settings::SecretSource;
 pub(super) fn lender(loaded: &Loaded, workspace: &Path, asked: &LentArgs) -> Result<Arc<Lender>, Failure> {
     let declared = loaded.settings.secrets.iter();
     let declared = declared.map(|(name, source)| Ok((name.clone(), declared_from(source, workspace)?)));
-    let asked = asked.secrets.iter().map(|text| asked_from(text));
-    let secrets = declared.chain(asked).collect::<Result<Vec<_>, Failure>>()?;
-    Ok(Arc::new(Lender { secrets: Secrets::new(secrets) }))
+    let given = asked.secrets.iter().map(|text| asked_from(text));
+    let secrets = declared.chain(given).collect::<Result<Vec<_>, Failure>>()?;
+    let own =
+        settings::set("SSH_AUTH_SOCK").map(|socket| Ok((DEFAULT.to_owned(), place::absolute(&socket)?)));
+    let named = asked.ssh.iter().map(|text| agent(text));
+    let agents = own.into_iter().chain(named).collect::<Result<BTreeMap<_, _>, Failure>>()?;
+    Ok(Arc::new(Lender { secrets: Secrets::new(secrets), agents }))
+}
+
+/// `NAME=SOCKET`, as `--ssh` has it.
+fn agent(text: &str) -> Result<(String, PathBuf), Failure> {
+    match text.split_once('=').filter(|(name, socket)| !name.is_empty() && !socket.is_empty()) {
+        Some((name, socket)) => Ok((name.to_owned(), place::absolute(&expanded(socket)?)?)),
+        None => Err(Failure::input(
+            format!("`--ssh {text}` does not say which socket it is"),
+            format!("write --ssh NAME=SOCKET; --ssh {DEFAULT}=SOCKET is for a plain `ssh` line"),
+        )),
+    }
 }
 
 /// Paths are below the workspace's root, unless they are absolute or below the user's home.

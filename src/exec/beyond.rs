@@ -10,11 +10,8 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let named = [
-        ("ssh", run.ssh.first()),
-        ("service", run.services.first().map(|service| &service.name)),
-        ("device", run.devices.first()),
-    ];
+    let named =
+        [("service", run.services.first().map(|service| &service.name)), ("device", run.devices.first())];
     let plain = [
         ("`privileged`", run.privileged),
         ("a network behind the build's own proxy", run.network == Network::Proxy),
@@ -64,10 +61,8 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 8] = [
+        let rows: [Row; 6] = [
             (|_| {}, ""),
-            (|run| run.ssh.push(String::new()), "`ssh`"),
-            (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
             (service, "`service db`"),
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),

@@ -71,10 +71,8 @@ fn attend(
     output: &mut Hear<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, duty)
-        .and_then(|()| handed.send(&helper.socket))
-        .map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, identity, cancel, output);
+    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    let done = helper.attend(memo, (identity, handed), cancel, output);
     helper.finish(done, cancel)
 }
 
@@ -98,7 +96,7 @@ impl Helper {
     fn attend(
         &mut self,
         memo: &Memo,
-        identity: &Identity,
+        (identity, handed): (&Identity, &Handed<'_>),
         cancel: &Cancel,
         output: &mut Hear<'_>,
     ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
@@ -117,6 +115,10 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
+                    Ok(Reply::WantsHanded) => {
+                        self.say(word::HERE)?;
+                        handed.send(&self.socket).map_err(Trouble::at("hand on what the run is lent"))?;
+                    }
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;

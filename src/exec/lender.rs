@@ -1,12 +1,17 @@
-//! Who builds, and what runs are lent by them: values of secrets, and nothing that a run did not ask for.
+//! Who builds, and what runs are lent by them: values of secrets, ssh agents, and nothing that a run did not ask for.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::cancel::Cancel;
 use crate::base::hidden::Hidden;
+use crate::base::tree_path::TreePath;
+pub use crate::exec::agents::DEFAULT;
+use crate::exec::agents::{self, Served};
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::check_place;
-use crate::exec::sandbox::lent::SecretFile;
+use crate::exec::sandbox::lent::{AgentSocket, SecretFile};
 use crate::exec::secrets::{Lack, Masks, Secrets};
 use crate::graph::op::{Run, SecretTarget};
 
@@ -14,6 +19,8 @@ use crate::graph::op::{Run, SecretTarget};
 #[derive(Debug, Default)]
 pub struct Lender {
     pub secrets: Secrets,
+    /// Sockets of ssh agents, by name; the caller's own is `agents::DEFAULT`.
+    pub agents: BTreeMap<String, PathBuf>,
 }
 
 /// The values of one run's secrets, as a spec has them.
@@ -24,6 +31,27 @@ pub(crate) struct Lending {
 }
 
 impl Lender {
+    /// The agents that the run asks for, served in `folder`, which is the run's own, as long as the second is kept.
+    pub(crate) fn lend_agents(
+        &self,
+        run: &Run,
+        folder: &Path,
+    ) -> Result<(Vec<AgentSocket>, Vec<Served>), ExecError> {
+        let (mut sockets, mut served) = (Vec::new(), Vec::new());
+        for (number, name) in run.ssh.iter().enumerate() {
+            let flag = agents::flag(name);
+            let agent = self.agents.get(flag).ok_or_else(|| no_agent(name))?;
+            let (socket, serving) = agents::serve(name, agent, folder, number)?;
+            let at = TreePath::parse(format!("{AGENTS}/{flag}")).map_err(|error| ExecError::Input {
+                message: format!("the ssh agent `{name}` cannot be shown: {error}"),
+                help: "give it another name".to_owned(),
+            })?;
+            sockets.push(AgentSocket { at, socket });
+            served.push(serving);
+        }
+        Ok((sockets, served))
+    }
+
     /// What the run asks for, but for optional secrets that nobody has.
     pub(crate) fn lend(
         &self,
@@ -54,6 +82,23 @@ impl Lender {
     }
 }
 
+/// Where their sockets are seen.
+const AGENTS: &str = "run/ssh-agent";
+
+/// Where the tools of the run look for one.
+pub(crate) const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
+
+fn no_agent(name: &str) -> ExecError {
+    let (why, help) = match name {
+        "" => (
+            format!("{AGENT_VARIABLE} is not set"),
+            format!("start one: eval $(ssh-agent) && ssh-add; or name its socket: --ssh {DEFAULT}=SOCKET"),
+        ),
+        name => (format!("nothing says where `{name}` is"), format!("name its socket: --ssh {name}=SOCKET")),
+    };
+    ExecError::Environment { message: format!("there is no ssh agent to be lent: {why}"), help: Some(help) }
+}
+
 /// What the environment can hold.
 fn variable(name: &str, value: &Hidden) -> Result<Hidden, ExecError> {
     let value = value.without_line_end();
@@ -80,13 +125,12 @@ impl Lending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
     use crate::exec::secrets::SecretFrom;
     use crate::graph::op::SecretMount;
 
     fn lend(value: Option<&str>, target: SecretTarget, optional: bool) -> Result<usize, String> {
         let from = SecretFrom::Variable { name: "V".to_owned(), value: value.map(Hidden::new) };
-        let lender = Lender { secrets: Secrets::new([("s".to_owned(), from)]) };
+        let lender = Lender { secrets: Secrets::new([("s".to_owned(), from)]), ..Lender::default() };
         let secret = SecretMount { name: "s".to_owned(), target, optional, owner: None, mode: 0o400 };
         let run = Run { secrets: vec![secret], ..Run::default() };
         let lent = lender.lend(&run, &Cancel::default());

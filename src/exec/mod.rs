@@ -12,6 +12,7 @@ mod bounds;
 pub mod sandbox;
 pub mod caches;
 pub mod secrets;
+mod agents;
 pub mod lender;
 pub mod log;
 pub mod zygote;

@@ -13,11 +13,11 @@ use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::heard::{Heard, stdout_differs};
 use crate::exec::helper;
-use crate::exec::lender::Lender;
+use crate::exec::lender::{AGENT_VARIABLE, Lender};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
-use crate::exec::sandbox::lent::{Handed, Lent};
+use crate::exec::sandbox::lent::{AgentSocket, Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::secrets::Masks;
 use crate::graph::action::ActionInput;
@@ -64,8 +64,11 @@ pub fn run(
     let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let lent = Lent { secret_files, secret_variables, ..prepared.lent };
-    let spec = Spec { emulator, bounds, lent, ..prepared };
+    let (agents, _served) = lender.lend_agents(run, work.path())?;
+    let mut environment = prepared.environment;
+    environment.extend(agent_variable(run, &agents));
+    let lent = Lent { secret_files, secret_variables, agents, ..prepared.lent };
+    let spec = Spec { emulator, bounds, lent, environment, ..prepared };
     let mut heard = Heard::new(memo, run.expect.as_ref(), &masks, listener)?;
     let commands = spec.commands.clone();
     let handed = Handed { locks: claims.locks(), values: lending.values() };
@@ -97,6 +100,13 @@ pub fn run(
         shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
         bytes: 0,
     })
+}
+
+/// Names the first agent, where the run does not say which.
+fn agent_variable(run: &Run, agents: &[AgentSocket]) -> Option<(String, String)> {
+    let is_said = run.env.iter().any(|(name, _)| name == AGENT_VARIABLE);
+    let first = agents.first().filter(|_| !is_said)?;
+    Some((AGENT_VARIABLE.to_owned(), first.at.to_string()))
 }
 
 /// Why it failed, if it did. What is expected of a test is expected of its last command; those before it

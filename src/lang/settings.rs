@@ -11,6 +11,7 @@
 //! | progress | `--progress` | `MEMOBUILD_PROGRESS` | | `progress` | `auto` |
 //! | parameters | `--param` | the param's `env=` | `profile { param }` | | `default=` |
 //! | caches, remotes | | | yes | yes | none |
+//! | ssh agents | `--ssh` | `SSH_AUTH_SOCK` | | | none |
 //! | secrets | `--secret` | | yes | yes | none |
 //! | `policy`, `host { include }` | | | yes | | all allowed |
 //!

@@ -26,6 +26,7 @@ mod damage;
 mod times;
 mod caches;
 mod secrets;
+mod agents;
 mod interface;
 mod outcomes;
 mod telling;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::digest::TreeDigest;
 use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::rights;
-use crate::exec::sandbox::spec::{Spec, Trouble};
+use crate::exec::sandbox::spec::{Reply, Spec, Trouble};
+use crate::exec::sandbox::{ask, rights};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Lent {
@@ -24,6 +24,7 @@ pub(crate) struct Lent {
     pub secret_files: Vec<SecretFile>,
     /// Names of variables.
     pub secret_variables: Vec<String>,
+    pub agents: Vec<AgentSocket>,
 }
 
 /// A folder of the store's that runs may write to, and find again.
@@ -47,7 +48,15 @@ pub(crate) struct SecretFile {
     pub mode: u32,
 }
 
-/// What follows a spec, in this order.
+/// A socket behind which the main process hands on to an ssh agent, while the run lives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AgentSocket {
+    pub at: TreePath,
+    /// In the run's own folder.
+    pub socket: PathBuf,
+}
+
+/// What follows a spec when it is asked for, in this order.
 #[derive(Default)]
 pub(crate) struct Handed<'a> {
     pub locks: Vec<BorrowedFd<'a>>,
@@ -68,16 +77,21 @@ impl Handed<'_> {
     }
 }
 
-pub(super) fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
-    let take = |_| match rights::receive::<1, 1>(main) {
+/// The first of what follows a spec. It is asked for, so that no other word of the main process comes between.
+pub(super) fn take_locks(spec: &Spec, main: &mut UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
+    let Lent { locks, secret_files, secret_variables, .. } = &spec.lent;
+    if locks + secret_files.len() + secret_variables.len() > 0 {
+        ask(main, &Reply::WantsHanded)?;
+    }
+    let take = |_| match rights::receive::<1, 1>(&*main) {
         Ok(Some((_, [lock]))) => Ok(lock),
         Ok(None) => Err(Trouble::environment("the main process is gone")),
         Err(error) => Err(Trouble::at("take what the main process holds")(error)),
     };
-    (0..spec.lent.locks).map(take).collect()
+    (0..*locks).map(take).collect()
 }
 
-/// From now on nobody may look into this process, and no crash writes it to a disk.
+/// The rest. From now on nobody may look into this process, and no crash writes it to a disk.
 pub(super) fn take_values(spec: &Spec, main: &UnixStream) -> Result<Values, Trouble> {
     let Lent { secret_files, secret_variables, .. } = &spec.lent;
     if secret_files.len() + secret_variables.len() > 0 {

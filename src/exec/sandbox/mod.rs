@@ -6,6 +6,7 @@
 //! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod agents;
 mod births;
 mod caches;
 mod command;
@@ -123,6 +124,7 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
     let root::Assembled { top, stubs, gifts } = root;
     gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+    agents::give(spec, &account)?;
     init.tell(&plan(spec, account), variables)?;
     let start = Instant::now();
     let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout, &mut watch)?;

@@ -2,7 +2,7 @@
 //! whatever kind it is.
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::lent::{CacheFolder, SecretFile};
+use crate::exec::sandbox::lent::{AgentSocket, CacheFolder, SecretFile};
 use crate::exec::sandbox::spec::{Mounted, Spec};
 use crate::graph::op::Tmpfs;
 
@@ -14,6 +14,7 @@ pub(super) enum Placed<'a> {
     Cache(&'a CacheFolder),
     /// With its number in the spec.
     Secret(usize, &'a SecretFile),
+    Agent(&'a AgentSocket),
 }
 
 impl<'a> Placed<'a> {
@@ -23,6 +24,7 @@ impl<'a> Placed<'a> {
             Placed::Memory(tmpfs) => &tmpfs.at,
             Placed::Cache(cache) => &cache.at,
             Placed::Secret(_, secret) => &secret.at,
+            Placed::Agent(agent) => &agent.at,
         }
     }
 }
@@ -33,7 +35,8 @@ pub(super) fn all(spec: &Spec) -> Vec<Placed<'_>> {
     let caches = spec.lent.caches.iter().map(Placed::Cache);
     let secrets = spec.lent.secret_files.iter().enumerate();
     let secrets = secrets.map(|(number, secret)| Placed::Secret(number, secret));
-    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).chain(secrets).collect();
+    let agents = spec.lent.agents.iter().map(Placed::Agent);
+    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).chain(secrets).chain(agents).collect();
     all.sort_by_key(|placed| placed.at());
     all
 }

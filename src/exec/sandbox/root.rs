@@ -16,7 +16,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{caches, devices, host_root, network, secrets};
+use crate::exec::sandbox::{agents, caches, devices, host_root, network, secrets};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -96,6 +96,7 @@ fn mount_all(
             }
             Placed::Memory(tmpfs) => mount_memory(root, stubs, tmpfs)?,
             Placed::Cache(cache) => gifts.extend(caches::mount(root, stubs, cache)?),
+            Placed::Agent(agent) => agents::mount(root, stubs, agent)?,
             Placed::Secret(number, secret) => {
                 let value = &secrets[number];
                 gifts.push(secrets::mount(root, stubs, &spec.work, (number, secret), value)?);

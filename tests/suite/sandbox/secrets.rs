@@ -31,7 +31,10 @@ fn rooms_with_secrets() -> Vec<Room> {
             value: value.map(Hidden::new),
         };
         let known = [("token", from(Some(format!("{TOKEN}\n")))), ("absent", from(None))];
-        Lender { secrets: Secrets::new(known.map(|(name, from)| (name.to_owned(), from))) }
+        Lender {
+            secrets: Secrets::new(known.map(|(name, from)| (name.to_owned(), from))),
+            ..Lender::default()
+        }
     };
     let mut rooms = rooms();
     rooms.iter_mut().for_each(|room| room.lender = lender());
