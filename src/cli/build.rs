@@ -55,7 +55,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).lending(&lender)))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
@@ -188,7 +188,8 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             if let Some(line) = tell::kept(node, failure) {
                 print::note(&format!("  {line}"));
             }
-            if let Some(mistake) = tell::offline(loaded, node, failure, None) {
+            let mistake = tell::offline(loaded, node, failure, None);
+            if let Some(mistake) = mistake.or_else(|| tell::refused(loaded, node, failure)) {
                 print::mistake(&mistake);
                 continue;
             }

@@ -7,6 +7,7 @@ use crate::exec::log::LogWriter;
 use crate::exec::secrets::{Masking, Masks};
 use crate::graph::op::Expect;
 use crate::store::memo::{BlobWriter, Memo};
+use crate::store::object::StoreError;
 
 /// Of what a test writes beyond the text that is expected, so much is told.
 const MORE_THAN_EXPECTED: usize = 4096;
@@ -15,10 +16,10 @@ const MOST_SEARCHED: usize = 16 << 20;
 
 /// What the command has written so far.
 pub(crate) struct Heard<'h> {
-    listener: &'h mut dyn Listener,
     log: LogWriter<BlobWriter>,
     /// Kept only as far as is needed to see and tell what is expected of it.
-    stdout: Vec<u8>,
+    pub stdout: Vec<u8>,
+    pub masks: &'h Masks,
     keep: usize,
     masking: [(Stream, Masking<'h>); 2],
 }
@@ -28,17 +29,21 @@ impl<'h> Heard<'h> {
         memo: &Memo,
         expect: Option<&Expect>,
         masks: &'h Masks,
-        listener: &'h mut dyn Listener,
     ) -> Result<Heard<'h>, ExecError> {
         let text = expect.and_then(|expect| expect.stdout.as_ref());
         let pattern = expect.and_then(|expect| expect.stdout_match.as_ref());
         let of_text = text.map_or(0, |text| text.len() + MORE_THAN_EXPECTED);
         let keep = of_text.max(if pattern.is_some() { MOST_SEARCHED } else { 0 });
         let masking = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, masks.stream()));
-        Ok(Heard { listener, log: LogWriter::new(memo)?, stdout: Vec::new(), keep, masking })
+        Ok(Heard { log: LogWriter::new(memo)?, stdout: Vec::new(), masks, keep, masking })
     }
 
-    pub(crate) fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
+    pub(crate) fn hear(
+        &mut self,
+        listener: &mut dyn Listener,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> Result<(), ExecError> {
         if stream == Stream::Stdout {
             let room = self.keep - self.stdout.len();
             self.stdout.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -46,27 +51,45 @@ impl<'h> Heard<'h> {
         let masking = self.masking.iter_mut().find(|(masked, _)| *masked == stream);
         let (_, masking) = masking.expect("bug: there are two streams");
         let shown = masking.push(bytes);
-        self.pass_on(stream, &shown)
+        self.pass_on(listener, stream, &shown)
     }
 
-    fn pass_on(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
+    /// No more comes of this attempt.
+    pub(crate) fn rest(&mut self, listener: &mut dyn Listener) -> Result<(), ExecError> {
+        let rest = self.masking.each_mut().map(|(stream, masking)| (*stream, masking.finish()));
+        rest.iter().try_for_each(|(stream, bytes)| self.pass_on(listener, *stream, bytes))
+    }
+
+    /// One log has all attempts; what is expected is expected of the last.
+    pub(crate) fn begin_again(&mut self, attempt: u32, most: u32) -> Result<(), ExecError> {
+        let notice = format!("[it failed; attempt {attempt} of {most}]\n");
+        self.stdout.clear();
+        self.write(Stream::Stderr, notice.as_bytes())
+    }
+
+    fn pass_on(
+        &mut self,
+        listener: &mut dyn Listener,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> Result<(), ExecError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.listener.output(stream, bytes);
+        listener.output(stream, bytes);
+        self.write(stream, bytes)
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
         self.log.write(stream, bytes).map_err(|error| ExecError::Environment {
             message: format!("cannot write the command's log into the store: {error}"),
             help: Some("free some room, or name another folder with --store".to_owned()),
         })
     }
 
-    /// The log, where anything was written, and as much of standard output as its test asks for.
-    pub(crate) fn finish(mut self) -> Result<(Option<BlobDigest>, Vec<u8>), ExecError> {
-        let rest = self.masking.each_mut().map(|(stream, masking)| (*stream, masking.finish()));
-        for (stream, bytes) in rest {
-            self.pass_on(stream, &bytes)?;
-        }
-        Ok((self.log.finish()?, self.stdout))
+    /// The log, where anything was written.
+    pub(crate) fn finish(self) -> Result<Option<BlobDigest>, StoreError> {
+        self.log.finish()
     }
 }
 

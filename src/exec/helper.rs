@@ -1,6 +1,8 @@
 //! Talks to a sandbox's own process, from the main process: spec in, output and reply out.
 //! One thread waits for all of it; no thread is made, and nothing is forked.
 
+pub(crate) mod session;
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -18,6 +20,7 @@ use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::lent::Handed;
+use crate::exec::sandbox::rights;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::exec::zygote::{Newborn, Zygote};
 use crate::store::memo::Memo;
@@ -33,6 +36,9 @@ const PIPE_GRACE: Duration = Duration::from_secs(1);
 /// Takes what a command writes, as it comes.
 pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
 
+/// Takes the line on which a sandbox sends its sockets.
+pub(crate) type Connect<'a> = dyn FnMut(OwnedFd) -> io::Result<()> + 'a;
+
 /// Removes a folder that a sandbox of this identity left behind.
 pub(crate) fn remove(
     zygote: &Zygote,
@@ -41,12 +47,12 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    attend(zygote, memo, (&duty, &Handed::default()), identity, &Cancel::default(), &mut |_, _| Ok(()))
-        .map(drop)
+    let (handed, cancel) = (Handed::default(), Cancel::default());
+    attend(zygote, memo, (&duty, &handed), identity, &cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
 }
 
 /// Runs a whole sandbox, which takes what it is `handed`. `output` hears what the command writes; its error ends
-/// the sandbox.
+/// the sandbox. `connect` is asked where the run has a proxy.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
@@ -54,9 +60,11 @@ pub(crate) fn run(
     handed: &Handed<'_>,
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(zygote, memo, (&Duty::Run(Box::new(spec)), handed), &identity, cancel, output)? {
+    let duty = Duty::Run(Box::new(spec));
+    match attend(zygote, memo, (&duty, handed), &identity, cancel, output, connect)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -69,10 +77,11 @@ fn attend(
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
     send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, (identity, handed), cancel, output);
+    let done = helper.attend(memo, (identity, handed), cancel, output, connect);
     helper.finish(done, cancel)
 }
 
@@ -99,6 +108,7 @@ impl Helper {
         (identity, handed): (&Identity, &Handed<'_>),
         cancel: &Cancel,
         output: &mut Hear<'_>,
+        connect: &mut Connect<'_>,
     ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
         let mut reply = None;
         let mut until = None;
@@ -115,15 +125,14 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
-                    Ok(Reply::WantsHanded) => {
-                        self.say(word::HERE)?;
-                        handed.send(&self.socket).map_err(Trouble::at("hand on what the run is lent"))?;
-                    }
+                    Ok(Reply::WantsHanded) => self.hand_over(handed)?,
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Line) => self.connect(connect)?,
+                    Ok(Reply::Terminal) => unreachable!("bug: nobody sits at a run"),
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,
@@ -181,6 +190,20 @@ impl Helper {
         let said = if urgency == Urgency::Now { word::KILL } else { word::END };
         // A helper that is gone needs no telling.
         let _ = self.socket.write_all(&[said]);
+    }
+
+    /// In one go, so that nothing else comes between.
+    fn hand_over(&mut self, handed: &Handed<'_>) -> Result<(), ExecError> {
+        self.say(word::HERE)?;
+        Ok(handed.send(&self.socket).map_err(Trouble::at("hand over what the run is lent"))?)
+    }
+
+    fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {
+        let line = rights::receive::<1, 1>(&self.socket).and_then(|sent| match sent {
+            Some((_, [line])) => connect(line),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        });
+        Ok(line.map_err(Trouble::at("take the line to its proxy"))?)
     }
 
     fn say(&mut self, said: u8) -> Result<(), ExecError> {

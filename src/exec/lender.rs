@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::base::cancel::Cancel;
 use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
+use crate::exec::agents;
 pub use crate::exec::agents::DEFAULT;
-use crate::exec::agents::{self, Served};
+pub(crate) use crate::exec::agents::Served;
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::check_place;
 use crate::exec::sandbox::lent::{AgentSocket, SecretFile};
@@ -102,9 +103,9 @@ fn no_agent(name: &str) -> ExecError {
 /// What the environment can hold.
 fn variable(name: &str, value: &Hidden) -> Result<Hidden, ExecError> {
     let value = value.without_line_end();
-    if value.contains(&0) {
+    if value.contains(&0) || std::str::from_utf8(value).is_err() {
         return Err(ExecError::Input {
-            message: format!("the secret `{name}` holds a NUL byte, which no variable can hold"),
+            message: format!("the secret `{name}` is no text, and only a text can be a variable"),
             help: format!("see it as a file: secret {name} at=\"/run/secrets/{name}\""),
         });
     }
@@ -146,6 +147,6 @@ mod tests {
         assert_eq!(lend(None, file(), true), Ok(0));
         assert_eq!(lend(Some("a\0b"), file(), false), Ok(1));
         assert!(lend(None, variable(), false).unwrap_err().contains("`V` is not set"));
-        assert!(lend(Some("a\0b"), variable(), true).unwrap_err().contains("NUL"));
+        assert!(lend(Some("a\0b"), variable(), true).unwrap_err().contains("no text"));
     }
 }

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
-use crate::exec::beyond;
 use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::grants::Grants;
 use crate::exec::lender::Lender;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
+use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
-use crate::exec::{host, locked};
+use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
@@ -24,6 +25,7 @@ use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -35,11 +37,13 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// What runs may have beyond their sandbox.
+    grants: Grants,
+    lender: Arc<Lender>,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
     asks: bool,
-    lender: Arc<Lender>,
 }
 
 impl LocalExecutor {
@@ -59,10 +63,11 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            grants: Grants::default(),
+            lender: Arc::default(),
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
-            lender: Arc::default(),
         })
     }
 
@@ -74,6 +79,11 @@ impl LocalExecutor {
     /// With what the caller lends to runs.
     pub fn lending(self, lender: &Arc<Lender>) -> LocalExecutor {
         LocalExecutor { lender: lender.clone(), ..self }
+    }
+
+    /// With runs that may have what was allowed.
+    pub fn granting(self, grants: Grants) -> LocalExecutor {
+        LocalExecutor { grants, ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -107,12 +117,37 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
+                let found = probe::isolation(self.supply.memo())?;
+                let isolation = Arc::new(Isolation { grants: self.grants.clone(), ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
             }
         }
+    }
+}
+
+impl LocalExecutor {
+    /// In the sandbox of a run, which is prepared as for running it. Gives the exit code.
+    pub fn sit(
+        &self,
+        action: &Action,
+        wish: &Wish,
+        seat: &Seat<'_>,
+        cancel: &Cancel,
+    ) -> Result<u8, ExecError> {
+        let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
+        let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
+        let isolation = self.isolation()?;
+        self.check_rung(&isolation)?;
+        let here = Here {
+            isolation: &isolation,
+            emulator,
+            workspace: &self.workspace,
+            platform: &action.platform,
+            lender: &self.lender,
+        };
+        sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
 
@@ -143,6 +178,10 @@ impl Executor for LocalExecutor {
         Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
     }
 
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        proxy::would_repeat(self.supply.network().outside(), traffic)
+    }
+
     fn finish(&self) -> Result<(), ExecError> {
         Ok(self.scanner.finish()?)
     }
@@ -168,7 +207,6 @@ impl Executor for LocalExecutor {
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
-                beyond::refuse_run(op)?;
                 let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
@@ -211,6 +249,8 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        attempts: 1,
         lost: Lost::default(),
+        traffic: Traffic::default(),
     }
 }

@@ -4,15 +4,15 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::base::hidden::Hidden;
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::session;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::{self, Side};
 
@@ -22,24 +22,38 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
-/// A command's variables. What is secret wins over what is not.
-pub(super) struct Environment<'a> {
-    pub plain: &'a [(String, String)],
-    pub secret: &'a [(&'a str, &'a Hidden)],
+/// What a command's standard streams are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Streams {
+    /// Those of the first process.
+    Inherited,
+    /// What is written is lost.
+    Lost,
+    /// The sandbox's first terminal.
+    Terminal,
 }
 
-/// `account`: whose ids to take, where there is more than one id to choose from.
+/// Whom a command runs as.
+#[derive(Clone, Copy)]
+pub(super) struct User<'p> {
+    /// Whose ids to take, where there is more than one id to choose from.
+    pub account: Option<&'p Account>,
+    /// Who is in no group stays in those that this process is in.
+    pub keeps_groups: bool,
+}
+
 pub(super) fn start(
     arguments: &[String],
-    environment: &Environment<'_>,
-    account: Option<&Account>,
+    environment: &[(String, String)],
+    user: User<'_>,
+    streams: Streams,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
     let cannot = || |error: io::Error| NotStarted::Other(Trouble::at("start a command")(error));
     // Closed by a successful `exec`; else it brings the error.
     let (errors, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
     match sys::fork().map_err(cannot())? {
-        Side::Child => become_command(&command, account, tell),
+        Side::Child => become_command(&command, user, streams, tell),
         Side::Parent { pid } => {
             drop(tell);
             let pid = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -64,8 +78,8 @@ fn refused(program: &str, error: i32) -> NotStarted {
     ))
 }
 
-fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -> ! {
-    let error = match prepare(account) {
+fn become_command(command: &Command, user: User<'_>, streams: Streams, tell: OwnedFd) -> ! {
+    let error = match prepare(user, streams) {
         Ok(()) => command.execute(),
         Err(error) => error,
     };
@@ -74,15 +88,25 @@ fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -
     match sys::exit(127) {}
 }
 
-fn prepare(account: Option<&Account>) -> io::Result<()> {
+fn prepare(user: User<'_>, streams: Streams) -> io::Result<()> {
+    if streams == Streams::Lost {
+        // Standard input is /dev/null.
+        rustix::stdio::dup2_stdout(io::stdin().as_fd())?;
+        rustix::stdio::dup2_stderr(io::stdin().as_fd())?;
+    }
     // A session of its own has no terminal, and is a process group that can be ended as one.
     setsid()?;
+    if streams == Streams::Terminal {
+        session::take_terminal()?;
+    }
     sys::reset_signals();
     sys::close_on_exec_from(3)?;
-    if let Some(account) = account {
+    if let Some(account) = user.account {
         let groups: Vec<Gid> = account.groups.iter().map(|&group| Gid::from_raw(group)).collect();
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        set_thread_groups(&groups)?;
+        if !user.keeps_groups || !groups.is_empty() {
+            set_thread_groups(&groups)?;
+        }
         set_thread_res_gid(gid, gid, gid)?;
         set_thread_res_uid(uid, uid, uid)?;
     }
@@ -97,21 +121,17 @@ struct Command {
 }
 
 impl Command {
-    fn new(arguments: &[String], environment: &Environment<'_>) -> Result<Command, Trouble> {
-        let path = environment.plain.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path);
+    fn new(arguments: &[String], environment: &[(String, String)]) -> Result<Command, Trouble> {
+        let path = environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path);
         let candidates = match arguments.first() {
             Some(program) => candidates(program, path),
             None => return Err(Trouble::input("a command has no words", "name a program")),
         };
-        let is_secret = |name: &str| environment.secret.iter().any(|(secret, _)| *secret == name);
-        let plain = environment.plain.iter().filter(|(name, _)| !is_secret(name));
-        let plain = plain.map(|(name, value)| format!("{name}={value}").into_bytes());
-        let secret =
-            environment.secret.iter().map(|(name, value)| [name.as_bytes(), b"=", value.bytes()].concat());
+        let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(Command {
             candidates: c_strings(candidates)?,
             arguments: c_strings(arguments.iter().cloned())?,
-            environment: c_strings(plain.chain(secret))?,
+            environment: c_strings(variables)?,
         })
     }
 
@@ -138,9 +158,10 @@ fn candidates(program: &str, path: &str) -> Vec<String> {
     folders.map(|folder| format!("{folder}/{program}")).collect()
 }
 
-fn c_strings<T: Into<Vec<u8>>>(texts: impl IntoIterator<Item = T>) -> Result<Vec<CString>, Trouble> {
-    let c_string =
-        |text: T| CString::new(text).map_err(|_| Trouble::input("a command holds a NUL byte", "remove it"));
+fn c_strings(texts: impl IntoIterator<Item = String>) -> Result<Vec<CString>, Trouble> {
+    let c_string = |text: String| {
+        CString::new(text).map_err(|_| Trouble::input("a command holds a NUL byte", "remove it"))
+    };
     texts.into_iter().map(c_string).collect()
 }
 

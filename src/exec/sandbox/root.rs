@@ -16,7 +16,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{agents, caches, devices, host_root, network, secrets};
+use crate::exec::sandbox::{agents, caches, devices, host_root, network, secrets, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -37,7 +37,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], secrets: &[Hidden]) -> 
         host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
-    devices::mount(root, &mut stubs)?;
+    devices::mount(root, &mut stubs, &spec.devices)?;
+    if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
+        session::mount_terminals(root)?;
+    }
     network::mount(root, &mut stubs, spec)?;
     if !secrets.is_empty() {
         secrets::set_up(&spec.work)?;
@@ -54,7 +57,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], secrets: &[Hidden]) -> 
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
-    let mut lowers = vec![make_ground(&workplace::ground(&spec.work))?];
+    let mut lowers = Vec::new();
+    if !spec.has_ground() {
+        lowers.push(make_ground(&workplace::ground(&spec.work), spec)?);
+    }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
@@ -69,12 +75,14 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+/// `inputs.rs` has the same as a tree.
+fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
     }
     fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    network::lay_ground(ground, spec)?;
     Ok(ground.to_owned())
 }
 

@@ -15,6 +15,7 @@ use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::session::Session;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
@@ -60,6 +61,10 @@ pub(crate) struct Spec {
     /// For commands that are of another processor.
     pub emulator: Option<Emulator>,
     pub network: Network,
+    /// At which its proxy listens, where it has one.
+    pub ports: Vec<u16>,
+    /// The certificate of one whom the run is to believe, beside those whom its root does.
+    pub authority: Option<String>,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,
@@ -69,15 +74,69 @@ pub(crate) struct Spec {
     pub expected_files: Vec<TreePath>,
     /// Its outputs are kept also when it fails.
     pub is_test: bool,
+    /// Its rights in its own namespaces are not taken from it.
+    pub privileged: bool,
+    /// Paths of the machine's devices that it sees.
+    pub devices: Vec<String>,
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+    /// Somebody sits at it, and nothing of it is kept.
+    pub session: Option<Session>,
+    /// Servers that run beside it, in its network.
+    pub services: Vec<ServiceSpec>,
+    /// It is such a server itself.
+    pub is_service: bool,
+}
+
+/// A server beside a test.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceSpec {
+    pub name: String,
+    /// That it is ready is seen by this port, where there is no command for it.
+    pub port: u16,
+    /// Succeeds, inside, when it is ready.
+    pub ready: Option<Vec<String>>,
+    /// Seconds that it has for that.
+    pub patience: u64,
+    pub spec: Spec,
+}
+
+impl ServiceSpec {
+    /// As the test is: they are within its limits together.
+    pub(crate) fn bound(mut self, emulator: Option<&Emulator>, bounds: &Bounds) -> ServiceSpec {
+        self.spec.emulator = emulator.cloned();
+        self.spec.bounds = bounds.clone();
+        self
+    }
+}
+
+impl Spec {
+    /// Whether a network namespace is made that is not the commands' alone.
+    pub(crate) fn has_services_of_its_own_network(&self) -> bool {
+        !self.services.is_empty() && self.network.is_own()
+    }
+}
+
+impl Spec {
+    /// Whether owners that the disk cannot show are told by the sandbox's own process. Who may make namespaces of its
+    /// own would be told of owners that are not there.
+    pub(crate) fn tells_owners(&self) -> bool {
+        matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
+            && !self.privileged
+    }
+
+    /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
+    /// since all of it is on one filesystem.
+    pub(crate) fn has_ground(&self) -> bool {
+        self.tells_owners()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Root {
     Layers {
-        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`.
+        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`, and the ground.
         stack: Vec<usize>,
         /// The same root as trees, lowest first: what the captured change is relative to.
         trees: Vec<TreeDigest>,
@@ -136,7 +195,11 @@ pub(crate) enum Reply {
     WantsHanded,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
-    Done(Done),
+    /// It is sent with the next byte.
+    Terminal,
+    /// Next come one byte and a descriptor: where the run's sockets come from, for its proxy.
+    Line,
+    Done(Box<Done>),
     Removed,
     Trouble(Trouble),
 }
@@ -162,6 +225,12 @@ pub(crate) struct Done {
     pub change: Option<TreeDigest>,
     /// Whether the work folder holds nothing of this run, so that another may have it.
     pub tidy: bool,
+    /// The same of each service's.
+    pub tidy_services: Vec<bool>,
+    /// The service that was not ready, and why, in words.
+    pub no_service: Option<(String, String)>,
+    /// Services that had ended before the commands did.
+    pub ended_services: Vec<String>,
 }
 
 impl Done {
@@ -178,6 +247,9 @@ impl Done {
             lost: Lost::default(),
             change: None,
             tidy: false,
+            tidy_services: Vec::new(),
+            no_service: None,
+            ended_services: Vec::new(),
         }
     }
 }
@@ -188,6 +260,8 @@ pub(crate) enum Ended {
     Exit(i32),
     Signal(i32),
     NotFound,
+    /// A service was not ready, so that none was started.
+    NoService,
     TimedOut,
     /// It was more than its limits allow.
     Beyond(Limit),
@@ -264,6 +338,19 @@ impl Trouble {
 
     pub(crate) fn environment(message: impl Into<String>) -> Trouble {
         Trouble::Environment { message: message.into(), help: None }
+    }
+
+    /// Says of which service it is.
+    pub(crate) fn of_service(self, name: &str) -> Trouble {
+        match self {
+            Trouble::Input { message, help } => {
+                Trouble::Input { message: format!("service `{name}`: {message}"), help }
+            }
+            Trouble::Environment { message, help } => {
+                Trouble::Environment { message: format!("service `{name}`: {message}"), help }
+            }
+            other => other,
+        }
     }
 
     /// For a call that the kernel refused: `action` says what was to be done.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
+use memobuild::exec::grants::Grants;
 use memobuild::exec::lender::Lender;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
@@ -37,6 +38,8 @@ pub(crate) struct Room {
     pub(crate) isolation: Isolation,
     /// Nothing, as a rule.
     pub(crate) lender: Lender,
+    /// Where its runs get, if they are let out.
+    pub(crate) network: Network,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -85,13 +88,30 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        Room { memo, isolation: Room::isolation(granted), lender: Lender::default(), _folder: Some(folder) }
+        Room {
+            memo,
+            isolation: Room::isolation(granted),
+            lender: Lender::default(),
+            network: Network::default(),
+            _folder: Some(folder),
+        }
+    }
+
+    /// The same room, with another way out.
+    pub(crate) fn reaching(self, network: &Network) -> Room {
+        Room { network: network.clone(), ..self }
     }
 
     /// The same room with another store, which stays.
     pub(crate) fn at(&self, folder: &Path) -> Room {
         let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
-        Room { memo: Memo::open(folder).unwrap(), isolation, lender: Lender::default(), _folder: None }
+        Room {
+            memo: Memo::open(folder).unwrap(),
+            isolation,
+            lender: Lender::default(),
+            network: self.network.clone(),
+            _folder: None,
+        }
     }
 
     fn isolation(granted: &Granted) -> Isolation {
@@ -99,6 +119,7 @@ impl Room {
             granted: Some(granted.clone()),
             findings: Vec::new(),
             zygote: Arc::new(Zygote::new(program())),
+            grants: Grants::default(),
         }
     }
 
@@ -159,7 +180,7 @@ impl Room {
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
         let mut result = run(
-            &Supply::new(&self.memo, &Network::default(), cancel),
+            &Supply::new(&self.memo, &self.network, cancel),
             run_,
             inputs,
             Here {
