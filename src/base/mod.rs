@@ -6,6 +6,7 @@ pub mod digest;
 pub mod durable;
 pub mod remove;
 pub mod facts;
+pub mod hidden;
 pub mod pattern;
 pub mod size;
 pub mod suggest;

@@ -1,11 +1,15 @@
 //! The command line, as clap reads it.
 
+mod cache;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::exec::grants::{Grant, Grants};
 use crate::exec::probe::Rung;
+
+pub(super) use crate::cli::args::cache::{CacheArgs, CacheCommand, PruneArgs};
 
 /// Container builds that recompute only what changed.
 #[derive(Parser, Debug)]
@@ -67,6 +71,18 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
 }
 
+/// What runs are lent, where they ask for it.
+#[derive(clap::Args, Debug)]
+pub(super) struct LentArgs {
+    /// Where the value of a secret is: NAME=env:VARIABLE or NAME=file:PATH [default: as the workspace says]
+    #[arg(long = "secret", value_name = "NAME=FROM")]
+    pub(super) secrets: Vec<String>,
+
+    /// Which ssh agent a name stands for; `default` is that of a plain `ssh` line [default: $SSH_AUTH_SOCK]
+    #[arg(long = "ssh", value_name = "NAME=SOCKET")]
+    pub(super) ssh: Vec<String>,
+}
+
 #[derive(clap::Args, Debug)]
 pub(super) struct BuildArgs {
     /// What to build: a node, NODE.OUTPUT or a group [default: the file's `default`]
@@ -86,6 +102,9 @@ pub(super) struct BuildArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -163,6 +182,9 @@ pub(super) struct Sitting {
     /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     #[command(flatten)]
     pub(super) allowed: Allowed,
@@ -250,6 +272,9 @@ pub(super) struct ExportArgs {
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
 
     /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -412,6 +437,9 @@ pub(super) struct LockArgs {
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
 
+    #[command(flatten)]
+    pub(super) lent: LentArgs,
+
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }
@@ -423,58 +451,6 @@ pub(super) struct LogArgs {
     /// What it reached through its `network` instead
     #[arg(long)]
     pub(super) network: bool,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct CacheArgs {
-    #[command(subcommand)]
-    pub(super) command: CacheCommand,
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum CacheCommand {
-    /// List the records
-    Ls {
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// Tell how much room each class of content takes
-    Du {
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// Hash everything again and put damaged content aside
-    Verify {
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// List the folders that `cache` lines keep for runs
-    Folders {
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// Remove folders that `cache` lines keep, where no run uses them
-    Prune(PruneArgs),
-    /// Print where the store is
-    Path,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct PruneArgs {
-    /// Of caches with these names, in whatever workspace
-    #[arg(value_name = "NAME")]
-    pub(super) names: Vec<String>,
-
-    /// That no run began to use for so long: 7d, 12h, 30m
-    #[arg(long, value_name = "AGE")]
-    pub(super) older_than: Option<String>,
-
-    /// Of all caches
-    #[arg(long, conflicts_with = "names")]
-    pub(super) all: bool,
-
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
 }
 
 #[derive(clap::Args, Debug)]

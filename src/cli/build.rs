@@ -8,7 +8,7 @@ use crate::cli::failure::{Failure, store_help};
 use crate::cli::output::metadata::{self, Written};
 use crate::cli::output::write::{Desk, Made};
 use crate::cli::output::{self, Output, Planned};
-use crate::cli::{interrupt, load, place, policy, print, progress, settings, tell};
+use crate::cli::{interrupt, lender, load, place, policy, print, progress, settings, tell};
 use crate::engine::build::{Built, Order, build as run_build};
 use crate::engine::history::{History, identity};
 use crate::engine::made_by::made_by;
@@ -48,13 +48,14 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
         output.check(&history)?;
     }
     let isolation = policy::isolation(asked.min_isolation, &loaded);
+    let lender = lender::lender(&loaded, &workspace, &asked.lent)?;
     let cancel = interrupt::cancel();
     let mut leave_out = history.exports();
     leave_out.extend(outputs.iter().filter_map(|output| output.path().map(Path::to_owned)));
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants())))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };

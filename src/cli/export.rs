@@ -9,7 +9,7 @@ use crate::base::suggest;
 use crate::base::tree_path::TreePath;
 use crate::cli::args::{Args, ExportArgs, Format};
 use crate::cli::failure::Failure;
-use crate::cli::{build, interrupt, load, place as places, policy, print, progress, settings};
+use crate::cli::{build, interrupt, lender, load, place as places, policy, print, progress, settings};
 use crate::engine::build::{Order, build as run_build};
 use crate::engine::history::History;
 use crate::engine::remember::Trust;
@@ -37,12 +37,13 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     let confined = exports.iter().map(|export| place::confined(&workspace, memo.folder(), export));
     let confined = confined.collect::<Result<Vec<PathBuf>, Failure>>()?;
     let isolation = policy::isolation(None, &loaded);
+    let lender = lender::lender(&loaded, &workspace, &asked.lent)?;
     let cancel = interrupt::cancel();
     let left_out = History::load(&memo, &workspace).exports();
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &left_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants())))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: false };

@@ -19,6 +19,7 @@ mod show;
 mod list;
 mod check;
 mod load;
+mod lender;
 mod packages;
 mod git;
 mod explain;

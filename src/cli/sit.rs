@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cli::args::{Args, NetworkOf, RunArgs, ShellArgs, Sitting};
 use crate::cli::failure::Failure;
-use crate::cli::{build, interrupt, load, place, policy, progress, settings};
+use crate::cli::{build, interrupt, lender, load, place, policy, progress, settings};
 use crate::engine::build::{Order, build as run_build};
 use crate::engine::history::History;
 use crate::engine::prepare::gather;
@@ -109,9 +109,10 @@ fn sit(
     let cancel = interrupt::cancel();
     let leave_out = History::load(&memo, workspace).exports();
     let supply = Supply::new(&memo, &settings::network(loaded), &cancel);
+    let lender = lender::lender(loaded, workspace, &asked.lent)?;
     let executor = |trust| -> Result<LocalExecutor, ExecError> {
         let executor = LocalExecutor::new(&supply, workspace, &leave_out, trust == Trust::Record)?;
-        Ok(executor.isolated_by(isolation).granting(asked.allowed.grants()))
+        Ok(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender))
     };
     let boxed = |trust| -> Result<Box<dyn Executor>, ExecError> { Ok(Box::new(executor(trust)?)) };
     let jobs = settings::jobs(asked.jobs)?;

@@ -5,7 +5,7 @@ pub(crate) mod session;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,6 +19,7 @@ use crate::base::cancel::{Cancel, Urgency};
 use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::lent::Handed;
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::exec::zygote::{Newborn, Zygote};
@@ -46,24 +47,24 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    let (duty, cancel) = ((&duty, [].as_slice()), &Cancel::default());
-    attend(zygote, memo, duty, identity, cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
+    let (handed, cancel) = (Handed::default(), Cancel::default());
+    attend(zygote, memo, (&duty, &handed), identity, &cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
 }
 
-/// Runs a whole sandbox, which gets copies of `locks`. `output` hears what the command writes; its error ends
+/// Runs a whole sandbox, which takes what it is `handed`. `output` hears what the command writes; its error ends
 /// the sandbox. `connect` is asked where the run has a proxy.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
-    locks: &[BorrowedFd<'_>],
+    handed: &Handed<'_>,
     cancel: &Cancel,
     output: &mut Hear<'_>,
     connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
     let duty = Duty::Run(Box::new(spec));
-    match attend(zygote, memo, (&duty, locks), &identity, cancel, output, connect)? {
+    match attend(zygote, memo, (&duty, handed), &identity, cancel, output, connect)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -72,17 +73,15 @@ pub(crate) fn run(
 fn attend(
     zygote: &Zygote,
     memo: &Memo,
-    (duty, locks): (&Duty, &[BorrowedFd<'_>]),
+    (duty, handed): (&Duty, &Handed<'_>),
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
     connect: &mut Connect<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, duty)
-        .and_then(|()| locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])))
-        .map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, identity, cancel, output, connect);
+    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    let done = helper.attend(memo, (identity, handed), cancel, output, connect);
     helper.finish(done, cancel)
 }
 
@@ -106,7 +105,7 @@ impl Helper {
     fn attend(
         &mut self,
         memo: &Memo,
-        identity: &Identity,
+        (identity, handed): (&Identity, &Handed<'_>),
         cancel: &Cancel,
         output: &mut Hear<'_>,
         connect: &mut Connect<'_>,
@@ -126,6 +125,7 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
+                    Ok(Reply::WantsHanded) => self.hand_over(handed)?,
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
@@ -190,6 +190,12 @@ impl Helper {
         let said = if urgency == Urgency::Now { word::KILL } else { word::END };
         // A helper that is gone needs no telling.
         let _ = self.socket.write_all(&[said]);
+    }
+
+    /// In one go, so that nothing else comes between.
+    fn hand_over(&mut self, handed: &Handed<'_>) -> Result<(), ExecError> {
+        self.say(word::HERE)?;
+        Ok(handed.send(&self.socket).map_err(Trouble::at("hand over what the run is lent"))?)
     }
 
     fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
-use crate::exec::beyond;
 use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
 use crate::exec::grants::Grants;
+use crate::exec::lender::Lender;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
@@ -39,6 +39,7 @@ pub struct LocalExecutor {
     weakest: Option<Rung>,
     /// What runs may have beyond their sandbox.
     grants: Grants,
+    lender: Arc<Lender>,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
@@ -63,6 +64,7 @@ impl LocalExecutor {
             isolation: Mutex::default(),
             weakest: None,
             grants: Grants::default(),
+            lender: Arc::default(),
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
@@ -72,6 +74,11 @@ impl LocalExecutor {
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// With what the caller lends to runs.
+    pub fn lending(self, lender: &Arc<Lender>) -> LocalExecutor {
+        LocalExecutor { lender: lender.clone(), ..self }
     }
 
     /// With runs that may have what was allowed.
@@ -130,12 +137,16 @@ impl LocalExecutor {
         cancel: &Cancel,
     ) -> Result<u8, ExecError> {
         let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
-        beyond::refuse_run(op)?;
         let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
         let isolation = self.isolation()?;
         self.check_rung(&isolation)?;
-        let here =
-            Here { isolation: &isolation, emulator, workspace: &self.workspace, platform: &action.platform };
+        let here = Here {
+            isolation: &isolation,
+            emulator,
+            workspace: &self.workspace,
+            platform: &action.platform,
+            lender: &self.lender,
+        };
         sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
@@ -196,7 +207,6 @@ impl Executor for LocalExecutor {
                 Ok(made(value.type_of().name(), value))
             }
             Op::Run(op) => {
-                beyond::refuse_run(op)?;
                 let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
@@ -206,6 +216,7 @@ impl Executor for LocalExecutor {
                     emulator,
                     workspace: &self.workspace,
                     platform: &action.platform,
+                    lender: &self.lender,
                 };
                 let made = run(&self.supply, op, &action.inputs, here, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;

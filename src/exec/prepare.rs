@@ -95,7 +95,11 @@ pub(crate) fn prepare(
         mounts,
         tmpfs: sorted(&run.tmpfs)?,
         snapshots,
-        lent: Lent { caches: cache_folders(run, inputs, claims)?, locks: claims.locks().len() },
+        lent: Lent {
+            caches: cache_folders(run, inputs, claims)?,
+            locks: claims.locks().len(),
+            ..Lent::default()
+        },
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
         environment: environment(run, &rootfs, hostname(run)),
         workdir: inherited.workdir,

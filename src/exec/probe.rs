@@ -14,7 +14,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::grants::Grants;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
-use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::lent::{Handed, Lent};
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
@@ -268,7 +268,15 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
+    let done = helper::run(
+        zygote,
+        memo,
+        spec,
+        &Handed::default(),
+        &Cancel::default(),
+        &mut |_, _| Ok(()),
+        &mut |_| Ok(()),
+    )?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

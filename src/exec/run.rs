@@ -12,13 +12,16 @@ use crate::exec::caches::{Claims, Of, claim};
 use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
+use crate::exec::heard::{Heard, stdout_differs};
 use crate::exec::helper;
-use crate::exec::log::LogWriter;
+use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
 use crate::exec::proxy::{Opened, Proxy, Terms};
+use crate::exec::sandbox::lent::{AgentSocket, Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::secrets::Masks;
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
@@ -26,7 +29,7 @@ use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::{Memo, WorkFolder};
+use crate::store::memo::WorkFolder;
 use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
@@ -42,6 +45,7 @@ pub struct Here<'a> {
     /// The root of the workspace that it is for.
     pub workspace: &'a Path,
     pub platform: &'a Platform,
+    pub lender: &'a Lender,
 }
 
 /// Blocks until the commands have ended and their outputs are in the store.
@@ -53,12 +57,14 @@ pub fn run(
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
-    let mut heard = Heard::new(supply.memo(), run.expect.as_ref())?;
+    let masks = here.lender.lend(run, cancel)?.0.masks();
+    let mut heard = Heard::new(supply.memo(), run.expect.as_ref(), &masks)?;
     let order = Order { supply, run, inputs, here, cancel };
     let most = run.retry.saturating_add(1);
     let mut attempts = 1;
     let result = loop {
-        match attempt(&order, &mut heard, listener) {
+        let result = attempt(&order, &mut heard, listener);
+        match result {
             Err(ExecError::Failed(failure)) if attempts < most && failure.may_pass_again() => {
                 attempts += 1;
                 listener.retries(&failure, attempts, most);
@@ -67,7 +73,7 @@ pub fn run(
             result => break result,
         }
     };
-    let log = heard.log.finish()?;
+    let log = heard.finish()?;
     match result {
         Ok(made) => Ok(Made { log, attempts, ..made }),
         Err(ExecError::Failed(failure)) => Err(Failure { log, attempts, ..*failure }.into()),
@@ -88,10 +94,13 @@ struct Order<'a> {
 pub(crate) struct Furnished {
     pub spec: Spec,
     pub claims: Claims,
+    pub lending: Lending,
     /// Its own, and those of its services.
     pub folders: Vec<WorkFolder>,
     /// For its proxy, where it has one.
     pub terms: Terms,
+    /// The agents that it is lent.
+    pub _served: Vec<Served>,
     pub _group: Option<Group>,
 }
 
@@ -104,9 +113,10 @@ pub(crate) fn furnish(
     say: &mut dyn FnMut(&str),
     cancel: &Cancel,
 ) -> Result<Furnished, ExecError> {
-    let Here { isolation, emulator, workspace, platform } = here;
+    let Here { isolation, emulator, workspace, platform, lender } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
+    let (lending, secret_files, secret_variables) = lender.lend(run, cancel)?;
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
     let mut claims = claim(memo, &run.caches, &of, cancel, say)?;
     let work = memo.used_work_folder()?;
@@ -118,31 +128,37 @@ pub(crate) fn furnish(
     let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
     let terms = terms(supply, run)?;
     let authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
-    let spec = Spec { emulator: emulator.clone(), bounds, services, authority, ..prepared };
+    let (agents, served) = lender.lend_agents(run, work.path())?;
+    let mut environment = prepared.environment;
+    environment.extend(agent_variable(run, &agents));
+    let lent = Lent { secret_files, secret_variables, agents, ..prepared.lent };
+    let emulator = emulator.clone();
+    let spec = Spec { emulator, bounds, services, authority, lent, environment, ..prepared };
     let folders = [work].into_iter().chain(folders).collect();
-    Ok(Furnished { spec, claims, folders, terms, _group: group })
+    Ok(Furnished { spec, claims, lending, folders, terms, _served: served, _group: group })
 }
 
 /// One run in a sandbox of its own. Its log is not finished with it.
-fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener) -> Result<Made, ExecError> {
     let Order { supply, run, inputs, here, cancel } = order;
     let memo = supply.memo();
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let Furnished { spec, claims, folders, mut terms, _group } =
+    let Furnished { spec, claims, lending, folders, mut terms, _served, _group } =
         furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
-    let locks = claims.locks();
-    let mut hear = |stream, bytes: &[u8]| {
-        listener.output(stream, bytes);
-        heard.write(stream, bytes)
-    };
+    let handed = Handed { locks: claims.locks(), values: lending.values() };
+    let mut hear = |stream, bytes: &[u8]| heard.hear(listener, stream, bytes);
     let mut proxy = None;
     let mut connect = |line| {
         proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
-    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
+    let done = helper::run(&here.isolation.zygote, memo, spec, &handed, cancel, &mut hear, &mut connect);
     drop(claims);
+    heard.rest(listener)?;
+    let mut done = done?;
+    let masks = heard.masks;
+    done.tried.iter_mut().chain(&mut done.lost.paths).for_each(|text| *text = masks.masked_text(text));
     let traffic = proxy.map(Proxy::finish).unwrap_or_default();
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     folders
@@ -150,7 +166,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         .zip(is_tidy)
         .filter(|(_, is_tidy)| *is_tidy)
         .for_each(|(folder, _)| memo.lay_aside(folder));
-    if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
+    if let Some(cause) = verdict(&commands, &done, run, &heard.stdout, masks)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
@@ -198,46 +214,11 @@ fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
     })
 }
 
-/// Of what a test writes beyond the text that is expected, so much is told.
-const MORE_THAN_EXPECTED: usize = 4096;
-/// An expression is looked for in so much of what a test writes.
-const MOST_SEARCHED: usize = 16 << 20;
-
-/// What the command has written so far.
-struct Heard {
-    log: LogWriter<crate::store::memo::BlobWriter>,
-    /// Kept only as far as is needed to see and tell what is expected of it.
-    stdout: Vec<u8>,
-    keep: usize,
-}
-
-impl Heard {
-    fn new(memo: &Memo, expect: Option<&Expect>) -> Result<Heard, ExecError> {
-        let text = expect.and_then(|expect| expect.stdout.as_ref());
-        let pattern = expect.and_then(|expect| expect.stdout_match.as_ref());
-        let of_text = text.map_or(0, |text| text.len() + MORE_THAN_EXPECTED);
-        let keep = of_text.max(if pattern.is_some() { MOST_SEARCHED } else { 0 });
-        Ok(Heard { log: LogWriter::new(memo)?, stdout: Vec::new(), keep })
-    }
-
-    fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), ExecError> {
-        if stream == Stream::Stdout {
-            let room = self.keep - self.stdout.len();
-            self.stdout.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
-        self.log.write(stream, bytes).map_err(|error| ExecError::Environment {
-            message: format!("cannot write the command's log into the store: {error}"),
-            help: Some("free some room, or name another folder with --store".to_owned()),
-        })
-    }
-
-    /// One log has all attempts; what is expected is expected of the last.
-    fn begin_again(&mut self, attempt: u32, most: u32) -> Result<(), ExecError> {
-        let notice = format!("[it failed; attempt {attempt} of {most}]\n");
-        self.write(Stream::Stderr, notice.as_bytes())?;
-        self.stdout.clear();
-        Ok(())
-    }
+/// Names the first agent, where the run does not say which.
+fn agent_variable(run: &Run, agents: &[AgentSocket]) -> Option<(String, String)> {
+    let is_said = run.env.iter().any(|(name, _)| name == AGENT_VARIABLE);
+    let first = agents.first().filter(|_| !is_said)?;
+    Some((AGENT_VARIABLE.to_owned(), first.at.to_string()))
 }
 
 /// Why it failed, if it did. What is expected of a test is expected of its last command; those before it
@@ -247,6 +228,7 @@ fn verdict(
     done: &Done,
     run: &Run,
     stdout: &[u8],
+    masks: &Masks,
 ) -> Result<Option<Cause>, ExecError> {
     let is_last = done.command + 1 == commands.len();
     let expect = run.expect.clone().filter(|_| is_last).unwrap_or_default();
@@ -262,7 +244,7 @@ fn verdict(
             let expected = expect.exit;
             Some(Cause::Expectation(format!("ended with exit code {code}, {expected} is expected")))
         }
-        Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout)?.map(Cause::Expectation),
+        Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout, masks)?.map(Cause::Expectation),
     })
 }
 
@@ -275,8 +257,13 @@ pub(crate) fn beyond(limit: Limit, limits: &Limits) -> Cause {
 }
 
 /// What does not hold of a test that ended with the right code, in words.
-fn unmet(expect: &Expect, absent: Option<&TreePath>, stdout: &[u8]) -> Result<Option<String>, ExecError> {
-    if let Some(words) = expect.stdout.as_ref().and_then(|expected| stdout_differs(expected, stdout)) {
+fn unmet(
+    expect: &Expect,
+    absent: Option<&TreePath>,
+    stdout: &[u8],
+    masks: &Masks,
+) -> Result<Option<String>, ExecError> {
+    if let Some(words) = expect.stdout.as_ref().and_then(|expected| stdout_differs(expected, stdout, masks)) {
         return Ok(Some(words));
     }
     if let Some(pattern) = &expect.stdout_match {
@@ -291,12 +278,6 @@ fn unmet(expect: &Expect, absent: Option<&TreePath>, stdout: &[u8]) -> Result<Op
         }
     }
     Ok(absent.map(|path| format!("left no `{path}`, which is expected")))
-}
-
-fn stdout_differs(expected: &str, found: &[u8]) -> Option<String> {
-    let differs = expected.as_bytes() != found;
-    let found = String::from_utf8_lossy(&found[..found.len().min(expected.len() + MORE_THAN_EXPECTED)]);
-    differs.then(|| format!("wrote {found:?} to stdout, {expected:?} is expected"))
 }
 
 fn values(supply: &Supply, run: &Run, done: Done) -> Result<BTreeMap<String, Value>, ExecError> {
@@ -337,15 +318,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_shows_both_sides() {
-        assert_eq!(stdout_differs("a\n", b"a\n"), None);
-        let words = "wrote \"b\" to stdout, \"a\\n\" is expected".to_owned();
-        assert_eq!(stdout_differs("a\n", b"b"), Some(words));
-        let long = vec![b'x'; 1 << 20];
-        assert!(stdout_differs("a", &long).unwrap().len() < 2 * MORE_THAN_EXPECTED);
-    }
-
-    #[test]
     fn all_that_is_expected_must_hold() {
         let expect = |pattern: Option<&str>, text: Option<&str>| Expect {
             stdout: text.map(str::to_owned),
@@ -361,8 +333,15 @@ mod tests {
             (expect(None, None), Some(&path), Some("left no `/out/report`, which is expected")),
         ];
         for (expect, absent, words) in table {
-            assert_eq!(unmet(&expect, absent, b"a\nb\n").unwrap().as_deref(), words, "{expect:?}");
+            assert_eq!(
+                unmet(&expect, absent, b"a\nb\n", &Masks::default()).unwrap().as_deref(),
+                words,
+                "{expect:?}"
+            );
         }
-        assert!(matches!(unmet(&expect(Some("("), None), None, b""), Err(ExecError::Input { .. })));
+        assert!(matches!(
+            unmet(&expect(Some("("), None), None, b"", &Masks::default()),
+            Err(ExecError::Input { .. })
+        ));
     }
 }

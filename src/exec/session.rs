@@ -9,6 +9,7 @@ use crate::exec::helper::session as helper;
 use crate::exec::prepare::shell;
 use crate::exec::proxy::Proxy;
 use crate::exec::run::{Furnished, Here, beyond, furnish};
+use crate::exec::sandbox::lent::Handed;
 use crate::exec::sandbox::session::Session;
 use crate::exec::sandbox::spec::{Ended, Spec, as_typed};
 use crate::graph::action::ActionInput;
@@ -59,7 +60,7 @@ pub fn sit(
 ) -> Result<u8, ExecError> {
     let isolation = here.isolation;
     let mut say = |_: &str| {};
-    let Furnished { spec, claims, folders: _folders, mut terms, _group } =
+    let Furnished { spec, claims, lending, folders: _folders, mut terms, _served, _group } =
         furnish(supply, run, inputs, here, &mut say, cancel)?;
     let command = match wish.command.as_slice() {
         [] => shell(run, inputs)?.into_iter().take(1).collect(),
@@ -87,8 +88,8 @@ pub fn sit(
         proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
-    let locks = claims.locks();
-    let done = helper::sit(&isolation.zygote, supply.memo(), spec, &locks, seat, cancel, &mut connect)?;
+    let handed = Handed { locks: claims.locks(), values: lending.values() };
+    let done = helper::sit(&isolation.zygote, supply.memo(), spec, &handed, seat, cancel, &mut connect)?;
     let failed = |cause| Err(Failure::new(as_typed(&command), cause).into());
     match done.ended {
         Ended::Exit(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),

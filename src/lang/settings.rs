@@ -10,7 +10,9 @@
 //! | jobs | `--jobs` | `MEMOBUILD_JOBS` | | `jobs` | 8, or the processors |
 //! | progress | `--progress` | `MEMOBUILD_PROGRESS` | | `progress` | `auto` |
 //! | parameters | `--param` | the param's `env=` | `profile { param }` | | `default=` |
-//! | caches, remotes, secrets | | | yes | yes | none |
+//! | caches, remotes | | | yes | yes | none |
+//! | ssh agents | `--ssh` | `SSH_AUTH_SOCK` | | | none |
+//! | secrets | `--secret` | | yes | yes | none |
 //! | `policy`, `host { include }` | | | yes | | all allowed |
 //!
 //! A user's settings never change a result, nor loosen a policy. The command line puts all of it together

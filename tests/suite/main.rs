@@ -25,6 +25,8 @@ mod crash;
 mod damage;
 mod times;
 mod caches;
+mod secrets;
+mod agents;
 mod interface;
 mod outcomes;
 mod telling;

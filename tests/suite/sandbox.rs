@@ -16,6 +16,7 @@ mod outside;
 mod kept;
 mod include;
 mod caches;
+mod secrets;
 mod limits;
 mod services;
 mod retry;

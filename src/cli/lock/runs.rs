@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::cli::args::Args;
+use crate::cli::args::{Args, LockArgs};
 use crate::cli::failure::Failure;
-use crate::cli::{build, interrupt, place, policy, progress, settings};
+use crate::cli::{build, interrupt, lender, place, policy, progress, settings};
 use crate::engine::build::{Order, build as run_build};
 use crate::engine::history::History;
 use crate::engine::lock::{entries as digests, locked_runs, unlocked};
 use crate::engine::remember::Trust;
 use crate::engine::values::Values;
 use crate::exec::executor::{ExecError, Executor};
-use crate::exec::grants::Grants;
 use crate::exec::local::LocalExecutor;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::select;
@@ -29,7 +28,7 @@ pub(super) fn entries(
     loaded: &Loaded,
     lock: &Lock,
     open: &BTreeSet<NodeId>,
-    grants: &Grants,
+    asked: &LockArgs,
 ) -> Result<Vec<Entry>, Failure> {
     let runs: Vec<NodeId> = locked_runs(&loaded.graph).filter(|id| open.contains(id)).collect();
     if runs.is_empty() {
@@ -41,12 +40,13 @@ pub(super) fn entries(
     let needed = select::needed(&graph, &outputs(&graph, &runs));
     let memo = place::open_for(args, workspace, loaded)?;
     let isolation = policy::isolation(None, loaded);
+    let lender = lender::lender(loaded, workspace, &asked.lent)?;
     let cancel = interrupt::cancel();
     let exports = History::load(&memo, workspace).exports();
     let supply = Supply::new(&memo, &settings::network(loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, workspace, &exports, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).granting(grants.clone())))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
     };
     let order =
         Order { graph: &graph, needed: &needed, workspace, jobs: settings::jobs(None)?, keep_going: false };

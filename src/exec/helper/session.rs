@@ -15,6 +15,7 @@ use crate::base::cancel::Cancel;
 use crate::exec::executor::ExecError;
 use crate::exec::helper::{Connect, Helper, PIPE_GRACE, TICK, bring_in};
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::lent::Handed;
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::session::Size;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
@@ -38,12 +39,12 @@ impl Seat<'_> {
     }
 }
 
-/// Until the sandbox is over, which gets copies of `locks`. `connect` is asked where it has a proxy.
+/// Until the sandbox is over, which takes what it is `handed`. `connect` is asked where it has a proxy.
 pub(crate) fn sit(
     zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
-    locks: &[BorrowedFd<'_>],
+    handed: &Handed<'_>,
     seat: &Seat<'_>,
     cancel: &Cancel,
     connect: &mut Connect<'_>,
@@ -58,9 +59,8 @@ pub(crate) fn sit(
         rights::send(&helper.socket, b"i", &[theirs.as_fd()]).map_err(cannot())?;
         room = Some(Room::new(ours).map_err(|error| cannot()(error.into()))?);
     }
-    locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])).map_err(cannot())?;
     let mut table = Table { helper: &mut helper, seat, room, raw: None, size: seat.size(), heard_all: false };
-    let reply = table.attend(memo, &identity, cancel, connect);
+    let reply = table.attend(memo, (&identity, handed), cancel, connect);
     drop(table);
     match helper.finish(reply, cancel)? {
         Some(done) => Ok(done),
@@ -86,7 +86,7 @@ impl Table<'_> {
     fn attend(
         &mut self,
         memo: &Memo,
-        identity: &Identity,
+        (identity, handed): (&Identity, &Handed<'_>),
         cancel: &Cancel,
         connect: &mut Connect<'_>,
     ) -> Result<Said, ExecError> {
@@ -100,6 +100,7 @@ impl Table<'_> {
             if ready.socket {
                 match receive(&mut self.helper.socket) {
                     Ok(Reply::WantsIds) => self.helper.write_ids(identity)?,
+                    Ok(Reply::WantsHanded) => self.helper.hand_over(handed)?,
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;
                         self.helper.say(word::HERE)?;

@@ -24,6 +24,7 @@ use crate::exec::bounds::Limit;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
+use crate::exec::sandbox::lent::receive_value;
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::session::Session;
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     pub root: PathBuf,
     pub commands: Vec<Vec<String>>,
     pub environment: Vec<(String, String)>,
+    /// Names of variables whose values follow the plan.
+    pub secret_variables: Vec<String>,
     pub workdir: TreePath,
     pub account: Account,
     /// Whether more than one id exists, so that others can be taken.
@@ -69,6 +72,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// They win over what is not secret. Nobody can look into this process before the first of them is there.
+    fn take_secrets(&mut self, helper: &mut UnixStream) -> Result<(), Trouble> {
+        if self.secret_variables.is_empty() {
+            return Ok(());
+        }
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(Trouble::at("protect its first process"))?;
+        for name in self.secret_variables.drain(..) {
+            let value = receive_value(&mut *helper).map_err(Trouble::at("read the values of secrets"))?;
+            let text = String::from_utf8_lossy(value.bytes()).into_owned();
+            self.environment.retain(|(known, _)| *known != name);
+            self.environment.push((name, text));
+        }
+        Ok(())
+    }
+
     /// What the commands read and write.
     fn streams(&self) -> Streams {
         match &self.session {
@@ -155,7 +174,8 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
     let Inherited { tell, locks, calls, line } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
-    let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
+    let mut plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
+    plan.take_secrets(helper)?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
     let names = enter(&plan, line)?;

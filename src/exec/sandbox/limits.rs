@@ -34,6 +34,10 @@ const MORE_PROCESSES: u64 = 64;
 /// The kernel keeps these numbers for itself, once all have been used (`RESERVED_PIDS`).
 const RESERVED_NUMBERS: u64 = 300;
 
+/// Less than any dump takes. Where the machine hands dumps to a program, 0 would be no limit, and this is none at all
+/// (core(5)): what a command knows must not be kept by the machine.
+const NO_DUMP: u64 = 1;
+
 /// Numbers that the kernel may know; it answers EINVAL for those it doesn't.
 const MOST_CAPABILITIES: u32 = 64;
 
@@ -102,7 +106,7 @@ pub(super) fn keep_to_processors(count: u64) -> Result<(), Trouble> {
 pub(super) fn set_limits() -> Result<(), Trouble> {
     umask(Mode::from_raw_mode(0o022));
     let cannot = || Trouble::at::<rustix::io::Errno>("set limits");
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(cannot())?;
+    setrlimit(Resource::Core, Rlimit { current: Some(NO_DUMP), maximum: Some(NO_DUMP) }).map_err(cannot())?;
     for (resource, soft) in [(Resource::Nofile, OPEN_FILES), (Resource::Stack, STACK_BYTES)] {
         let maximum = getrlimit(resource).maximum;
         let current = Some(maximum.map_or(soft, |maximum| maximum.min(soft)));

@@ -6,6 +6,7 @@
 //! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod agents;
 mod authority;
 mod births;
 mod caches;
@@ -33,6 +34,7 @@ mod results;
 pub(crate) mod rights;
 mod root;
 mod seccomp;
+mod secrets;
 mod service;
 mod snapshots;
 mod sockets;
@@ -56,6 +58,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
+use crate::base::hidden::Hidden;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
@@ -186,6 +189,8 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     plan: Plan,
+    /// Values of the plan's secret variables.
+    secrets: Vec<Hidden>,
     /// Who owns what, where the disk cannot show it.
     ownership: Option<Ownership>,
     /// Keeps the terminal of who sits at it open.
@@ -202,14 +207,16 @@ impl<'s> Room<'s> {
         main: &mut UnixStream,
     ) -> Result<Room<'s>, Trouble> {
         let (ready, tell) = ready.unzip();
-        let locks = take_locks(spec, main)?;
+        let locks = lent::take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
         let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
         let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None, line })?;
         let watch = Watch::new(spec, init.pid)?;
+        let lent::Values { files, variables } = lent::take_values(spec, main)?;
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
-        let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders)?;
+        let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders, &files)?;
+        drop(files);
         let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
         if !spec.tells_owners() {
             account::check(
@@ -225,6 +232,7 @@ impl<'s> Room<'s> {
             None => None,
         };
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        agents::give(spec, &account)?;
         let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
             Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),
             None => None,
@@ -238,6 +246,7 @@ impl<'s> Room<'s> {
             top: Some(top),
             stubs,
             plan,
+            secrets: variables,
             ownership,
             _terminal: terminal,
             _locks: locks,
@@ -245,8 +254,8 @@ impl<'s> Room<'s> {
     }
 
     /// Lets the commands run.
-    fn begin(&self) -> Result<(), Trouble> {
-        self.init.tell(&self.plan)
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.init.tell(&self.plan, std::mem::take(&mut self.secrets))
     }
 
     /// Until nothing inside lives any more. `above` says when to end.
@@ -304,15 +313,6 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
-fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
-    let take = |_| match rights::receive::<1, 1>(main) {
-        Ok(Some((_, [lock]))) => Ok(lock),
-        Ok(None) => Err(Trouble::environment("the main process is gone")),
-        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
-    };
-    (0..spec.lent.locks).map(take).collect()
-}
-
 /// Until then it is nobody in the namespace.
 fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -367,6 +367,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         root: workplace::root(&spec.work),
         commands: spec.commands.clone(),
         environment,
+        secret_variables: spec.lent.secret_variables.clone(),
         workdir: spec.workdir.clone(),
         account,
         ids: !matches!(spec.identity, Identity::Single { .. }),

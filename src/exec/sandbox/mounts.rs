@@ -87,6 +87,13 @@ pub(super) fn sized_memory(
     finish(fs.as_fd(), attributes)
 }
 
+/// A fresh filesystem of files in memory that are never written to a swap device.
+pub(super) fn unswapped_memory(attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
+    let fs = open_filesystem("ramfs")?;
+    fsconfig_create(fs.as_fd()).map_err(|error| explained(fs.as_fd(), "mount a ramfs", error))?;
+    finish(fs.as_fd(), attributes)
+}
+
 /// The processes of the caller's own process namespace.
 pub(super) fn processes() -> Result<OwnedFd, Trouble> {
     let fs = open_filesystem("proc")?;

@@ -2,7 +2,7 @@
 //! whatever kind it is.
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::lent::CacheFolder;
+use crate::exec::sandbox::lent::{AgentSocket, CacheFolder, SecretFile};
 use crate::exec::sandbox::spec::{Mounted, Spec};
 use crate::graph::op::Tmpfs;
 
@@ -12,6 +12,9 @@ pub(super) enum Placed<'a> {
     Tree(usize, &'a Mounted),
     Memory(&'a Tmpfs),
     Cache(&'a CacheFolder),
+    /// With its number in the spec.
+    Secret(usize, &'a SecretFile),
+    Agent(&'a AgentSocket),
 }
 
 impl<'a> Placed<'a> {
@@ -20,6 +23,8 @@ impl<'a> Placed<'a> {
             Placed::Tree(_, mounted) => &mounted.at,
             Placed::Memory(tmpfs) => &tmpfs.at,
             Placed::Cache(cache) => &cache.at,
+            Placed::Secret(_, secret) => &secret.at,
+            Placed::Agent(agent) => &agent.at,
         }
     }
 }
@@ -28,7 +33,10 @@ pub(super) fn all(spec: &Spec) -> Vec<Placed<'_>> {
     let trees = spec.mounts.iter().enumerate().map(|(number, mounted)| Placed::Tree(number, mounted));
     let memory = spec.tmpfs.iter().map(Placed::Memory);
     let caches = spec.lent.caches.iter().map(Placed::Cache);
-    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).collect();
+    let secrets = spec.lent.secret_files.iter().enumerate();
+    let secrets = secrets.map(|(number, secret)| Placed::Secret(number, secret));
+    let agents = spec.lent.agents.iter().map(Placed::Agent);
+    let mut all: Vec<Placed<'_>> = trees.chain(memory).chain(caches).chain(secrets).chain(agents).collect();
     all.sort_by_key(|placed| placed.at());
     all
 }

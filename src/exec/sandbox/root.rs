@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::MountAttrFlags;
 
+use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts::{self, Overlay};
@@ -15,7 +16,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{caches, devices, host_root, network, session};
+use crate::exec::sandbox::{agents, caches, devices, host_root, network, secrets, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -27,8 +28,8 @@ pub(super) struct Assembled {
     pub gifts: Vec<Gift>,
 }
 
-/// `folders` are where the spec's snapshots are.
-pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
+/// `folders` are where the spec's snapshots are, `secrets` the values of its secret files.
+pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], secrets: &[Hidden]) -> Result<Assembled, Trouble> {
     let top = mount_layers(spec, folders)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
@@ -41,7 +42,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
         session::mount_terminals(root)?;
     }
     network::mount(root, &mut stubs, spec)?;
-    let gifts = mount_all(root, &mut stubs, spec, folders)?;
+    if !secrets.is_empty() {
+        secrets::set_up(&spec.work)?;
+    }
+    let gifts = mount_all(root, &mut stubs, spec, folders, secrets)?;
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
@@ -87,6 +91,7 @@ fn mount_all(
     stubs: &mut Stubs,
     spec: &Spec,
     folders: &[PathBuf],
+    secrets: &[Hidden],
 ) -> Result<Vec<Gift>, Trouble> {
     let (mut to_be_sealed, mut gifts) = (Vec::new(), Vec::new());
     for placed in places::all(spec) {
@@ -99,6 +104,11 @@ fn mount_all(
             }
             Placed::Memory(tmpfs) => mount_memory(root, stubs, tmpfs)?,
             Placed::Cache(cache) => gifts.extend(caches::mount(root, stubs, cache)?),
+            Placed::Agent(agent) => agents::mount(root, stubs, agent)?,
+            Placed::Secret(number, secret) => {
+                let value = &secrets[number];
+                gifts.push(secrets::mount(root, stubs, &spec.work, (number, secret), value)?);
+            }
         }
     }
     to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))?;

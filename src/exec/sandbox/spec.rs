@@ -191,6 +191,8 @@ pub(crate) enum Snapshot {
 pub(crate) enum Reply {
     /// The user namespace is there and waits for its id ranges.
     WantsIds,
+    /// It is ready to take what the spec is followed by.
+    WantsHanded,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
     /// It is sent with the next byte.

@@ -10,7 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::exec::sandbox::init::{End, Report};
+use crate::base::hidden::Hidden;
+use crate::exec::sandbox::init::{End, Plan, Report};
+use crate::exec::sandbox::lent::send_value;
 use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
 use crate::exec::sandbox::watch::Watch;
@@ -193,8 +195,11 @@ fn reap(init: &Init) -> Result<(), Trouble> {
 }
 
 impl Init {
-    pub(super) fn tell(&self, plan: &impl serde::Serialize) -> Result<(), Trouble> {
-        send(&self.socket, plan).map_err(Trouble::at("tell its first process what to do"))
+    /// `secrets` are the values of the plan's secret variables.
+    pub(super) fn tell(&self, plan: &Plan, secrets: Vec<Hidden>) -> Result<(), Trouble> {
+        send(&self.socket, plan)
+            .and_then(|()| secrets.iter().try_for_each(|secret| send_value(&self.socket, secret)))
+            .map_err(Trouble::at("tell its first process what to do"))
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn made_files(work: &Path) -> PathBuf {
     memory(work).join("files")
 }
 
+/// For the values of secrets; a filesystem of its own.
+pub(super) fn secrets(work: &Path) -> PathBuf {
+    memory(work).join("secrets")
+}
+
 /// For the lowest folder of the root.
 pub(super) fn ground(work: &Path) -> PathBuf {
     memory(work).join("ground")

@@ -97,7 +97,11 @@ const SECRET: Line = Line {
     arguments: &[one("NAME", Slot::Name)],
     properties: &[
         may("from-env", Slot::Text, "An environment variable of the caller."),
-        may("from-file", Slot::Text, "A file of the caller."),
+        may(
+            "from-file",
+            Slot::Text,
+            "A file of the caller; below the root unless it is absolute or begins with `~/`.",
+        ),
         may("from-command", Slot::Text, "What this command of the caller's shell prints."),
     ],
     ..Line::EMPTY

@@ -9,6 +9,7 @@ use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::grants::Grants;
+use memobuild::exec::lender::Lender;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::{Here, run};
@@ -35,6 +36,8 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
+    /// Nothing, as a rule.
+    pub(crate) lender: Lender,
     /// Where its runs get, if they are let out.
     pub(crate) network: Network,
     _folder: Option<tempfile::TempDir>,
@@ -85,7 +88,13 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        Room { memo, isolation: Room::isolation(granted), network: Network::default(), _folder: Some(folder) }
+        Room {
+            memo,
+            isolation: Room::isolation(granted),
+            lender: Lender::default(),
+            network: Network::default(),
+            _folder: Some(folder),
+        }
     }
 
     /// The same room, with another way out.
@@ -96,7 +105,13 @@ impl Room {
     /// The same room with another store, which stays.
     pub(crate) fn at(&self, folder: &Path) -> Room {
         let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
-        Room { memo: Memo::open(folder).unwrap(), isolation, network: self.network.clone(), _folder: None }
+        Room {
+            memo: Memo::open(folder).unwrap(),
+            isolation,
+            lender: Lender::default(),
+            network: self.network.clone(),
+            _folder: None,
+        }
     }
 
     fn isolation(granted: &Granted) -> Isolation {
@@ -173,6 +188,7 @@ impl Room {
                 emulator: None,
                 workspace: Path::new("/workspace"),
                 platform: &Platform::current(),
+                lender: &self.lender,
             },
             cancel,
             &mut ears,
