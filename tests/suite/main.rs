@@ -43,3 +43,4 @@ mod platforms;
 mod registry;
 mod pulled;
 mod bases;
+mod ownership;
