@@ -54,11 +54,12 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation)))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants())))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
-    let mut progress = progress::start(settings::progress(asked.progress)?, graph);
+    let mut progress =
+        progress::start(settings::progress(asked.progress)?, graph, supply.network().traffic());
     let desk = Desk { supply: &supply, created: created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
@@ -186,7 +187,8 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             if let Some(line) = tell::kept(node, failure) {
                 print::note(&format!("  {line}"));
             }
-            if let Some(mistake) = tell::offline(loaded, node, failure, None) {
+            let mistake = tell::offline(loaded, node, failure, None);
+            if let Some(mistake) = mistake.or_else(|| tell::refused(loaded, node, failure)) {
                 print::mistake(&mistake);
                 continue;
             }
@@ -208,6 +210,10 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
     match error {
         ExecError::Failed(failure) if failure.cause == Cause::NotFound => {
             Some("correct its name, or put the program into the root that the node stands on".to_owned())
+        }
+        ExecError::Failed(failure) if failure.limit().is_some() => {
+            let word = failure.limit().unwrap_or_default();
+            Some(format!("raise `{word}=` in its `limits`, or let it use less"))
         }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
         ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),

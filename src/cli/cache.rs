@@ -1,9 +1,12 @@
 //! `memobuild cache`: what the store holds, and whether it is whole.
 
+mod folders;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
 
+use crate::base::size::size_text;
 use crate::cli::args::{Args, CacheArgs, CacheCommand, Format};
 use crate::cli::failure::Failure;
 use crate::cli::{interrupt, place, print};
@@ -13,11 +16,13 @@ use crate::store::verify::verify as verify_store;
 use crate::tree::disk::snapshot::verify_snapshots;
 
 pub(super) fn cache(args: &Args, asked: &CacheArgs) -> Result<(), Failure> {
-    match asked.command {
+    match &asked.command {
         CacheCommand::Path => print::data(format!("{}\n", place::store(args)?.display())),
-        CacheCommand::Ls { format } => ls(&place::open(args)?, format),
-        CacheCommand::Du { format } => du(&place::open(args)?, format),
-        CacheCommand::Verify { format } => verify(&place::open(args)?, format),
+        CacheCommand::Ls { format } => ls(&place::open(args)?, *format),
+        CacheCommand::Du { format } => du(&place::open(args)?, *format),
+        CacheCommand::Verify { format } => verify(&place::open(args)?, *format),
+        CacheCommand::Folders { format } => folders::list(&place::open(args)?, *format),
+        CacheCommand::Prune(asked) => folders::prune(&place::open(args)?, asked),
     }
 }
 
@@ -30,7 +35,7 @@ fn ls(memo: &Memo, format: Format) -> Result<(), Failure> {
     for record in records {
         let key = &record.key.to_hex()[..12];
         let outputs = record.outputs.join(" ");
-        let size = bytes(record.object_bytes);
+        let size = size_text(record.object_bytes);
         let _ = writeln!(text, "{key}  {:<24} {size:>10}  {:>7.2} s  {outputs}", record.node, record.seconds);
     }
     print::data(text)
@@ -43,7 +48,7 @@ fn du(memo: &Memo, format: Format) -> Result<(), Failure> {
     }
     let mut text = String::new();
     let mut line = |class: &str, files: u64, size: u64| {
-        let _ = writeln!(text, "{class:<10} {files:>9} files {:>10}", bytes(size));
+        let _ = writeln!(text, "{class:<10} {files:>9} files {:>10}", size_text(size));
     };
     for total in &totals {
         line(&total.class, total.files, total.disk_bytes);
@@ -86,31 +91,5 @@ fn verify(memo: &Memo, format: Format) -> Result<(), Failure> {
             format!("{number} damaged in the store"),
             Some("build again: what was lost is made again".to_owned()),
         )),
-    }
-}
-
-/// As people read sizes: `1.5 MiB`.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut size = count as f64;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{size:.1} {}", UNITS[unit]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_read_well() {
-        let table =
-            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3.0 TiB")];
-        for (count, expected) in table {
-            assert_eq!(bytes(count), expected);
-        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::args::{Args, DoctorArgs, Format};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
+use crate::exec::cgroup;
 use crate::exec::probe::{self, Isolation};
 
 /// Tries every rung anew, whatever is kept.
@@ -15,11 +16,14 @@ pub(super) fn doctor(args: &Args, asked: &DoctorArgs) -> Result<(), Failure> {
     let memo = place::open(args)?;
     let isolation = probe::doctor(&memo, Path::new("/proc/self/exe"))?;
     let rung = isolation.granted.as_ref().map(|granted| granted.rung.name());
+    let limits = cgroup::finding();
     match asked.format {
         Format::Json => {
-            print::json(&json!({ "version": 1, "rung": rung, "findings": isolation.findings }))?;
+            print::json(
+                &json!({ "version": 1, "rung": rung, "findings": isolation.findings, "limits": limits }),
+            )?;
         }
-        Format::Text => print::data(text(rung, &isolation))?,
+        Format::Text => print::data(text(rung, &isolation) + &limits_text(&limits))?,
     }
     match rung {
         Some(_) => Ok(()),
@@ -38,6 +42,14 @@ fn text(rung: Option<&str>, isolation: &Isolation) -> String {
         if let Some(help) = &finding.help {
             let _ = writeln!(text, "           to get there: {help}");
         }
+    }
+    text
+}
+
+fn limits_text(limits: &cgroup::Finding) -> String {
+    let mut text = format!("limits: {}\n", limits.message);
+    if let Some(help) = &limits.help {
+        let _ = writeln!(text, "           to get there: {help}");
     }
     text
 }

@@ -10,11 +10,13 @@ use crate::cli::args::Progress;
 use crate::engine::event::Watcher;
 use crate::exec::log::harmless;
 use crate::graph::graph::Graph;
+use crate::net::traffic::Traffic;
 
-pub(super) fn start<'g>(progress: Progress, graph: &'g Graph) -> Box<dyn Watcher + 'g> {
+/// `traffic` is shown as it grows, where somebody looks on.
+pub(super) fn start<'g>(progress: Progress, graph: &'g Graph, traffic: &Traffic) -> Box<dyn Watcher + 'g> {
     let auto = if std::io::stderr().is_terminal() { Progress::Tty } else { Progress::Plain };
     match if progress == Progress::Auto { auto } else { progress } {
-        Progress::Tty | Progress::Auto => Box::new(live::Live::new(graph)),
+        Progress::Tty | Progress::Auto => Box::new(live::Live::new(graph, traffic)),
         Progress::Plain => Box::new(plain::Plain::new(graph)),
         Progress::Json => Box::new(json::Json::new(graph)),
     }

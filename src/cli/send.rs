@@ -1,9 +1,7 @@
 //! `memobuild push` and `memobuild load`: an image that was built already, to registries or to this machine's own
 //! stores. Nothing runs for it: whoever sends an image wants the one that was tried, and no other.
 
-use std::path::PathBuf;
-
-use crate::cli::args::{Args, LoadArgs, PushArgs};
+use crate::cli::args::{Args, LoadArgs, PushArgs, SendingArgs};
 use crate::cli::failure::Failure;
 use crate::cli::output::destination::Destination;
 use crate::cli::output::metadata;
@@ -24,27 +22,15 @@ use crate::oci::supply::Supply;
 struct Sending<'s> {
     word: &'static str,
     target: &'s str,
-    params: &'s [String],
     outputs: Vec<Output>,
-    progress: Option<crate::cli::args::Progress>,
-    metadata_file: Option<&'s PathBuf>,
+    options: &'s SendingArgs,
 }
 
 pub(super) fn push(args: &Args, asked: &PushArgs) -> Result<(), Failure> {
     let outputs = destinations(&asked.destinations, "docker://", |destination| {
         matches!(destination, Destination::Registry(_))
     })?;
-    send(
-        args,
-        Sending {
-            word: "push",
-            target: &asked.target,
-            params: &asked.params,
-            outputs,
-            progress: asked.progress,
-            metadata_file: asked.metadata_file.as_ref(),
-        },
-    )
+    send(args, Sending { word: "push", target: &asked.target, outputs, options: &asked.sending })
 }
 
 pub(super) fn load(args: &Args, asked: &LoadArgs) -> Result<(), Failure> {
@@ -54,17 +40,7 @@ pub(super) fn load(args: &Args, asked: &LoadArgs) -> Result<(), Failure> {
             Destination::DockerDaemon(_) | Destination::ContainersStorage(_) | Destination::Containerd(_)
         )
     })?;
-    send(
-        args,
-        Sending {
-            word: "load",
-            target: &asked.target,
-            params: &asked.params,
-            outputs,
-            progress: asked.progress,
-            metadata_file: asked.metadata_file.as_ref(),
-        },
-    )
+    send(args, Sending { word: "load", target: &asked.target, outputs, options: &asked.sending })
 }
 
 /// A reference alone is one of the usual transport; without any, the image goes there under its own names.
@@ -98,7 +74,7 @@ fn destinations(
 fn send(args: &Args, sending: Sending<'_>) -> Result<(), Failure> {
     let workspace = place::workspace(args)?;
     let named = [sending.target.to_owned()];
-    let loaded = loading::load(args, &workspace, sending.params, &named)?;
+    let loaded = loading::load(args, &workspace, &sending.options.params, &named)?;
     let workspace = workspace.root;
     let graph = &loaded.graph;
     let targets = select::targets(graph, &named)?;
@@ -123,7 +99,8 @@ fn send(args: &Args, sending: Sending<'_>) -> Result<(), Failure> {
     };
     let jobs = settings::jobs(None)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: false };
-    let mut progress = progress::start(settings::progress(sending.progress)?, graph);
+    let mut progress =
+        progress::start(settings::progress(sending.options.progress)?, graph, supply.network().traffic());
     let desk = Desk { supply: &supply, created: build::created()? };
     let mut written = Vec::new();
     let mut export = |values: &Values| {
@@ -139,7 +116,7 @@ fn send(args: &Args, sending: Sending<'_>) -> Result<(), Failure> {
         return Err(Failure::Input { message, help: None });
     }
     written.iter().for_each(|written| print::note(&written.line()));
-    match sending.metadata_file {
+    match &sending.options.metadata_file {
         Some(path) => metadata::write(path, &written),
         None => Ok(()),
     }

@@ -2,7 +2,7 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Limits, Network, Run};
+use crate::graph::op::Run;
 
 /// An error for the first thing in how the run is written that cannot be done yet.
 pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
@@ -10,27 +10,12 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let Limits { timeout: _, cpu, memory, pids } = &run.limits;
-    let named = [
-        ("cache", run.caches.first().map(|cache| &cache.name)),
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
-        ("ssh", run.ssh.first()),
-        ("service", run.services.first().map(|service| &service.name)),
-        ("device", run.devices.first()),
-    ];
-    let plain = [
-        ("`privileged`", run.privileged),
-        ("a network behind the build's own proxy", run.network == Network::Proxy),
-        ("`limits cpu=`", cpu.is_some()),
-        ("`limits memory=`", memory.is_some()),
-        ("`limits pids=`", pids.is_some()),
-        ("`retry`", run.retry > 0),
-    ];
+    let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
     let named = named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
         Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
     });
-    named.or_else(|| Some(plain.iter().find(|(_, is_used)| *is_used)?.0.to_owned()))
+    named
 }
 
 fn beyond(what: &str) -> ExecError {
@@ -43,8 +28,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{Network, SecretMount, SecretTarget};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -54,19 +38,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn cache(run: &mut Run) {
-        run.caches.push(CacheMount {
-            name: "npm".to_owned(),
-            at: TreePath::root(),
-            sharing: Sharing::default(),
-            package: None,
-            per: None,
-            owner: None,
-            mode: None,
-            seed: None,
-        });
     }
 
     fn secret(run: &mut Run) {
@@ -79,35 +50,14 @@ mod tests {
         });
     }
 
-    fn service(run: &mut Run) {
-        run.services.push(Service {
-            name: "db".to_owned(),
-            from: 0,
-            port: 5432,
-            env: Vec::new(),
-            cmd: None,
-            mounts: Vec::new(),
-            ready: None,
-        });
-    }
-
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 13] = [
+        let rows: [Row; 4] = [
             (|_| {}, ""),
-            (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (service, "`service db`"),
-            (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
-            (|run| run.privileged = true, "`privileged`"),
-            (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
-            (|run| run.limits.cpu = Some(1), "`limits cpu=`"),
-            (|run| run.limits.memory = Some(1), "`limits memory=`"),
-            (|run| run.limits.pids = Some(1), "`limits pids=`"),
-            (|run| run.retry = 1, "`retry`"),
         ];
         for (change, feature) in rows {
             let expected = match feature {
@@ -120,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_is_supported_is_not_refused() {
-        for network in [Network::None, Network::Host, Network::Locked] {
+        for network in [Network::None, Network::Host, Network::Proxy, Network::Intercept, Network::Locked] {
             assert_eq!(refusal(|run| run.network = network), "");
         }
         assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");

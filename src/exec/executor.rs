@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::BlobDigest;
+use crate::base::size::size_text;
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
@@ -11,6 +12,7 @@ use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::store::object::StoreError;
 use crate::store::record::Lost;
+use crate::store::traffic::{Refused, Traffic};
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -18,6 +20,9 @@ pub trait Executor: Sync {
 
     /// Whether a result made on that isolation rung is as good as one that would be made here.
     fn accepts(&self, rung: &str) -> Result<bool, ExecError>;
+
+    /// Whether a run that reached that, and was refused that, would do just so here.
+    fn would_reach(&self, traffic: &Traffic) -> bool;
 
     /// Hears what a node came to, made or recalled: of a pulled image, where its layers lie.
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>);
@@ -37,6 +42,11 @@ pub trait Executor: Sync {
 pub trait Listener: Send {
     /// Bytes as they come, not yet cut into lines.
     fn output(&mut self, stream: Stream, bytes: &[u8]);
+
+    /// An attempt failed so, and attempt number `attempt` begins. Who shows nothing need not care.
+    fn retries(&mut self, failure: &Failure, attempt: u32, most: u32) {
+        let _ = (failure, attempt, most);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +66,12 @@ pub struct Made {
     pub shareable: bool,
     /// Bytes of file content that a scan read or a command wrote.
     pub bytes: u64,
+    /// How often it was run until it did not fail.
+    pub attempts: u32,
     /// What a run wrote below its copy-on-write mounts.
     pub lost: Lost,
+    /// What a run reached through its proxy.
+    pub traffic: Traffic,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +98,14 @@ pub enum ExecError {
 }
 
 impl ExecError {
+    /// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
+    pub fn is_mended_by_another_attempt(&self) -> bool {
+        matches!(
+            self,
+            ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
+        )
+    }
+
     /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
     pub fn about(self, slot: &str) -> ExecError {
         match self {
@@ -104,6 +126,14 @@ pub struct Failure {
     pub log: Option<BlobDigest>,
     /// Names of machines that it asked for, the first few: it has no network.
     pub tried: Vec<String>,
+    /// Whom its proxy did not let it through to.
+    pub refused: Vec<Refused>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The limit on processes, if it wanted more of them at once.
+    pub processes: Option<u64>,
+    /// Services that had ended before it did.
+    pub ended_services: Vec<String>,
     /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
     pub kept: BTreeMap<String, Value>,
 }
@@ -115,6 +145,17 @@ pub enum Cause {
     /// Seconds.
     Timeout(u64),
     NotFound,
+    /// A service that it needs was not ready.
+    NoService {
+        name: String,
+        why: String,
+    },
+    /// All its processes together wanted more than this many bytes of memory.
+    OutOfMemory(u64),
+    /// It had more than this many processes at once.
+    TooManyProcesses(u64),
+    /// It wrote more than this many bytes.
+    TooMuchWritten(u64),
     /// A test's expectation that did not hold, in words.
     Expectation(String),
 }
@@ -122,7 +163,33 @@ pub enum Cause {
 impl Failure {
     /// Nothing is known but how the command ended.
     pub fn new(command: impl Into<String>, cause: Cause) -> Failure {
-        Failure { command: command.into(), cause, log: None, tried: Vec::new(), kept: BTreeMap::new() }
+        Failure {
+            command: command.into(),
+            cause,
+            log: None,
+            tried: Vec::new(),
+            refused: Vec::new(),
+            attempts: 1,
+            processes: None,
+            ended_services: Vec::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// The word of `limits` that would have to be greater, if one was too small.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self.cause {
+            Cause::OutOfMemory(_) => Some("memory"),
+            Cause::TooManyProcesses(_) => Some("pids"),
+            Cause::TooMuchWritten(_) => Some("disk"),
+            Cause::Timeout(_) => Some("timeout"),
+            _ => self.processes.map(|_| "pids"),
+        }
+    }
+
+    /// Whether trying again has any sense: what does not exist will not exist then.
+    pub fn may_pass_again(&self) -> bool {
+        self.cause != Cause::NotFound
     }
 
     /// The command, where it is a script by its first line.
@@ -147,7 +214,29 @@ impl std::fmt::Display for Failure {
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),
             Cause::Timeout(seconds) => write!(f, "`{command}` did not end within {seconds} s"),
             Cause::NotFound => write!(f, "`{command}`: there is no such program in its root filesystem"),
+            Cause::NoService { name, why } => {
+                write!(f, "`{command}` was not started: its service `{name}` {why}")
+            }
+            Cause::OutOfMemory(bytes) => {
+                write!(f, "`{command}` was killed: out of memory, its limit is {}", size_text(*bytes))
+            }
+            Cause::TooManyProcesses(most) => {
+                write!(f, "`{command}` was killed: it had more processes than its limit of {most}")
+            }
+            Cause::TooMuchWritten(bytes) => {
+                write!(f, "`{command}` wrote more to the disk than its limit of {}", size_text(*bytes))
+            }
             Cause::Expectation(words) => write!(f, "`{command}` {words}"),
+        }?;
+        for name in &self.ended_services {
+            write!(f, "; its service `{name}` had ended before")?;
         }
+        if let Some(most) = self.processes {
+            write!(f, "; it was refused more processes than its limit of {most}")?;
+        }
+        if self.attempts > 1 {
+            write!(f, ", at its last of {} attempts", self.attempts)?;
+        }
+        Ok(())
     }
 }

@@ -1,13 +1,12 @@
 //! `http` and `git` sources. Before a key is asked for, what a name points to now is found out, once in a build, so
 //! that the key holds content and every node sees the same.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::OciDigest;
 use crate::exec::executor::ExecError;
+use crate::exec::found::Found;
 use crate::exec::git::{self, Around, Source};
 use crate::exec::http::{self, Expected};
 use crate::graph::op::Fetch;
@@ -118,25 +117,5 @@ impl Fetching {
 
     fn around<'a>(&'a self, cancel: &'a Cancel) -> Around<'a> {
         Around { memo: self.memo(), workspace: &self.workspace, cancel }
-    }
-}
-
-/// What was found out, once for all who ask. Whoever asks for the same waits; others do not.
-struct Found<K, V>(Mutex<BTreeMap<K, Arc<Mutex<Option<V>>>>>);
-
-impl<K, V> Default for Found<K, V> {
-    fn default() -> Found<K, V> {
-        Found(Mutex::default())
-    }
-}
-
-impl<K: Ord, V: Clone> Found<K, V> {
-    fn get(&self, key: K, find: impl FnOnce() -> Result<V, ExecError>) -> Result<V, ExecError> {
-        let place = self.0.lock().expect("bug: poisoned").entry(key).or_default().clone();
-        let mut place = place.lock().expect("bug: poisoned");
-        match &*place {
-            Some(known) => Ok(known.clone()),
-            None => Ok(place.insert(find()?).clone()),
-        }
     }
 }

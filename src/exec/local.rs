@@ -11,20 +11,21 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::grants::Grants;
 use crate::exec::probe::{self, Isolation, Rung};
-use crate::exec::run::{PASSED, run};
+use crate::exec::pulling::Pulling;
+use crate::exec::run::{Here, PASSED, run};
+use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
-use crate::exec::{host, locked};
+use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
-use crate::graph::op::{ImageSource, LayoutForm, Op, Pull};
+use crate::graph::op::Op;
 use crate::graph::value::Value;
-use crate::oci::error::OciError;
 use crate::oci::image::Platform;
-use crate::oci::pull;
-use crate::oci::source::Source;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -36,7 +37,10 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// What runs may have beyond their sandbox.
+    grants: Grants,
     fetching: Fetching,
+    pulling: Pulling,
     /// Whether servers are asked what a name points to now.
     asks: bool,
 }
@@ -58,7 +62,9 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            grants: Grants::default(),
             fetching: Fetching::new(supply, workspace),
+            pulling: Pulling::new(supply, workspace),
             asks: true,
         })
     }
@@ -66,6 +72,11 @@ impl LocalExecutor {
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// With runs that may have what was allowed.
+    pub fn granting(self, grants: Grants) -> LocalExecutor {
+        LocalExecutor { grants, ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -99,47 +110,33 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
+                let found = probe::isolation(self.supply.memo())?;
+                let isolation = Arc::new(Isolation { grants: self.grants.clone(), ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
             }
         }
     }
+}
 
-    fn pull(&self, pull: &Pull, platform: &Platform) -> Result<Made, ExecError> {
-        let (source, reference) = self.source(pull)?;
-        let image = pull::pull(&source, reference, pull.digest.as_deref(), platform)?;
-        Ok(made("image", Value::Image(Box::new(image))))
-    }
-
-    /// What the image's name stands for now.
-    fn digest(&self, pull: &Pull, platform: &Platform) -> Result<String, ExecError> {
-        let found = match (&pull.source, &pull.digest) {
-            // It says all there is to know; whether it is there shows when it is wanted.
-            (ImageSource::Registry(_), Some(digest)) => return Ok(digest.clone()),
-            (ImageSource::Registry(name), None) => {
-                let registries = self.supply.network().registries()?;
-                registries.resolve(&name.parse()?, self.supply.cancel())?.digest
-            }
-            (ImageSource::Layout { .. }, digest) => {
-                let (source, reference) = self.source(pull)?;
-                pull::resolve(&source, reference, digest.as_deref(), platform)?
-            }
-        };
-        Ok(found.to_string())
-    }
-
-    /// Where the image lies, and what it is called there.
-    fn source<'p>(&self, pull: &'p Pull) -> Result<(Source, Option<&'p str>), ExecError> {
-        match &pull.source {
-            ImageSource::Layout { path, reference, form } => {
-                Ok((layout(&self.workspace.join(path), *form)?, reference.as_deref()))
-            }
-            ImageSource::Registry(name) => {
-                Ok((Source::registry(self.supply.network(), &name.parse()?, self.supply.cancel()), None))
-            }
-        }
+impl LocalExecutor {
+    /// In the sandbox of a run, which is prepared as for running it. Gives the exit code.
+    pub fn sit(
+        &self,
+        action: &Action,
+        wish: &Wish,
+        seat: &Seat<'_>,
+        cancel: &Cancel,
+    ) -> Result<u8, ExecError> {
+        let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
+        beyond::refuse_run(op)?;
+        let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
+        let isolation = self.isolation()?;
+        self.check_rung(&isolation)?;
+        let here =
+            Here { isolation: &isolation, emulator, workspace: &self.workspace, platform: &action.platform };
+        sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
 
@@ -147,23 +144,15 @@ impl Executor for LocalExecutor {
     fn pin(&self, op: &mut Op, platform: &Platform) -> Result<(), ExecError> {
         match op {
             Op::Fetch(fetch) if self.asks => self.fetching.pin(fetch)?,
-            Op::Pull(pull) if self.asks || pull.source.is_local() => {
-                pull.digest = Some(self.digest(pull, platform)?);
-            }
+            Op::Pull(pull) if self.asks || pull.source.is_local() => self.pulling.pin(pull, platform)?,
             _ => {}
         }
         Ok(())
     }
 
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>) {
-        let Op::Pull(pull) = op else { return };
-        // One that can't be opened any more is missed by whoever wants its layers.
-        let Ok((source, _)) = self.source(pull) else { return };
-        let source = Arc::new(source);
-        for value in outputs.values() {
-            if let Value::Image(image) = value {
-                self.supply.offer(image, &source);
-            }
+        if let Op::Pull(pull) = op {
+            self.pulling.settled(pull, outputs);
         }
     }
 
@@ -176,6 +165,10 @@ impl Executor for LocalExecutor {
         }
         // Where no command may run, whatever is known will do.
         Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        proxy::would_repeat(self.supply.network().outside(), traffic)
     }
 
     fn finish(&self) -> Result<(), ExecError> {
@@ -194,7 +187,10 @@ impl Executor for LocalExecutor {
                 let hidden = [self.workspace.clone(), self.supply.memo().folder().to_owned()];
                 Ok(made("host", Value::Host(host::look(&op.include, &hidden)?)))
             }
-            Op::Pull(op) => self.pull(op, &action.platform),
+            Op::Pull(op) => {
+                let image = self.pulling.pull(op, &action.platform)?;
+                Ok(made("image", Value::Image(Box::new(image))))
+            }
             Op::Assemble(op) => {
                 let value = assemble(&self.supply, op, &action.inputs, &action.platform)?;
                 Ok(made(value.type_of().name(), value))
@@ -205,7 +201,13 @@ impl Executor for LocalExecutor {
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
                 self.check_rung(&isolation)?;
-                let made = run(&self.supply, op, &action.inputs, &isolation, emulator, cancel, listener)?;
+                let here = Here {
+                    isolation: &isolation,
+                    emulator,
+                    workspace: &self.workspace,
+                    platform: &action.platform,
+                };
+                let made = run(&self.supply, op, &action.inputs, here, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })
             }
@@ -215,15 +217,6 @@ impl Executor for LocalExecutor {
                 Ok(made(PASSED, Value::Text(PASSED.to_owned())))
             }
         }
-    }
-}
-
-/// Images on a disk.
-pub fn layout(path: &Path, form: LayoutForm) -> Result<Source, OciError> {
-    match form {
-        LayoutForm::Folder => Source::layout(path),
-        LayoutForm::Archive => Source::archive(path),
-        LayoutForm::DockerArchive => Source::docker_archive(path),
     }
 }
 
@@ -245,6 +238,8 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        attempts: 1,
         lost: Lost::default(),
+        traffic: Traffic::default(),
     }
 }

@@ -1,26 +1,32 @@
 //! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
 //! command's surroundings. Everything that a run sees, and that is no file, is decided here.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Bounds;
+use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
+use crate::exec::inputs::{Inputs, Made};
+use crate::exec::proxy;
+use crate::exec::sandbox::CERTIFICATES;
+use crate::exec::sandbox::lent::{CacheFolder, Lent};
+use crate::exec::sandbox::spec::{Root, Spec};
+use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
-use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
+use crate::graph::op::{CacheMount, Command, From, Network, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
-use crate::tree::encode;
-use crate::tree::flatten;
-use crate::tree::tree::{Content, Directory, Entry, Metadata};
+use crate::tree::disk::snapshot::SnapshotForm;
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
 /// These and the two below stand in no key: whoever changes one changes the context of `Action::key`.
@@ -31,35 +37,55 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     // The time of every file in a layer, so that compilers of byte code check contents instead of times.
     ("SOURCE_DATE_EPOCH", "315532800"),
 ];
+/// In which programs look for the file of those whom they are to believe.
+const CERTIFICATE_VARIABLES: [&str; 10] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "NIX_SSL_CERT_FILE",
+];
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
+/// What runs of one action are prepared with.
+pub(crate) struct Surroundings<'a> {
+    pub supply: &'a Supply,
+    pub inputs: &'a [ActionInput],
+    pub identity: &'a Identity,
+    pub grants: &'a Grants,
+    pub cancel: &'a Cancel,
+}
+
+/// `work` is a folder of the run's own; `claims` are those of its caches.
 pub(crate) fn prepare(
-    supply: &Supply,
+    with: &Surroundings<'_>,
     run: &Run,
-    inputs: &[ActionInput],
-    identity: &Identity,
     work: &Path,
-    cancel: &Cancel,
+    claims: &mut Claims,
 ) -> Result<Spec, ExecError> {
+    let Surroundings { supply, inputs, identity, grants, cancel } = *with;
+    grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
     };
     let memo = supply.memo();
-    let mut snapshots = Snapshots { memo, form: snapshot_form(identity), cancel, made: Vec::new() };
     let trees = supply.trees(&rootfs.layers)?;
+    let form = snapshot_form(identity);
+    let given = Inputs::of(memo, run, inputs, &trees)?;
+    let tells_owners = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let given = if tells_owners && !run.privileged { given.grounded(run.network)? } else { given };
+    let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
-        _ => {
-            let mut stack = snapshots.of_layers(&trees)?;
-            if matches!(identity, Identity::Single { .. }) {
-                stack.insert(0, snapshots.of_tree(ground(memo)?, slot_of_layer(0))?);
-            }
-            Root::Layers { stack, trees: trees.clone() }
-        }
+        _ => Root::Layers { stack, trees },
     };
-    let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
     Ok(Spec {
         store: memo.folder().to_owned(),
@@ -68,34 +94,30 @@ pub(crate) fn prepare(
         root,
         mounts,
         tmpfs: sorted(&run.tmpfs)?,
-        snapshots: snapshots.made,
+        snapshots,
+        lent: Lent { caches: cache_folders(run, inputs, claims)?, locks: claims.locks().len() },
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
-        environment: environment(run, &rootfs),
+        environment: environment(run, &rootfs, hostname(run)),
         workdir: inherited.workdir,
         user: inherited.user,
-        hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        hostname: hostname(run).to_owned(),
         emulator: None,
         network: run.network,
-        add_hosts: run.add_hosts.clone(),
+        ports: if run.network.has_proxy() { proxy::ports(supply.network().outside()) } else { Vec::new() },
+        authority: None,
+        add_hosts: services::hosts(run).chain(own_hosts(run)).collect(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
+        privileged: run.privileged,
+        devices: run.devices.clone(),
         timeout: run.limits.timeout,
+        bounds: Bounds::default(),
+        session: None,
+        services: Vec::new(),
+        is_service: false,
     })
-}
-
-/// What lies under the lowest layer: the places that every sandbox has. Where it is on the filesystem of all other
-/// layers, the numbers of inodes hold in the whole root.
-fn ground(memo: &Memo) -> Result<TreeDigest, ExecError> {
-    let empty = memo.write_blob(b"")?;
-    let etc = Directory { entries: [(b"hosts".to_vec(), Entry::file(empty, 0, 0o644))].into() };
-    let etc = Entry::directory(encode::save(memo, &etc)?);
-    let nothing = Entry::directory(encode::save(memo, &Directory::default())?);
-    let tmp = Entry { metadata: Metadata::plain(0o1777), ..nothing.clone() };
-    let entries = [("dev", nothing.clone()), ("etc", etc), ("proc", nothing), ("tmp", tmp)];
-    let entries = entries.map(|(name, entry)| (name.as_bytes().to_vec(), entry));
-    Ok(encode::save(memo, &Directory { entries: entries.into() })?)
 }
 
 fn rootfs_of(input: &ActionInput) -> Result<&Rootfs, ExecError> {
@@ -108,7 +130,7 @@ fn host_root(input: &ActionInput) -> Result<Root, ExecError> {
     Ok(Root::Host { folders: machine.folders.clone(), hidden })
 }
 
-fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
+pub(crate) fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
     let found = input.value.type_of().name();
     ExecError::Input {
         message: format!("`{}` needs {wanted}, and got a {found}", input.slot),
@@ -123,6 +145,15 @@ fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
         Identity::Single { .. } => Some(SnapshotForm::one_id()),
         Identity::Ranges { .. } => None,
     }
+}
+
+/// What interprets the run's scripts.
+pub(crate) fn shell(run: &Run, inputs: &[ActionInput]) -> Result<Vec<String>, ExecError> {
+    let rootfs = match run.from {
+        From::Input(index) => rootfs_of(&inputs[index])?.clone(),
+        From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
+    };
+    Ok(Inherited::of(run, &rootfs)?.shell)
 }
 
 /// What the run's own lines override, where the root's configuration is obeyed.
@@ -159,7 +190,30 @@ fn words(command: &Command, shell: &[String]) -> Vec<String> {
     }
 }
 
-fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
+pub(super) fn hostname(run: &Run) -> &str {
+    run.hostname.as_deref().unwrap_or(HOSTNAME)
+}
+
+/// Names that a run with a proxy gives to other machines are found by the proxy (`given_hosts`): it gets nowhere else.
+fn own_hosts(run: &Run) -> Vec<(String, String)> {
+    let given = given_hosts(run);
+    run.add_hosts.iter().filter(|(name, _)| !given.contains_key(name)).cloned().collect()
+}
+
+/// Names of other machines, with the addresses that the run itself says.
+pub(super) fn given_hosts(run: &Run) -> BTreeMap<String, IpAddr> {
+    let parsed = |(name, address): &(String, String)| {
+        let address = address.parse::<IpAddr>().ok().filter(|address| !address.is_loopback())?;
+        Some((name.clone(), address))
+    };
+    if run.network.has_proxy() {
+        run.add_hosts.iter().rev().filter_map(parsed).collect()
+    } else {
+        BTreeMap::new()
+    }
+}
+
+fn environment(run: &Run, rootfs: &Rootfs, hostname: &str) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> =
         ENVIRONMENT.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     let mut set = |name: &str, value: Option<&str>| {
@@ -171,100 +225,41 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
             set(name, Some(value));
         }
     }
+    if run.network.has_proxy() {
+        for (name, value) in proxy::environment(hostname) {
+            set(&name, Some(&value));
+        }
+    }
+    if run.network == Network::Intercept {
+        CERTIFICATE_VARIABLES.into_iter().for_each(|name| set(name, Some(CERTIFICATES)));
+    }
     for (name, value) in &run.env {
         set(name, value.as_ref().map(LateText::known));
     }
     environment
 }
 
-/// Makes trees into folders, as far as this process can. Gives numbers in `made`.
-struct Snapshots<'a> {
-    memo: &'a Memo,
-    form: Option<SnapshotForm>,
-    cancel: &'a Cancel,
-    made: Vec<Snapshot>,
+/// In the order in which the run has them, which is that of its claims.
+fn cache_folders(run: &Run, inputs: &[ActionInput], claims: &Claims) -> Result<Vec<CacheFolder>, ExecError> {
+    let folder = |(number, cache): (usize, &CacheMount)| {
+        check_place(&cache.at)?;
+        let seed = cache.seed.map(|seed| seed_of(&inputs[seed])).transpose()?;
+        Ok(CacheFolder {
+            at: cache.at.clone(),
+            folder: claims.folder(number),
+            owner: cache.owner.as_ref().map(|owner| owner.0.clone()),
+            mode: cache.mode.unwrap_or(0o755),
+            seed,
+        })
+    };
+    run.caches.iter().enumerate().map(folder).collect()
 }
 
-impl Snapshots<'_> {
-    /// Each layer shows a later time than the one below it. Where there are too many to be stacked, the
-    /// lowest ones become one, with the time of the highest of them.
-    fn of_layers(&mut self, trees: &[TreeDigest]) -> Result<Vec<usize>, ExecError> {
-        let merged = match trees.len().checked_sub(MOST_LOWERS) {
-            None | Some(0) => 0,
-            Some(surplus) => surplus + 1,
-        };
-        let mut stack = Vec::with_capacity(trees.len() - merged + 1);
-        if merged > 0 {
-            let tree = flatten::flatten(self.memo, &trees[..merged])?;
-            stack.push(self.of_tree(tree, slot_of_layer(merged))?);
-        }
-        for (number, &tree) in trees.iter().enumerate().skip(merged) {
-            stack.push(self.of_tree(tree, slot_of_layer(number + 1))?);
-        }
-        Ok(stack)
+fn seed_of(input: &ActionInput) -> Result<TreeDigest, ExecError> {
+    match &input.value {
+        Value::Tree(entry) => entry.tree().ok_or_else(|| wrong_type(input, "a directory")),
+        _ => Err(wrong_type(input, "a directory")),
     }
-
-    fn of_mounts(
-        &mut self,
-        mounts: &[Mount],
-        inputs: &[ActionInput],
-        layers: usize,
-    ) -> Result<Vec<Mounted>, ExecError> {
-        let mut sorted: Vec<&Mount> = mounts.iter().collect();
-        sorted.sort_by(|one, other| one.at.cmp(&other.at));
-        let mut mounted = |mount: &&Mount| {
-            check_place(&mount.at)?;
-            let source = self.of_input(&inputs[mount.input], slot_of_mount(mount, mounts, layers))?;
-            Ok(Mounted { at: mount.at.clone(), source, access: mount.access })
-        };
-        sorted.iter().map(&mut mounted).collect()
-    }
-
-    fn of_input(&mut self, input: &ActionInput, slot: usize) -> Result<Source, ExecError> {
-        let Value::Tree(entry) = &input.value else { return Err(wrong_type(input, "a tree")) };
-        let (tree, part) = match &entry.content {
-            Content::Directory { tree, .. } if entry.metadata == Metadata::plain(0o755) => (*tree, Part::All),
-            Content::Directory { .. } => (self.wrap(entry)?, Part::Folder),
-            Content::File { .. } => (self.wrap(entry)?, Part::File),
-            _ => {
-                return Err(ExecError::Input {
-                    message: format!("`{}` is neither a directory nor a regular file", input.slot),
-                    help: "mount the directory that holds it".to_owned(),
-                });
-            }
-        };
-        Ok(Source { snapshot: self.of_tree(tree, slot)?, part })
-    }
-
-    /// A snapshot is a directory's content: what has a mode of its own, or is a file, needs one around it.
-    fn wrap(&self, entry: &Entry) -> Result<TreeDigest, ExecError> {
-        let around = Directory { entries: [(WRAPPED.into(), entry.clone())].into() };
-        Ok(encode::save(self.memo, &around)?)
-    }
-
-    fn of_tree(&mut self, tree: TreeDigest, slot: usize) -> Result<usize, ExecError> {
-        let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-        self.made.push(match &self.form {
-            Some(form) => Snapshot::At(snapshot(self.memo, tree, slot, form, self.cancel)?),
-            None => Snapshot::ToBeMade { tree, slot },
-        });
-        Ok(self.made.len() - 1)
-    }
-}
-
-/// The number of a layer counts from 1 at the bottom. Between two layers there is a slot for what runs made.
-fn slot_of_layer(number: usize) -> usize {
-    2 * number
-}
-
-/// A mount is newer than the root, and than a mount that it lies in; but what runs made, to be kept up to
-/// date with sources, is older than any of these.
-fn slot_of_mount(mount: &Mount, mounts: &[Mount], layers: usize) -> usize {
-    if let Some(newer) = mount.older_than {
-        return slot_of_layer(layers.saturating_sub(newer)) + 1;
-    }
-    let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
-    slot_of_layer(layers + 1 + above.count())
 }
 
 fn sorted(tmpfs: &[Tmpfs]) -> Result<Vec<Tmpfs>, ExecError> {
@@ -275,7 +270,7 @@ fn sorted(tmpfs: &[Tmpfs]) -> Result<Vec<Tmpfs>, ExecError> {
 }
 
 /// The sandbox's own places.
-fn check_place(at: &TreePath) -> Result<(), ExecError> {
+pub(crate) fn check_place(at: &TreePath) -> Result<(), ExecError> {
     let first = at.names().next();
     if first.is_some() && first != Some(b"proc") && first != Some(b"dev") {
         return Ok(());
@@ -315,13 +310,13 @@ mod tests {
     fn environment_in_three_levels() {
         let mut run = run();
         run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".into()))];
-        let found = environment(&run, &rootfs());
+        let found = environment(&run, &rootfs(), HOSTNAME);
         assert_eq!(value(&found, "PATH"), Some("/own"));
         assert_eq!(value(&found, "LANG"), None);
         assert_eq!(value(&found, "TZ"), Some("CET"));
         assert_eq!(value(&found, "LC_ALL"), Some("C.UTF-8"));
         run.inherit = false;
-        assert_eq!(value(&environment(&run, &rootfs()), "PATH"), Some(ENVIRONMENT[0].1));
+        assert_eq!(value(&environment(&run, &rootfs(), HOSTNAME), "PATH"), Some(ENVIRONMENT[0].1));
     }
 
     #[test]

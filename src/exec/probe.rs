@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
+use crate::exec::sandbox::lent::Lent;
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
@@ -19,7 +22,7 @@ use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 
 /// This program, whatever its file is called by now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Where the answer is kept, in the store's folder.
 const KEPT_IN: &str = "isolation.json";
@@ -44,6 +47,8 @@ pub struct Isolation {
     pub findings: Vec<Finding>,
     /// What sandboxes are born from.
     pub zygote: Arc<Zygote>,
+    /// What runs may have beyond their sandbox.
+    pub grants: Grants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +123,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
             granted: kept.granted,
             findings: kept.findings,
             zygote: Arc::new(Zygote::new(THIS_PROGRAM.into())),
+            grants: Grants::default(),
         });
     }
     let isolation = doctor(memo, Path::new(THIS_PROGRAM))?;
@@ -136,7 +142,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
 pub fn doctor(memo: &Memo, program: &Path) -> Result<Isolation, ExecError> {
     let zygote = Arc::new(Zygote::new(program.to_owned()));
     let (granted, findings) = climb(memo, &zygote)?;
-    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote })
+    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote, grants: Grants::default() })
 }
 
 /// Every rung that holds, the strongest first.
@@ -239,6 +245,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         root: Root::Host { folders: Vec::new(), hidden: Vec::new() },
         mounts: Vec::new(),
         tmpfs: Vec::new(),
+        lent: Lent::default(),
         commands: Vec::new(),
         environment: Vec::new(),
         workdir: TreePath::root(),
@@ -246,14 +253,22 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         hostname: "probe".to_owned(),
         emulator: None,
         network: Network::None,
+        ports: Vec::new(),
+        authority: None,
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,
         expected_files: Vec::new(),
         is_test: false,
+        privileged: false,
+        devices: Vec::new(),
         timeout: Some(10),
+        bounds: Bounds::default(),
+        session: None,
+        services: Vec::new(),
+        is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

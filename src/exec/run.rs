@@ -2,60 +2,161 @@
 //! Starts no command where no isolation rung holds: a weaker room is never used silently.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::{Bounds, Limit};
+use crate::exec::caches::{Claims, Of, claim};
+use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
+use crate::exec::proxy::{Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
-use crate::graph::op::{Expect, From, Network, Run, free_output};
+use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
-use crate::store::object::StoreError;
+use crate::store::memo::{Memo, WorkFolder};
+use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";
 
+/// Where a run takes place, and for whom.
+pub struct Here<'a> {
+    pub isolation: &'a Isolation,
+    /// For commands of another processor.
+    pub emulator: Option<Emulator>,
+    /// The root of the workspace that it is for.
+    pub workspace: &'a Path,
+    pub platform: &'a Platform,
+}
+
 /// Blocks until the commands have ended and their outputs are in the store.
 pub fn run(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    isolation: &Isolation,
-    emulator: Option<Emulator>,
+    here: Here<'_>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
+    let mut heard = Heard::new(supply.memo(), run.expect.as_ref())?;
+    let order = Order { supply, run, inputs, here, cancel };
+    let most = run.retry.saturating_add(1);
+    let mut attempts = 1;
+    let result = loop {
+        match attempt(&order, &mut heard, listener) {
+            Err(ExecError::Failed(failure)) if attempts < most && failure.may_pass_again() => {
+                attempts += 1;
+                listener.retries(&failure, attempts, most);
+                heard.begin_again(attempts, most)?;
+            }
+            result => break result,
+        }
+    };
+    let log = heard.log.finish()?;
+    match result {
+        Ok(made) => Ok(Made { log, attempts, ..made }),
+        Err(ExecError::Failed(failure)) => Err(Failure { log, attempts, ..*failure }.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to be run, and on what.
+struct Order<'a> {
+    supply: &'a Supply,
+    run: &'a Run,
+    inputs: &'a [ActionInput],
+    here: Here<'a>,
+    cancel: &'a Cancel,
+}
+
+/// A sandbox that can be begun, and what must live as long as it does.
+pub(crate) struct Furnished {
+    pub spec: Spec,
+    pub claims: Claims,
+    /// Its own, and those of its services.
+    pub folders: Vec<WorkFolder>,
+    /// For its proxy, where it has one.
+    pub terms: Terms,
+    pub _group: Option<Group>,
+}
+
+/// Everything that a run needs before its first command. `say` hears why it waits, where it does.
+pub(crate) fn furnish(
+    supply: &Supply,
+    run: &Run,
+    inputs: &[ActionInput],
+    here: &Here<'_>,
+    say: &mut dyn FnMut(&str),
+    cancel: &Cancel,
+) -> Result<Furnished, ExecError> {
+    let Here { isolation, emulator, workspace, platform } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
+    let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
+    let mut claims = claim(memo, &run.caches, &of, cancel, say)?;
     let work = memo.used_work_folder()?;
-    let spec = Spec { emulator, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
-    let mut heard = Heard::new(memo, run.expect.as_ref())?;
+    let (identity, grants) = (&granted.identity, &isolation.grants);
+    let with = Surroundings { supply, inputs, identity, grants, cancel };
+    let prepared = prepare(&with, run, work.path(), &mut claims)?;
+    let (bounds, group) = Bounds::of(&run.limits, memo);
+    let (services, folders) = prepare_services(&with, run)?;
+    let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
+    let terms = terms(supply, run)?;
+    let authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
+    let spec = Spec { emulator: emulator.clone(), bounds, services, authority, ..prepared };
+    let folders = [work].into_iter().chain(folders).collect();
+    Ok(Furnished { spec, claims, folders, terms, _group: group })
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, here, cancel } = order;
+    let memo = supply.memo();
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let Furnished { spec, claims, folders, mut terms, _group } =
+        furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
-    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
+    let locks = claims.locks();
+    let mut hear = |stream, bytes: &[u8]| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
-    })?;
-    if done.tidy {
-        memo.lay_aside(work);
-    }
-    let (log, stdout) = heard.finish()?;
-    if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
-        let Done { command, tried, outputs, .. } = done;
+    };
+    let mut proxy = None;
+    let mut connect = |line| {
+        proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
+        Ok(())
+    };
+    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
+    drop(claims);
+    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
+    let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
+    folders
+        .into_iter()
+        .zip(is_tidy)
+        .filter(|(_, is_tidy)| *is_tidy)
+        .for_each(|(folder, _)| memo.lay_aside(folder));
+    if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
+        let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
-        return Err(Failure { log, tried, kept, ..Failure::new(as_typed(&commands[command]), cause) }.into());
+        let processes = run.limits.pids.filter(|_| done.was_full);
+        let failure = Failure::new(as_typed(&commands[command]), cause);
+        let refused = traffic.refused;
+        return Err(Failure { tried, refused, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -63,12 +164,37 @@ pub fn run(
     let lost = std::mem::take(&mut done.lost);
     Ok(Made {
         outputs: values(supply, run, done)?,
-        log,
+        log: None,
+        attempts: 1,
         lost,
-        rung: Some(granted.rung.name().to_owned()),
-        // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
+        rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
+        shareable: is_shareable(run, &traffic),
+        traffic,
         bytes: 0,
+    })
+}
+
+/// What the machine itself put in is no use to others. What came through the proxy is what anybody could have got,
+/// but where it came from this machine.
+fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
+    let is_of_host = matches!(run.from, From::Host(_)) || run.network == Network::Host;
+    let is_of_its_devices = run.privileged || !run.devices.is_empty();
+    !is_of_host && !is_of_its_devices && !traffic.is_of_this_machine()
+}
+
+fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
+    let opened = match run.network {
+        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
+            message: format!("`network intercept` is not possible here: {error}"),
+            help: None,
+        })?),
+        _ => None,
+    };
+    Ok(Terms {
+        outside: supply.network().outside().clone(),
+        given: given_hosts(run),
+        hostname: hostname(run).to_owned(),
+        opened,
     })
 }
 
@@ -105,8 +231,12 @@ impl Heard {
         })
     }
 
-    fn finish(self) -> Result<(Option<BlobDigest>, Vec<u8>), StoreError> {
-        Ok((self.log.finish()?, self.stdout))
+    /// One log has all attempts; what is expected is expected of the last.
+    fn begin_again(&mut self, attempt: u32, most: u32) -> Result<(), ExecError> {
+        let notice = format!("[it failed; attempt {attempt} of {most}]\n");
+        self.write(Stream::Stderr, notice.as_bytes())?;
+        self.stdout.clear();
+        Ok(())
     }
 }
 
@@ -123,7 +253,9 @@ fn verdict(
     Ok(match done.ended {
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
+        Ended::NoService => done.no_service.clone().map(|(name, why)| Cause::NoService { name, why }),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
+        Ended::Beyond(limit) => Some(beyond(limit, &run.limits)),
         Ended::Signal(signal) => Some(Cause::Signal(signal)),
         Ended::Exit(code) if code != expect.exit && expect.exit == 0 => Some(Cause::Exit(code)),
         Ended::Exit(code) if code != expect.exit => {
@@ -132,6 +264,14 @@ fn verdict(
         }
         Ended::Exit(_) => unmet(&expect, done.absent.as_ref(), stdout)?.map(Cause::Expectation),
     })
+}
+
+pub(crate) fn beyond(limit: Limit, limits: &Limits) -> Cause {
+    match limit {
+        Limit::Memory => Cause::OutOfMemory(limits.memory.unwrap_or_default()),
+        Limit::Pids => Cause::TooManyProcesses(limits.pids.unwrap_or_default()),
+        Limit::Disk => Cause::TooMuchWritten(limits.disk.unwrap_or_default()),
+    }
 }
 
 /// What does not hold of a test that ended with the right code, in words.

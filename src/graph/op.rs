@@ -208,17 +208,18 @@ pub struct CacheMount {
     pub seed: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What asks for more comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Any number of runs at once.
     #[default]
     Shared,
-    /// Each run at the same time has its own.
-    Private,
     /// One run at a time.
     Locked,
+    /// Each run at the same time has its own.
+    Private,
 }
 
 /// A value that enters no key, no record and no image.
@@ -316,8 +317,22 @@ pub enum Network {
     Host,
     /// What the build's own proxy lets through.
     Proxy,
+    /// The same, and it sees what TLS hides.
+    Intercept,
     /// The network is allowed since the digests of all outputs are known beforehand.
     Locked,
+}
+
+impl Network {
+    /// Whether the run sees no network but its own.
+    pub fn is_own(self) -> bool {
+        matches!(self, Network::None | Network::Proxy | Network::Intercept)
+    }
+
+    /// Whether a proxy leads out of it.
+    pub fn has_proxy(self) -> bool {
+        matches!(self, Network::Proxy | Network::Intercept)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -386,6 +401,17 @@ pub struct Limits {
     /// Bytes.
     pub memory: Option<u64>,
     pub pids: Option<u64>,
+    /// Bytes written to the disk, beside what is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+}
+
+/// The path of a device: `kvm` stands for `/dev/kvm`. `None` where it would lie elsewhere.
+pub fn device_path(name: &str) -> Option<String> {
+    let path = if name.starts_with('/') { name.to_owned() } else { format!("/dev/{name}") };
+    let below = path.strip_prefix("/dev/")?;
+    let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    below.split('/').all(is_plain).then_some(path)
 }
 
 /// Outputs that every run on a rootfs has beside its declared ones.

@@ -21,6 +21,7 @@ use crate::net::credentials::Used;
 use crate::net::error::{NetError, Said};
 use crate::net::patience::{self, Patience};
 use crate::net::send::{self, Sending};
+use crate::net::traffic::Traffic;
 use crate::net::transport::{Transports, host, trouble};
 
 const MOST_REDIRECTS: usize = 10;
@@ -53,6 +54,7 @@ struct Shared {
     runtime: Option<Runtime>,
     transports: Transports,
     patience: Patience,
+    traffic: Traffic,
 }
 
 /// One request. `what` says in messages what it is about.
@@ -83,7 +85,8 @@ impl<'a> Request<'a> {
 }
 
 impl Client {
-    pub fn new(settings: Settings) -> Result<Client, NetError> {
+    /// `traffic` counts what comes and goes.
+    pub fn new(settings: Settings, traffic: Traffic) -> Result<Client, NetError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("network")
@@ -91,7 +94,8 @@ impl Client {
             .build()
             .map_err(|error| NetError::Setup(error.to_string()))?;
         let transports = Transports::new(settings.certificates, settings.patience.connect);
-        Ok(Client(Arc::new(Shared { runtime: Some(runtime), transports, patience: settings.patience })))
+        let patience = settings.patience;
+        Ok(Client(Arc::new(Shared { runtime: Some(runtime), transports, patience, traffic })))
     }
 
     pub(in crate::net) fn patience(&self) -> &Patience {
@@ -167,7 +171,7 @@ impl Client {
                 // Whoever opens may ask for something here himself.
                 let source = tokio::task::block_in_place(open)
                     .map_err(|source| NetError::Read { host: host.clone(), source })?;
-                let (body, watched) = send::stream(source, *size);
+                let (body, watched) = send::stream(source, *size, self.0.traffic.clone());
                 building = building.header(header::CONTENT_LENGTH, *size).body(body);
                 sending = Some(watched);
             }
@@ -179,7 +183,8 @@ impl Client {
             match timeout(limit, answer.as_mut()).await {
                 Ok(Ok(inner)) => {
                     let (what, stall) = (request.what.to_owned(), self.patience().stall);
-                    return Ok(Response { inner, host, what, used: Used::Nothing, stall });
+                    let traffic = self.0.traffic.clone();
+                    return Ok(Response { inner, host, what, used: Used::Nothing, stall, traffic });
                 }
                 Ok(Err(error)) => {
                     if let Some(source) = sending.as_ref().and_then(Sending::failure) {
@@ -219,6 +224,7 @@ pub(in crate::net) struct Response {
     /// With what it was asked.
     pub(in crate::net) used: Used,
     stall: Duration,
+    traffic: Traffic,
 }
 
 impl Response {
@@ -243,7 +249,10 @@ impl Response {
     /// The next bytes of the body; `None` at its end.
     pub(in crate::net) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, NetError> {
         match timeout(self.stall, self.inner.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(chunk)) => {
+                self.traffic.note_received(chunk.as_ref().map_or(0, |chunk| chunk.len()));
+                Ok(chunk)
+            }
             Ok(Err(error)) => Err(trouble(&error, &self.host, &self.what, self.stall)),
             Err(_) => Err(NetError::Stalled {
                 host: self.host.clone(),

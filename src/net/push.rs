@@ -20,8 +20,11 @@ use crate::net::registry::{Asking, Place, Registries, Server, lock};
 /// How often an upload may begin: anew where a registry forgot it, or says that what came is not what was sent.
 const MOST_SESSIONS: u32 = 3;
 
-/// A blob that is to be sent. `open` gives its bytes from an offset on, and may be called again.
-struct Parcel<'a> {
+/// A blob on its way. `open` gives its bytes from an offset on, and may be called again.
+struct Upload<'a> {
+    registries: &'a Registries,
+    server: &'a Server,
+    access: &'a Access<'a>,
     digest: OciDigest,
     size: u64,
     open: &'a dyn Fn(u64) -> io::Result<Box<dyn Read + Send>>,
@@ -85,10 +88,10 @@ impl Registries {
         let server = self.origin(&image.host);
         let access = server.access(image, May::PullAndPush, cancel);
         let what = format!("the upload of {digest} to `{}`", image.name());
-        let parcel = Parcel { digest, size, open, what };
+        let upload = Upload { registries: self, server: &server, access: &access, digest, size, open, what };
         let begun = lock(&self.begun).remove(&(image.name(), digest));
         let session = begun.map(|location| Session { location, offset: 0, is_unsure: false });
-        self.client.run(cancel, self.deliver(&server, &access, &parcel, session))
+        self.client.run(cancel, upload.deliver(session))
     }
 
     /// Gives the manifest the tag of `image`, or its digest alone. The last thing of a push: only now others see it.
@@ -139,18 +142,14 @@ impl Registries {
             _ => Err(response.refusal().await),
         }
     }
+}
 
-    async fn deliver(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-        mut session: Option<Session>,
-    ) -> Result<(), NetError> {
+impl Upload<'_> {
+    async fn deliver(&self, mut session: Option<Session>) -> Result<(), NetError> {
         let (mut failures, mut sessions, mut furthest) = (0, 0, 0);
         loop {
             sessions += u32::from(session.is_none());
-            let error = match self.go_on(server, access, parcel, &mut session).await {
+            let error = match self.go_on(&mut session).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -163,7 +162,7 @@ impl Registries {
             let offset = session.as_ref().map_or(0, |session| session.offset);
             failures = if offset > furthest { 1 } else { failures + 1 };
             furthest = furthest.max(offset);
-            match self.client.patience().pause(failures, error.wait(), patience::chance()) {
+            match self.registries.client.patience().pause(failures, error.wait(), patience::chance()) {
                 Some(pause) => sleep(pause).await,
                 None => return Err(error),
             }
@@ -171,25 +170,19 @@ impl Registries {
     }
 
     /// One try, from where the upload stands to its end.
-    async fn go_on(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-        session: &mut Option<Session>,
-    ) -> Result<(), NetError> {
+    async fn go_on(&self, session: &mut Option<Session>) -> Result<(), NetError> {
         let session = match session {
-            None => session.insert(self.begin(server, access, parcel).await?),
+            None => session.insert(self.begin().await?),
             Some(session) if session.is_unsure => {
                 // What broke may have been the answer to the end.
-                if session.offset == parcel.size
-                    && self.is_there(server, access, parcel.digest, &parcel.what).await?
+                if session.offset == self.size
+                    && self.registries.is_there(self.server, self.access, self.digest, &self.what).await?
                 {
                     return Ok(());
                 }
-                match self.look(server, access, parcel, session).await {
+                match self.look(session).await {
                     Err(error) if is_of_session(&error) => {
-                        *session = self.begin(server, access, parcel).await?;
+                        *session = self.begin().await?;
                     }
                     looked => looked?,
                 }
@@ -197,22 +190,17 @@ impl Registries {
             }
             Some(session) => session,
         };
-        if session.offset < parcel.size {
+        if session.offset < self.size {
             session.is_unsure = true;
-            self.send(server, access, parcel, session).await?;
+            self.send(session).await?;
         }
         session.is_unsure = true;
-        self.commit(server, access, parcel, session).await
+        self.commit(session).await
     }
 
-    async fn begin(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-    ) -> Result<Session, NetError> {
-        let asking = Asking::new(Method::POST, Place::Path("blobs/uploads/"), &parcel.what);
-        let response = self.once(server, access, &asking).await?;
+    async fn begin(&self) -> Result<Session, NetError> {
+        let asking = Asking::new(Method::POST, Place::Path("blobs/uploads/"), &self.what);
+        let response = self.registries.once(self.server, self.access, &asking).await?;
         match response.status().as_u16() {
             202 => Ok(Session { location: location(&response)?, offset: 0, is_unsure: false }),
             _ => Err(response.refusal().await),
@@ -220,67 +208,49 @@ impl Registries {
     }
 
     /// Asks how much of it the registry has.
-    async fn look(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-        session: &mut Session,
-    ) -> Result<(), NetError> {
+    async fn look(&self, session: &mut Session) -> Result<(), NetError> {
         let location = session.location.clone();
-        let asking = Asking::new(Method::GET, Place::Given(&location), &parcel.what);
-        let response = self.once(server, access, &asking).await?;
+        let asking = Asking::new(Method::GET, Place::Given(&location), &self.what);
+        let response = self.registries.once(self.server, self.access, &asking).await?;
         if response.status() != 204 {
             return Err(response.refusal().await);
         }
-        session.move_to(&response, parcel.size)
+        session.move_to(&response, self.size)
     }
 
     /// The rest in one piece, which no `OCI-Chunk-Min-Length` forbids, since the last may be as short as it is.
-    async fn send(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-        session: &mut Session,
-    ) -> Result<(), NetError> {
+    async fn send(&self, session: &mut Session) -> Result<(), NetError> {
         let (location, offset) = (session.location.clone(), session.offset);
-        let open = || (parcel.open)(offset);
-        let mut asking = Asking::new(Method::PATCH, Place::Given(&location), &parcel.what);
+        let open = || (self.open)(offset);
+        let mut asking = Asking::new(Method::PATCH, Place::Given(&location), &self.what);
         asking.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         // Not said of the whole: some registries take that for a wish to send more pieces.
         if offset > 0 {
-            let range = HeaderValue::try_from(format!("{offset}-{}", parcel.size - 1));
+            let range = HeaderValue::try_from(format!("{offset}-{}", self.size - 1));
             asking.headers.insert(header::CONTENT_RANGE, range.expect("bug: digits are no header"));
         }
-        asking.body = Body::Stream { size: parcel.size - offset, open: &open };
-        let response = self.once(server, access, &asking).await?;
+        asking.body = Body::Stream { size: self.size - offset, open: &open };
+        let response = self.registries.once(self.server, self.access, &asking).await?;
         if !matches!(response.status().as_u16(), 201 | 202 | 204) {
             return Err(response.refusal().await);
         }
-        session.move_to(&response, parcel.size)?;
+        session.move_to(&response, self.size)?;
         // Of one byte, `0-0` says both that it is there and that nothing is.
-        if parcel.size > 1 && session.offset < parcel.size {
-            let why = format!("it has {} of {} bytes", session.offset, parcel.size);
+        if self.size > 1 && session.offset < self.size {
+            let why = format!("it has {} of {} bytes", session.offset, self.size);
             return Err(NetError::Broken { host: response.host, what: response.what, cause: why });
         }
-        session.offset = parcel.size;
+        session.offset = self.size;
         Ok(())
     }
 
-    async fn commit(
-        &self,
-        server: &Server,
-        access: &Access<'_>,
-        parcel: &Parcel<'_>,
-        session: &Session,
-    ) -> Result<(), NetError> {
+    async fn commit(&self, session: &Session) -> Result<(), NetError> {
         let mut location = session.location.clone();
-        location.query_pairs_mut().append_pair("digest", &parcel.digest.to_string());
-        let mut asking = Asking::new(Method::PUT, Place::Given(&location), &parcel.what);
+        location.query_pairs_mut().append_pair("digest", &self.digest.to_string());
+        let mut asking = Asking::new(Method::PUT, Place::Given(&location), &self.what);
         asking.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        asking.answer = Some(self.client.patience().commit);
-        let response = self.once(server, access, &asking).await?;
+        asking.answer = Some(self.registries.client.patience().commit);
+        let response = self.registries.once(self.server, self.access, &asking).await?;
         match response.status().as_u16() {
             200..300 => Ok(()),
             _ => Err(response.refusal().await),

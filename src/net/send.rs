@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
+use crate::net::traffic::Traffic;
+
 const PIECE: usize = 256 << 10;
 const PIECES_AHEAD: usize = 4;
 
@@ -33,7 +35,11 @@ impl Sending {
 }
 
 /// A body of exactly `size` bytes of `source`. Must be called inside of the runtime.
-pub(in crate::net) fn stream(source: Box<dyn Read + Send>, size: u64) -> (reqwest::Body, Sending) {
+pub(in crate::net) fn stream(
+    source: Box<dyn Read + Send>,
+    size: u64,
+    traffic: Traffic,
+) -> (reqwest::Body, Sending) {
     let (give, take) = mpsc::channel(PIECES_AHEAD);
     let sending = Sending::default();
     let failure = sending.failure.clone();
@@ -44,7 +50,7 @@ pub(in crate::net) fn stream(source: Box<dyn Read + Send>, size: u64) -> (reqwes
             let _ = give.blocking_send(Err(io::Error::other("the source of the body failed")));
         }
     });
-    (reqwest::Body::wrap_stream(Pieces { take, sent: sending.sent.clone() }), sending)
+    (reqwest::Body::wrap_stream(Pieces { take, sent: sending.sent.clone(), traffic }), sending)
 }
 
 fn read(
@@ -67,6 +73,7 @@ fn read(
 struct Pieces {
     take: mpsc::Receiver<io::Result<Vec<u8>>>,
     sent: Arc<AtomicU64>,
+    traffic: Traffic,
 }
 
 impl Stream for Pieces {
@@ -76,6 +83,7 @@ impl Stream for Pieces {
         let piece = self.take.poll_recv(task);
         if let Poll::Ready(Some(Ok(bytes))) = &piece {
             self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.traffic.note_sent(bytes.len());
         }
         piece
     }

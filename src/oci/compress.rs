@@ -5,9 +5,9 @@
 //! nothing need be known of the rest. Every reader of layers takes them, since eStargz layers have always been so.
 //! What does not become smaller is framed as it is, in bytes of our own making, and need not be kept anywhere.
 
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 
-use flate2::{Compress, Compression as Level, Crc, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use crate::base::facts::FactSink;
 use crate::oci::descriptor::Kind;
@@ -55,14 +55,17 @@ pub(crate) fn compress(segment: &[u8], compression: Compression) -> io::Result<O
 /// Takes back what `compress` gave, which had `size` bytes.
 pub(crate) fn decompress(packed: &[u8], compression: Compression, size: u64) -> io::Result<Vec<u8>> {
     let capacity = usize::try_from(size).map_err(io::Error::other)?;
-    let mut segment = Vec::with_capacity(capacity);
-    match compression {
-        Compression::None => segment.extend_from_slice(packed),
+    let segment = match compression {
+        Compression::None => packed.to_vec(),
         Compression::Gzip { .. } => {
-            flate2::bufread::GzDecoder::new(packed).take(size + 1).read_to_end(&mut segment)?;
+            let mut segment = vec![0; capacity];
+            let length =
+                Decompressor::new().gzip_decompress(packed, &mut segment).map_err(io::Error::other)?;
+            segment.truncate(length);
+            segment
         }
-        Compression::Zstd { .. } => segment = zstd::bulk::decompress(packed, capacity)?,
-    }
+        Compression::Zstd { .. } => zstd::bulk::decompress(packed, capacity)?,
+    };
     match segment.len() as u64 == size {
         true => Ok(segment),
         false => Err(io::Error::other("a segment has another size than it should")),
@@ -107,11 +110,7 @@ pub(crate) fn write_frame(
 /// What a frame needs to know of all its bytes; for other threads than the one that writes.
 pub(crate) fn frame_checksum(segment: &[u8], compression: Compression) -> u32 {
     match compression {
-        Compression::Gzip { .. } => {
-            let mut crc = Crc::new();
-            crc.update(segment);
-            crc.sum()
-        }
+        Compression::Gzip { .. } => libdeflater::crc32(segment),
         Compression::None | Compression::Zstd { .. } => 0,
     }
 }
@@ -140,27 +139,20 @@ fn seems_compressible(segment: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Each byte depends on the segment alone, not on what the processor can do.
 fn gzip(segment: &[u8], level: u32) -> io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(segment.len() / 2 + 64);
-    out.extend_from_slice(&GZIP_HEADER);
-    let mut deflater = Compress::new(Level::new(level.min(9)), false);
-    loop {
-        let taken = usize::try_from(deflater.total_in()).map_err(io::Error::other)?;
-        let status = deflater.compress_vec(&segment[taken..], &mut out, FlushCompress::Finish)?;
-        if status == Status::StreamEnd {
-            break;
-        }
-        out.reserve(segment.len() / 4 + 64);
-    }
-    let mut crc = Crc::new();
-    crc.update(segment);
-    out.extend_from_slice(&crc.sum().to_le_bytes());
-    out.extend_from_slice(&crc.amount().to_le_bytes());
-    Ok(out)
+    let level = CompressionLvl::new(level.min(9).cast_signed()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut compressor = Compressor::new(level);
+    let mut packed = vec![0; compressor.gzip_compress_bound(segment.len())];
+    let length = compressor.gzip_compress(segment, &mut packed).map_err(io::Error::other)?;
+    packed.truncate(length);
+    Ok(packed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
     use crate::base::digest::OciDigest;
 

@@ -2,7 +2,7 @@
 //! its first bytes say. An archive is no layer: a name that begins with `.wh.` is a file like any other.
 //! What came out is remembered by the archive's content, since a node with many lines asks again and again.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader};
 use std::time::Instant;
 
 use crate::base::digest::{BlobDigest, TreeDigest};
@@ -11,6 +11,7 @@ use crate::oci::derived::Question;
 use crate::oci::error::OciError;
 use crate::oci::tar_reader::TarReader;
 use crate::oci::unpack::{Budget, put};
+use crate::oci::unpacked::unpacked;
 use crate::oci::unzip::unzip;
 use crate::store::memo::Memo;
 use crate::store::object::Object;
@@ -39,16 +40,10 @@ fn extract_now(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> 
     let broken = || OciError::stream(READING);
     let mut packed = BufReader::with_capacity(256 << 10, memo.open_blob(archive)?);
     let start = packed.fill_buf().map_err(broken())?;
-    let mut tar: Box<dyn Read> = match start {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(packed).map_err(broken())?),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_MOST))
-        }
-        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return unzip(memo, packed, strip, budget),
-        _ => Box::new(packed),
-    };
+    if matches!(start, [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..]) {
+        return unzip(memo, packed, strip, budget);
+    }
+    let mut tar = unpacked(packed).map_err(broken())?;
     let mut reader = TarReader::new(&mut tar, budget);
     let mut change = Change::on(memo, &[], budget.entries);
     while let Some(entry) = reader.next_entry()? {
@@ -60,9 +55,6 @@ fn extract_now(memo: &Memo, archive: BlobDigest, strip: u32, budget: Budget) -> 
 }
 
 pub(super) const READING: &str = "reading an archive";
-
-/// KiB: more than `xz -9` asks for.
-const XZ_MEMORY_MOST: u32 = 256 << 10;
 
 /// Damage explains whatever error it led to. What a decompressor says of whole bytes is about the archive.
 fn cause(memo: &Memo, archive: BlobDigest, error: OciError) -> OciError {

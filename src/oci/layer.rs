@@ -87,7 +87,7 @@ pub fn open(
 fn question(tree: TreeDigest, compression: Compression) -> Question {
     let (compression, level) = compression.words();
     let facts = vec![("tree", tree.to_string()), ("compression", compression), ("level", level)];
-    Question { context: "memobuild 2026-11-28 layer v2", output: "layer", facts }
+    Question { context: "memobuild 2026-11-28 layer v3", output: "layer", facts }
 }
 
 fn pack_now(

@@ -19,6 +19,7 @@ mod packing;
 pub mod layer;
 mod change;
 pub mod unpack;
+mod unpacked;
 mod unzip;
 pub mod extract;
 pub(crate) mod derived;

@@ -119,7 +119,7 @@ struct Open {
 
 impl Open {
     fn new(compression: Compression) -> Open {
-        let mut facts = HashSink::new("memobuild 2026-11-28 layer segment v1");
+        let mut facts = HashSink::new("memobuild 2026-11-28 layer segment v2");
         compression.write_facts(&mut facts);
         Open { facts, parts: Vec::new(), size: 0 }
     }

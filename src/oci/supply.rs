@@ -2,7 +2,7 @@
 //! the store or else from where the image lies, files from the bytes, and both are remembered.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,7 @@ use crate::oci::layout_reader::verify;
 use crate::oci::source::Source;
 use crate::oci::stoppable::Stoppable;
 use crate::oci::unpack::{Budget, unpack};
+use crate::oci::unpacked::unpacked;
 use crate::store::memo::{Memo, Written};
 use crate::store::object::Object;
 use crate::tree::whole::is_whole;
@@ -249,21 +250,14 @@ fn question(layer: &PackedLayer, below: &[Layer]) -> Question {
     Question { context: "memobuild 2026-11-28 unpacked v1", output: "tree", facts }
 }
 
-/// The tree, and the SHA-256 of the tar. How the layer is packed is seen in its first bytes: media
-/// types are known to lie.
+/// The tree, and the SHA-256 of the tar.
 fn unpack_packed(
     memo: &Memo,
     packed: impl Read,
     lower: &[TreeDigest],
 ) -> Result<(TreeDigest, OciDigest), OciError> {
-    let broken = || OciError::stream("reading a layer");
-    let mut packed = BufReader::with_capacity(256 << 10, packed);
-    let start = packed.fill_buf().map_err(broken())?;
-    let tar: Box<dyn Read + '_> = match start {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(packed).map_err(broken())?),
-        _ => Box::new(packed),
-    };
+    let packed = BufReader::with_capacity(256 << 10, packed);
+    let tar = unpacked(packed).map_err(OciError::stream("reading a layer"))?;
     let mut tar = Hashed { input: tar, hash: Sha256::new() };
     let tree = unpack(memo, &mut tar, lower, Budget::DEFAULT)?;
     Ok((tree, OciDigest::from_bytes(tar.hash.finalize().into())))

@@ -7,7 +7,7 @@ use crate::cli::build::end_of;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::exec::executor::ExecError;
-use crate::exec::local;
+use crate::exec::pulling;
 use crate::graph::graph::{Graph, NodeId};
 use crate::graph::op::{ImageSource, Network, Op};
 use crate::lang::Loaded;
@@ -85,7 +85,7 @@ fn layout(
         let node = graph.node(id);
         let Op::Pull(op) = &node.op else { continue };
         let ImageSource::Layout { path, reference: tag, form } = &op.source else { continue };
-        let source = local::layout(&workspace.join(path), *form);
+        let source = pulling::open(&workspace.join(path), *form);
         let digest = source.and_then(|source| digest(&source, tag.as_deref(), &node.platform));
         match digest.map_err(|error| (id, error))? {
             Pinned::Whole(digest) => {

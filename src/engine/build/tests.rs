@@ -8,11 +8,13 @@ use super::*;
 use crate::base::digest::BlobDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::{Cause, Failure};
+use crate::exec::executor::{Made, Stream};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
 use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
 use crate::oci::image::Platform;
 use crate::store::object::Object;
+use crate::store::traffic::Traffic;
 
 /// What each node makes, by name.
 #[derive(Default)]
@@ -34,6 +36,10 @@ impl Executor for &Script {
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
         Ok(self.refused != Some(rung))
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        traffic.is_empty()
     }
 
     fn settled(&self, _op: &Op, _outputs: &BTreeMap<String, Value>) {}
@@ -67,7 +73,9 @@ impl Executor for &Script {
             rung: self.rung.map(str::to_owned),
             shareable: true,
             bytes: 0,
+            attempts: 1,
             lost: Lost::default(),
+            traffic: Traffic::default(),
         })
     }
 }

@@ -2,12 +2,14 @@
 //! root. Looked for after every run, since a later build may be the first to stand on that root, and a run whose
 //! mounts were not written to pays one listing for each of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::places;
 use crate::exec::sandbox::root::{copied_place, own_place};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, WRAPPED};
 use crate::graph::op::Access;
@@ -22,7 +24,8 @@ pub(super) fn lost(spec: &Spec, folders: &[PathBuf]) -> Lost {
     if spec.is_test || matches!(spec.root, Root::Host { .. }) {
         return Lost::default();
     }
-    let mut search = Search { spec, lost: Lost::default(), left: MOST_ENTRIES };
+    let places = places::all(spec).into_iter().map(|placed| placed.at().clone()).collect();
+    let mut search = Search { spec, places, lost: Lost::default(), left: MOST_ENTRIES };
     for (number, mounted) in spec.mounts.iter().enumerate() {
         match (mounted.source.part, mounted.access) {
             (_, Access::Ro) => {}
@@ -40,6 +43,8 @@ pub(super) fn lost(spec: &Spec, folders: &[PathBuf]) -> Lost {
 
 struct Search<'a> {
     spec: &'a Spec,
+    /// Of everything that is mounted.
+    places: BTreeSet<TreePath>,
     lost: Lost,
     /// Entries that may still be looked at.
     left: usize,
@@ -72,7 +77,7 @@ impl Search<'_> {
                     // A whiteout: something was removed, nothing was written.
                     Ok(kind) if kind.is_char_device() => {}
                     // The place of another mount.
-                    Ok(_) if self.spec.mounts.iter().any(|mounted| mounted.at == path) => {}
+                    Ok(_) if self.places.contains(&path) => {}
                     Ok(_) => self.add(&path),
                     Err(_) => {}
                 }

@@ -14,6 +14,7 @@ use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::ownership::{Inodes, Seen};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
+use crate::exec::sandbox::places;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
@@ -102,7 +103,7 @@ impl Results<'_> {
         let below = |path: &TreePath| path.strip_prefix(&output.path).filter(|path| !path.is_root());
         let seen = self.seen(folder.as_fd(), None);
         let options = CaptureOptions {
-            leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
+            leave_out: places::all(self.spec).iter().filter_map(|placed| below(placed.at())).collect(),
             ..self.options(seen.as_ref())
         };
         capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)

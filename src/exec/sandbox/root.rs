@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use rustix::mount::MountAttrFlags;
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
+use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{devices, host_root, network};
+use crate::exec::sandbox::{caches, devices, host_root, network, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -21,6 +23,8 @@ pub(super) struct Assembled {
     /// Its top, as the commands will see it.
     pub top: OwnedFd,
     pub stubs: Stubs,
+    /// What was made for the run's user, and is still root's.
+    pub gifts: Vec<Gift>,
 }
 
 /// `folders` are where the spec's snapshots are.
@@ -32,23 +36,26 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
         host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
-    devices::mount(root, &mut stubs)?;
+    devices::mount(root, &mut stubs, &spec.devices)?;
+    if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
+        session::mount_terminals(root)?;
+    }
     network::mount(root, &mut stubs, spec)?;
-    mount_all(root, &mut stubs, spec, folders)?;
+    let gifts = mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
             OutputKind::File => stubs.folder(root, &output.path.parent().unwrap_or_default())?,
         };
     }
-    Ok(Assembled { top, stubs })
+    Ok(Assembled { top, stubs, gifts })
 }
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
     let mut lowers = Vec::new();
     if !spec.has_ground() {
-        lowers.push(make_ground(&workplace::ground(&spec.work))?);
+        lowers.push(make_ground(&workplace::ground(&spec.work), spec)?);
     }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
@@ -64,13 +71,14 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-/// `prepare.rs` has the same as a tree.
-fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+/// `inputs.rs` has the same as a tree.
+fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
     }
     fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    network::lay_ground(ground, spec)?;
     Ok(ground.to_owned())
 }
 
@@ -79,36 +87,48 @@ fn mount_all(
     stubs: &mut Stubs,
     spec: &Spec,
     folders: &[PathBuf],
-) -> Result<(), Trouble> {
-    let mut to_be_sealed = Vec::new();
-    let mut tmpfs = spec.tmpfs.iter().peekable();
-    for (number, mounted) in spec.mounts.iter().enumerate() {
-        while let Some(above) = tmpfs.next_if(|tmpfs| tmpfs.at < mounted.at) {
-            mount_memory(root, stubs, above)?;
-        }
-        let folder = &folders[mounted.source.snapshot];
-        let source = match mounted.source.part {
-            Part::All => folder.clone(),
-            Part::Folder | Part::File => folder.join(WRAPPED),
-        };
-        let has_more_below = has_more_below(mounted, spec);
-        let mount = match (mounted.source.part, mounted.access) {
-            (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
-            (_, Access::Ro) if !has_more_below => read_only(&source)?,
-            _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
-        };
-        let under = match mounted.source.part {
-            Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
-            Part::File => stubs.file(root, &mounted.at)?,
-        };
-        mounts::attach(mount.as_fd(), under.as_fd())
-            .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
-        if mounted.access == Access::Ro && has_more_below {
-            to_be_sealed.push(mount);
+) -> Result<Vec<Gift>, Trouble> {
+    let (mut to_be_sealed, mut gifts) = (Vec::new(), Vec::new());
+    for placed in places::all(spec) {
+        match placed {
+            Placed::Tree(number, mounted) => {
+                let mount = mount_tree(root, stubs, spec, folders, (number, mounted))?;
+                if mounted.access == Access::Ro && has_more_below(mounted, spec) {
+                    to_be_sealed.push(mount);
+                }
+            }
+            Placed::Memory(tmpfs) => mount_memory(root, stubs, tmpfs)?,
+            Placed::Cache(cache) => gifts.extend(caches::mount(root, stubs, cache)?),
         }
     }
-    tmpfs.try_for_each(|tmpfs| mount_memory(root, stubs, tmpfs))?;
-    to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))
+    to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))?;
+    Ok(gifts)
+}
+
+fn mount_tree(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+    folders: &[PathBuf],
+    (number, mounted): (usize, &Mounted),
+) -> Result<OwnedFd, Trouble> {
+    let folder = &folders[mounted.source.snapshot];
+    let source = match mounted.source.part {
+        Part::All => folder.clone(),
+        Part::Folder | Part::File => folder.join(WRAPPED),
+    };
+    let mount = match (mounted.source.part, mounted.access) {
+        (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
+        (_, Access::Ro) if !has_more_below(mounted, spec) => read_only(&source)?,
+        _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
+    };
+    let under = match mounted.source.part {
+        Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
+        Part::File => stubs.file(root, &mounted.at)?,
+    };
+    mounts::attach(mount.as_fd(), under.as_fd())
+        .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
+    Ok(mount)
 }
 
 /// Whoever the run's user is may write there.
@@ -132,8 +152,8 @@ pub(super) fn copied_place(spec: &Spec, number: usize) -> PathBuf {
 
 /// Then something has to be made in the mount first, so that the rest can hang there.
 fn has_more_below(mounted: &Mounted, spec: &Spec) -> bool {
-    let below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
-    spec.mounts.iter().any(|other| below(&other.at)) || spec.tmpfs.iter().any(|other| below(&other.at))
+    let is_below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
+    places::all(spec).iter().any(|placed| is_below(placed.at()))
 }
 
 fn read_only(source: &Path) -> Result<OwnedFd, Trouble> {

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::session::Session;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
+use crate::tree::disk::snapshot::Age;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 
@@ -45,6 +49,7 @@ pub(crate) struct Spec {
     pub mounts: Vec<Mounted>,
     /// Folders in memory, sorted like the mounts, among which they lie.
     pub tmpfs: Vec<Tmpfs>,
+    pub lent: Lent,
     /// Argument lists, run in order until one fails.
     pub commands: Vec<Vec<String>>,
     /// `HOME` is added by the sandbox, which knows the user, where it is not given.
@@ -56,6 +61,10 @@ pub(crate) struct Spec {
     /// For commands that are of another processor.
     pub emulator: Option<Emulator>,
     pub network: Network,
+    /// At which its proxy listens, where it has one.
+    pub ports: Vec<u16>,
+    /// The certificate of one whom the run is to believe, beside those whom its root does.
+    pub authority: Option<String>,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,
@@ -65,14 +74,56 @@ pub(crate) struct Spec {
     pub expected_files: Vec<TreePath>,
     /// Its outputs are kept also when it fails.
     pub is_test: bool,
+    /// Its rights in its own namespaces are not taken from it.
+    pub privileged: bool,
+    /// Paths of the machine's devices that it sees.
+    pub devices: Vec<String>,
     /// Seconds.
     pub timeout: Option<u64>,
+    pub bounds: Bounds,
+    /// Somebody sits at it, and nothing of it is kept.
+    pub session: Option<Session>,
+    /// Servers that run beside it, in its network.
+    pub services: Vec<ServiceSpec>,
+    /// It is such a server itself.
+    pub is_service: bool,
+}
+
+/// A server beside a test.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceSpec {
+    pub name: String,
+    /// That it is ready is seen by this port, where there is no command for it.
+    pub port: u16,
+    /// Succeeds, inside, when it is ready.
+    pub ready: Option<Vec<String>>,
+    /// Seconds that it has for that.
+    pub patience: u64,
+    pub spec: Spec,
+}
+
+impl ServiceSpec {
+    /// As the test is: they are within its limits together.
+    pub(crate) fn bound(mut self, emulator: Option<&Emulator>, bounds: &Bounds) -> ServiceSpec {
+        self.spec.emulator = emulator.cloned();
+        self.spec.bounds = bounds.clone();
+        self
+    }
 }
 
 impl Spec {
-    /// Whether owners that the disk cannot show are told by the sandbox's own process.
+    /// Whether a network namespace is made that is not the commands' alone.
+    pub(crate) fn has_services_of_its_own_network(&self) -> bool {
+        !self.services.is_empty() && self.network.is_own()
+    }
+}
+
+impl Spec {
+    /// Whether owners that the disk cannot show are told by the sandbox's own process. Who may make namespaces of its
+    /// own would be told of owners that are not there.
     pub(crate) fn tells_owners(&self) -> bool {
         matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
+            && !self.privileged
     }
 
     /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
@@ -131,7 +182,7 @@ pub(crate) enum Snapshot {
     /// Where files can be given to their owners only inside the sandbox's user namespace.
     ToBeMade {
         tree: TreeDigest,
-        slot: u32,
+        age: Age,
     },
 }
 
@@ -142,7 +193,11 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
-    Done(Done),
+    /// It is sent with the next byte.
+    Terminal,
+    /// Next come one byte and a descriptor: where the run's sockets come from, for its proxy.
+    Line,
+    Done(Box<Done>),
     Removed,
     Trouble(Trouble),
 }
@@ -154,6 +209,8 @@ pub(crate) struct Done {
     pub command: usize,
     /// Names of machines that were asked for, where there is no network.
     pub tried: Vec<String>,
+    /// Whether it was refused more processes than its limit.
+    pub was_full: bool,
     /// Declared outputs that were made; empty where the command failed, unless it is a test.
     pub outputs: BTreeMap<String, Entry>,
     /// What is wrong with the first output that is not among them and should be.
@@ -166,6 +223,12 @@ pub(crate) struct Done {
     pub change: Option<TreeDigest>,
     /// Whether the work folder holds nothing of this run, so that another may have it.
     pub tidy: bool,
+    /// The same of each service's.
+    pub tidy_services: Vec<bool>,
+    /// The service that was not ready, and why, in words.
+    pub no_service: Option<(String, String)>,
+    /// Services that had ended before the commands did.
+    pub ended_services: Vec<String>,
 }
 
 impl Done {
@@ -175,12 +238,16 @@ impl Done {
             ended,
             command,
             tried: Vec::new(),
+            was_full: false,
             outputs: BTreeMap::new(),
             lacking: None,
             absent: None,
             lost: Lost::default(),
             change: None,
             tidy: false,
+            tidy_services: Vec::new(),
+            no_service: None,
+            ended_services: Vec::new(),
         }
     }
 }
@@ -191,7 +258,11 @@ pub(crate) enum Ended {
     Exit(i32),
     Signal(i32),
     NotFound,
+    /// A service was not ready, so that none was started.
+    NoService,
     TimedOut,
+    /// It was more than its limits allow.
+    Beyond(Limit),
     Cancelled,
 }
 
@@ -265,6 +336,19 @@ impl Trouble {
 
     pub(crate) fn environment(message: impl Into<String>) -> Trouble {
         Trouble::Environment { message: message.into(), help: None }
+    }
+
+    /// Says of which service it is.
+    pub(crate) fn of_service(self, name: &str) -> Trouble {
+        match self {
+            Trouble::Input { message, help } => {
+                Trouble::Input { message: format!("service `{name}`: {message}"), help }
+            }
+            Trouble::Environment { message, help } => {
+                Trouble::Environment { message: format!("service `{name}`: {message}"), help }
+            }
+            other => other,
+        }
     }
 
     /// For a call that the kernel refused: `action` says what was to be done.

@@ -13,12 +13,14 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use crate::exec::sandbox::init::{End, Report};
 use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+use crate::exec::sandbox::watch::Watch;
 
 /// Between asking to end and killing.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The first process of a sandbox, from outside. When it is dropped, everything inside is killed.
 pub(super) struct Init {
+    pub pid: i32,
     pub pidfd: OwnedFd,
     pub socket: UnixStream,
     /// Where it sends what its system calls are heard by, where somebody answers them.
@@ -38,12 +40,14 @@ pub(super) fn supervise(
     init: &mut Init,
     main: &mut UnixStream,
     timeout: Option<u64>,
+    watch: &mut Watch<'_>,
     mut ownership: Option<&mut Ownership>,
 ) -> Result<End, Trouble> {
     let mut phase = Phase::Running { until: timeout.and_then(|seconds| later(Duration::from_secs(seconds))) };
     loop {
         let calls = ownership.as_ref().and_then(|ownership| ownership.as_fd());
-        let heard = wait(init, main, phase, calls).map_err(Trouble::at("wait for its processes"))?;
+        let heard =
+            wait(init, main, phase, (watch.until(), calls)).map_err(Trouble::at("wait for its processes"))?;
         if heard.dead {
             break;
         }
@@ -56,19 +60,42 @@ pub(super) fn supervise(
             Some(word) => on_word(init, phase, word),
             None => on_time(init, phase, Instant::now()),
         };
+        if let Phase::Running { .. } = phase
+            && let Some(limit) = watch.look(Instant::now())
+        {
+            phase = kill(init, Ended::Beyond(limit));
+        }
     }
     reap(init)?;
-    let report = receive(&mut init.socket);
+    if let Phase::Running { .. } = phase
+        && let Some(limit) = watch.last_look()
+    {
+        phase = Phase::Killed { why: Ended::Beyond(limit) };
+    }
+    conclude(init, phase, watch.is_sat_at())
+}
+
+/// What it was all called in the end, whatever its first process still said; `is_sat_at`: who sits at it wants to know
+/// how their command ended, also when they asked it to.
+fn conclude(init: &mut Init, phase: Phase, is_sat_at: bool) -> Result<End, Trouble> {
+    let mut command = 0;
+    let report = loop {
+        match receive(&mut init.socket) {
+            Ok(Report::Began(number)) => command = number,
+            report => break report,
+        }
+    };
     match (phase, report) {
+        (Phase::Ending { why: Ended::Cancelled, .. }, Ok(Report::Ended(end))) if is_sat_at => Ok(end),
         (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended(end))) => {
             Ok(End { ended: why, ..end })
         }
         (Phase::Ending { why, .. } | Phase::Killed { why }, _) => {
-            Ok(End { command: 0, ended: why, tried: Vec::new() })
+            Ok(End { command, ended: why, tried: Vec::new() })
         }
         (Phase::Running { .. }, Ok(Report::Ended(end))) => Ok(end),
         (Phase::Running { .. }, Ok(Report::Trouble(trouble))) => Err(trouble),
-        (Phase::Running { .. }, Err(_)) => Err(Trouble::Environment {
+        (Phase::Running { .. }, Ok(Report::Began(_)) | Err(_)) => Err(Trouble::Environment {
             message: "the sandbox's first process was killed".to_owned(),
             help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
         }),
@@ -82,14 +109,15 @@ struct Heard {
     called: Option<bool>,
 }
 
+/// `look`: when the limits are to be looked at again; `calls`: where system calls are heard that are answered here.
 fn wait(
     init: &Init,
     main: &mut UnixStream,
     phase: Phase,
-    calls: Option<BorrowedFd<'_>>,
+    (look, calls): (Option<Instant>, Option<BorrowedFd<'_>>),
 ) -> std::io::Result<Heard> {
     let patience = match phase {
-        Phase::Running { until } => until,
+        Phase::Running { until } => until.into_iter().chain(look).min(),
         Phase::Ending { kill_at, .. } => Some(kill_at),
         Phase::Killed { .. } => None,
     };

@@ -34,7 +34,7 @@ pub(crate) struct ReadFolder {
     pub(crate) implied: bool,
     /// All but folders; those join when they have become trees.
     pub(crate) directory: Directory,
-    below: Vec<Vec<u8>>,
+    pub(crate) below: Vec<Vec<u8>>,
     linked: Vec<(Vec<u8>, Inode)>,
 }
 
@@ -97,7 +97,7 @@ fn read_folder(
 }
 
 impl ReadFolder {
-    fn new(facts: FolderFacts, found: impl Iterator<Item = (Vec<u8>, Found)>) -> ReadFolder {
+    pub(crate) fn new(facts: FolderFacts, found: impl Iterator<Item = (Vec<u8>, Found)>) -> ReadFolder {
         let FolderFacts { metadata, opaque } = facts;
         let directory = Directory::default();
         let (below, linked) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ impl ReadFolder {
 
 impl Contents {
     /// Names of one inode become a group, if there is more than one of them in here.
-    fn link(&mut self) {
+    pub(crate) fn link(&mut self) {
         let mut groups: BTreeMap<Inode, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
         for (id, folder) in self.read.iter_mut().enumerate() {
             for (name, inode) in folder.linked.drain(..) {
@@ -141,6 +141,19 @@ impl Contents {
                 }
             }
         }
+    }
+
+    /// Leaves out the folders that are as they were, with all below them.
+    pub(crate) fn leave_out_quiet(&mut self) {
+        let mut is_quiet: Vec<bool> =
+            self.read.iter().map(|folder| folder.implied && folder.directory.entries.is_empty()).collect();
+        for id in (0..is_quiet.len()).rev() {
+            if let (false, Some((parent, _))) = (is_quiet[id], self.folders.place(id)) {
+                is_quiet[parent] = false;
+            }
+        }
+        is_quiet[Folders::ROOT] = false;
+        self.levels.iter_mut().for_each(|level| level.retain(|&id| !is_quiet[id]));
     }
 
     /// Joins the folders to trees from the bottom up and stores them. The root's tree is the result.
@@ -176,6 +189,6 @@ impl Contents {
 }
 
 /// The path of a name in the folder at `path`.
-fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }

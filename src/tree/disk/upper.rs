@@ -43,7 +43,7 @@ pub fn capture_upper(
 }
 
 /// Leaves in `contents` only what differs from `below`, from the top down.
-fn compare(
+pub(crate) fn compare(
     contents: &mut Contents,
     below: &dyn Below,
     options: &CaptureOptions<'_>,
@@ -51,7 +51,7 @@ fn compare(
 ) -> Result<(), TreeError> {
     let Contents { folders, levels, read } = contents;
     // Where what lies below shows through: the names there.
-    let mut held: Vec<Option<BTreeMap<Vec<u8>, Held>>> = Vec::with_capacity(read.len());
+    let mut held: Vec<Option<BTreeMap<Vec<u8>, Held>>> = vec![None; read.len()];
     for level in levels {
         for &id in level.iter() {
             if let Some((parent, name)) = folders.place(id) {
@@ -69,10 +69,10 @@ fn compare(
             });
             if shows_through { names_below(below, folders, id).map(Some) } else { Ok(None) }
         })?;
-        for (&id, names) in level.iter().zip(&found) {
+        for (&id, names) in level.iter().zip(found) {
             compare_entries(&mut read[id].directory.entries, names.as_ref(), options.ids);
+            held[id] = names;
         }
-        held.extend(found);
     }
     Ok(())
 }

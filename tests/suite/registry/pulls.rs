@@ -9,6 +9,7 @@ use memobuild::net::error::NetError;
 use memobuild::net::http::Client;
 use memobuild::net::reference::Reference;
 use memobuild::net::registry::Registries;
+use memobuild::net::traffic::Traffic;
 
 use crate::registry::proxy::{Fault, Proxy, Seen};
 use crate::registry::sample::{Sample, named};
@@ -62,7 +63,7 @@ impl Bench {
     }
 
     fn download(&self, out: &mut Vec<u8>, digest: Option<OciDigest>) -> Result<Got, NetError> {
-        let client = Client::new(quick_settings().http).unwrap();
+        let client = Client::new(quick_settings().http, Traffic::default()).unwrap();
         let wanted = Wanted { url: &self.url(), size: None, digest, limit: SIZE as u64 };
         client.download(&wanted, out, &Cancel::default())
     }
@@ -207,7 +208,7 @@ fn files_of_urls() {
     assert_eq!(bench.download(&mut out, None).unwrap(), all);
     assert!(out == bench.sample.layer);
     assert_eq!(bench.proxy.seen().iter().map(|seen| seen.answered).sum::<usize>(), SIZE);
-    let client = Client::new(quick_settings().http).unwrap();
+    let client = Client::new(quick_settings().http, Traffic::default()).unwrap();
     let url = bench.url().replace("http://", "http://user:secret@");
     let small = Wanted { url: &url, size: None, digest: None, limit: 10 };
     let error = client.download(&small, &mut Vec::new(), &Cancel::default()).unwrap_err();
@@ -227,7 +228,7 @@ fn a_file_that_changes_while_it_comes() {
     let other = Proxy::start(bench.proxy.port);
     let url = bench.url().replace(&bench.proxy.host(), &other.host());
     other.spoil(2, "GET", "/blobs/", Fault::NoRange);
-    let client = Client::new(quick_settings().http).unwrap();
+    let client = Client::new(quick_settings().http, Traffic::default()).unwrap();
     let wanted = Wanted { url: &url, size: None, digest: None, limit: SIZE as u64 };
     let error = client.download(&wanted, &mut Vec::new(), &Cancel::default()).unwrap_err();
     assert!(matches!(error, NetError::Changed { .. }) && error.is_of_content(), "{error:?}");

@@ -10,6 +10,7 @@ use memobuild::net::http::{self, Client};
 use memobuild::net::patience::Patience;
 use memobuild::net::registry::Registries;
 use memobuild::net::settings::Settings;
+use memobuild::net::traffic::Traffic;
 use tempfile::TempDir;
 
 use crate::registry::certificates;
@@ -109,7 +110,7 @@ impl Drop for Program {
 }
 
 pub(crate) fn registries(settings: Settings) -> Registries {
-    Registries::new(Client::new(settings.http.clone()).unwrap(), settings)
+    Registries::new(Client::new(settings.http.clone(), Traffic::default()).unwrap(), settings)
 }
 
 /// Nothing of this machine's own, and pauses that no test has to wait for.

@@ -8,15 +8,16 @@ use std::sync::{Arc, OnceLock};
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
+use memobuild::exec::grants::Grants;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
-use memobuild::exec::run::run;
+use memobuild::exec::run::{Here, run};
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::{Machine, Value};
 use memobuild::net::network::Network;
-use memobuild::oci::image::{Layer, Rootfs};
+use memobuild::oci::image::{Layer, Platform, Rootfs};
 use memobuild::oci::supply::Supply;
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
@@ -34,6 +35,8 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
+    /// Where its runs get, if they are let out.
+    pub(crate) network: Network,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -82,13 +85,18 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        Room { memo, isolation: Room::isolation(granted), _folder: Some(folder) }
+        Room { memo, isolation: Room::isolation(granted), network: Network::default(), _folder: Some(folder) }
+    }
+
+    /// The same room, with another way out.
+    pub(crate) fn reaching(self, network: &Network) -> Room {
+        Room { network: network.clone(), ..self }
     }
 
     /// The same room with another store, which stays.
     pub(crate) fn at(&self, folder: &Path) -> Room {
         let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
-        Room { memo: Memo::open(folder).unwrap(), isolation, _folder: None }
+        Room { memo: Memo::open(folder).unwrap(), isolation, network: self.network.clone(), _folder: None }
     }
 
     fn isolation(granted: &Granted) -> Isolation {
@@ -96,6 +104,7 @@ impl Room {
             granted: Some(granted.clone()),
             findings: Vec::new(),
             zygote: Arc::new(Zygote::new(program())),
+            grants: Grants::default(),
         }
     }
 
@@ -156,11 +165,15 @@ impl Room {
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
         let mut result = run(
-            &Supply::new(&self.memo, &Network::default(), cancel),
+            &Supply::new(&self.memo, &self.network, cancel),
             run_,
             inputs,
-            &self.isolation,
-            None,
+            Here {
+                isolation: &self.isolation,
+                emulator: None,
+                workspace: Path::new("/workspace"),
+                platform: &Platform::current(),
+            },
             cancel,
             &mut ears,
         );

@@ -130,10 +130,10 @@ const HOSTNAME: Line = Line {
 
 const NETWORK: Line = Line {
     word: "network",
-    doc: "What may be reached: alone, what the policy allows; `host`: all that this machine reaches; `locked`: the same, since the lock file holds what leaves the run. Without the line: nothing.",
+    doc: "What may be reached: alone, what the policy allows; `intercept`: the same, and what TLS hides is seen and recorded too; `host`: all that this machine reaches; `locked`: the same, since the lock file holds what leaves the run. Without the line: nothing.",
     example: "network host",
     often: Often::Maybe,
-    arguments: &[maybe("WHICH", Slot::Word(&["host", "locked"]))],
+    arguments: &[maybe("WHICH", Slot::Word(&["host", "intercept", "locked"]))],
     ..Line::EMPTY
 };
 
@@ -147,7 +147,7 @@ const CACHE: Line = Line {
         may(
             "sharing",
             Slot::Word(&["shared", "private", "locked"]),
-            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other.",
+            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other. Tools that go by times (make, cargo) need one of these two where several runs use it at once.",
         ),
         may("scope", Slot::Word(&["workspace", "package"]), "Who shares the name; default `workspace`."),
         may("per", Slot::Name, "An axis: each of its values has its own."),
@@ -200,7 +200,7 @@ const ADD_HOST: Line = Line {
 
 const PRIVILEGED: Line = Line {
     word: "privileged",
-    doc: "The commands have all rights that the machine can give; the command line must allow it, too.",
+    doc: "The commands may mount and make namespaces, with all rights in their own; the command line must allow it, too.",
     example: "privileged",
     often: Often::Maybe,
     ..Line::EMPTY
@@ -208,9 +208,9 @@ const PRIVILEGED: Line = Line {
 
 const DEVICE: Line = Line {
     word: "device",
-    doc: "A device of this machine; the command line must allow it, too.",
-    example: "device \"/dev/kvm\"",
-    arguments: &[one("PATH", Slot::Path)],
+    doc: "A device of this machine, by its name below /dev or its path; the command line must allow it, too.",
+    example: "device \"kvm\"",
+    arguments: &[one("NAME", Slot::Text)],
     ..Line::EMPTY
 };
 
@@ -223,7 +223,8 @@ const LIMITS: Line = Line {
         may("timeout", Slot::Duration, "How long all commands together may take."),
         may("cpu", Slot::Int { min: 1, max: 1024 }, "Processors."),
         may("memory", Slot::Size, "Of all processes together."),
-        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes at once."),
+        may("pids", Slot::Int { min: 1, max: 1 << 22 }, "Processes and threads at once."),
+        may("disk", Slot::Size, "What it may write: onto its root and what is mounted for writing."),
     ],
     ..Line::EMPTY
 };

@@ -43,8 +43,7 @@ fn all_kinds_of_change() {
     in_namespaces("all_kinds_of_change", |form| {
         let world = World::new(
             form,
-            "dir-to-file/old=x dir/appended=one:644:5:6 dir/gone=x dir/kept=x:444 file-to-dir=x hard-1=a#1 hard-2=a#1 \
-             kept-dir/x=x link->a opaque/old=x opaque/same=x owned=x:600:7:8",
+            "dir-to-file/old=x dir/appended=one:644:5:6 dir/gone=x dir/kept=x:444 file-to-dir=x kept-dir/x=x link->a opaque/old=x opaque/same=x owned=x:600:7:8",
         );
         let change = world.run(&[], |root| {
             fs::remove_file(root.join("dir/gone")).unwrap();
@@ -53,7 +52,6 @@ fn all_kinds_of_change() {
             fs::write(root.join("dir-to-file"), "file").unwrap();
             fs::remove_file(root.join("file-to-dir")).unwrap();
             fs::create_dir(root.join("file-to-dir")).unwrap();
-            append(&root.join("hard-1"), "b");
             set_mode(&root.join("kept-dir"), 0o750);
             fs::remove_file(root.join("link")).unwrap();
             symlink("b", root.join("link")).unwrap();
@@ -70,8 +68,8 @@ fn all_kinds_of_change() {
         });
         assert_eq!(
             dsl::show(&world.memo, change),
-            "dir/appended=onetwo:644:5:6 dir/gone! dir-to-file=file file-to-dir/ hard-1=ab kept-dir/:750 link->b \
-             new/a/ new/empty=:4755 opaque/! opaque/same=x owned=x:640:7:8"
+            "dir/appended=onetwo:644:5:6 dir/gone! dir-to-file=file file-to-dir/ kept-dir/:750 link->b new/a/ \
+             new/empty=:4755 opaque/! opaque/same=x owned=x:640:7:8"
         );
     });
 }
@@ -79,9 +77,12 @@ fn all_kinds_of_change() {
 #[test]
 fn what_is_merely_touched_is_no_change() {
     in_namespaces("what_is_merely_touched_is_no_change", |form| {
+        let group = link_group(&mut [b"hard-1", b"hard-2"], &BlobDigest::of(b"a")).0;
         let world = World::new(
             form,
-            "a/b/deep=x:444 capable=x:755 gone-again/x=x hard-1=a#1 hard-2=a#1 owned=x:600:7:8",
+            &format!(
+                "a/b/deep=x:444 capable=x:755 gone-again/x=x hard-1=a#{group} hard-2=a#{group} owned=x:600:7:8"
+            ),
         );
         let change = world.run(&[], |root| {
             touch(&root.join("a/b/deep"));
@@ -95,6 +96,20 @@ fn what_is_merely_touched_is_no_change() {
         });
         assert_eq!(dsl::show(&world.memo, change), "{}");
         assert_eq!(change, encode::save(&world.memo, &Directory::default()).unwrap());
+    });
+}
+
+/// The one thing that a copy does as any disk would, and a mount does not.
+#[test]
+fn writing_to_a_link_breaks_it_on_a_mount_only() {
+    in_namespaces("writing_to_a_link_breaks_it_on_a_mount_only", |form| {
+        let world = World::new(form, "hard-1=a#1 hard-2=a#1");
+        let write = |root: &Path| append(&root.join("hard-1"), "b");
+        assert_eq!(dsl::show(&world.memo, world.run_mounted(&[], write)), "hard-1=ab");
+        let blob = world.memo.write_blob(b"ab").unwrap();
+        let group = link_group(&mut [b"hard-1", b"hard-2"], &blob).0;
+        let copied = dsl::show(&world.memo, world.run_copied(&[], write));
+        assert_eq!(copied, format!("hard-1=ab#{group} hard-2=ab#{group}"));
     });
 }
 

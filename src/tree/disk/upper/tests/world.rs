@@ -8,8 +8,11 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::*;
 use crate::tree::disk::capture::capture_folder;
+use crate::tree::disk::copied::capture_copied;
+use crate::tree::disk::copy::{ToCopy, copy};
 use crate::tree::disk::materialize::Owners;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
+use crate::tree::disk::notes::Notes;
+use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
 
 /// Says that a test runs again, and in which form it is to make its snapshots.
 const INSIDE: &str = "MEMOBUILD_TEST_INSIDE";
@@ -69,8 +72,41 @@ impl World {
         World { temporary, memo, form, base }
     }
 
-    /// The change that `write` makes to the base. Laid over the base again, it shows what `write` left.
-    pub(super) fn run(&self, leave_out: &[&str], write: impl FnOnce(&Path)) -> TreeDigest {
+    /// The change that `write` makes to the base. Laid over the base again, it shows what `write` left. Done to a
+    /// copy of the base, it is the same change.
+    pub(super) fn run(&self, leave_out: &[&str], write: impl Fn(&Path)) -> TreeDigest {
+        let change = self.run_mounted(leave_out, &write);
+        let copied = self.run_copied(leave_out, &write);
+        if copied != change {
+            panic!(
+                "{} on a copy, {} on a mount",
+                dsl::show(&self.memo, copied),
+                dsl::show(&self.memo, change)
+            );
+        }
+        change
+    }
+
+    /// The change that `write` makes to a copy of the base.
+    pub(super) fn run_copied(&self, leave_out: &[&str], write: impl Fn(&Path)) -> TreeDigest {
+        let root = self.folder("copied");
+        let lowers = [self.snapshot(self.base, 0)];
+        let leave_out = paths(leave_out);
+        let to_copy = ToCopy { lowers: &lowers, flavour: self.form.flavour, leave_out: &leave_out };
+        copy(&to_copy, &root, &|| false).unwrap();
+        let notes = Notes::take(&root, &leave_out).unwrap();
+        let opened = descent::open_path(&root).unwrap();
+        let layers = Layers::plain(&self.memo, self.base);
+        let options = CaptureOptions { leave_out, unlock: true, ..self.options() };
+        let capture = || {
+            capture_copied(&self.memo, opened.as_fd(), &notes, &layers, &options, &Cancel::default()).unwrap()
+        };
+        assert_eq!(dsl::show(&self.memo, capture()), "{}");
+        write(&root);
+        capture()
+    }
+
+    pub(super) fn run_mounted(&self, leave_out: &[&str], write: impl Fn(&Path)) -> TreeDigest {
         let [upper, work, root, again] = ["upper", "work", "root", "again"].map(|name| self.folder(name));
         let base = self.snapshot(self.base, 0);
         let own = format!(",upperdir={},workdir={}", upper.display(), work.display());
@@ -89,8 +125,7 @@ impl World {
     }
 
     pub(super) fn capture_upper(&self, upper: &Path, leave_out: &[&str]) -> TreeDigest {
-        let leave_out: Vec<_> = leave_out.iter().map(|path| TreePath::parse(path).unwrap()).collect();
-        let options = CaptureOptions { leave_out, unlock: true, ..self.options() };
+        let options = CaptureOptions { leave_out: paths(leave_out), unlock: true, ..self.options() };
         let opened = descent::open_path(upper).unwrap();
         let layers = Layers::plain(&self.memo, self.base);
         capture_upper(&self.memo, opened.as_fd(), &layers, &options, &Cancel::default()).unwrap()
@@ -113,7 +148,7 @@ impl World {
     }
 
     fn snapshot(&self, tree: TreeDigest, slot: u32) -> PathBuf {
-        snapshot(&self.memo, tree, slot, &self.form, &Cancel::default()).unwrap()
+        snapshot(&self.memo, tree, Age::Slot(slot), &self.form, &Cancel::default()).unwrap()
     }
 
     fn options(&self) -> CaptureOptions<'_> {
@@ -140,6 +175,10 @@ impl World {
         let opened = descent::open_path(root).unwrap();
         capture_folder(&self.memo, opened.as_fd(), &self.options(), &Cancel::default()).unwrap()
     }
+}
+
+fn paths(texts: &[&str]) -> Vec<TreePath> {
+    texts.iter().map(|text| TreePath::parse(text).unwrap()).collect()
 }
 
 fn mount(lowers: &[&Path], own: &str, flavour: Flavour, at: &Path) {
