@@ -13,18 +13,20 @@ mod language;
 mod monorepo;
 mod no_op;
 mod parallel;
+mod ownership;
 mod sandbox;
 
 use std::path::Path;
 
 type Section = (&'static str, fn(&Path));
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("language", language::run),
     ("no-op", no_op::run),
     ("incremental", incremental::run),
     ("parallel", parallel::run),
     ("sandbox", sandbox::run),
+    ("ownership", ownership::run),
     ("images", images::run),
     ("hash", hashing::run),
 ];

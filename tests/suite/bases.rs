@@ -59,7 +59,7 @@ fn busybox() -> Option<Space> {
 }
 
 /// The smallest Debian, kept beside what cargo builds. `None`, aloud, where it cannot be made.
-fn debian() -> Option<PathBuf> {
+pub(crate) fn debian() -> Option<PathBuf> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-bookworm.tar");
     if kept.exists() {
         return Some(kept);

@@ -48,3 +48,4 @@ mod platforms;
 mod registry;
 mod pulled;
 mod bases;
+mod ownership;

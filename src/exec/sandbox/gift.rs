@@ -1,12 +1,13 @@
 //! What is made for a run as root and belongs to somebody else: whose it is is known only when the root is there,
 //! whose own files name its users.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown};
 
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::account::{self, Account};
+use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::spec::Trouble;
 
 pub(super) struct Gift {
@@ -17,19 +18,22 @@ pub(super) struct Gift {
     pub mode: u32,
 }
 
-/// `root` is the top of the root, `user` who the commands run as. Where there is one id everything is everybody's.
+/// `root` is the top of the root, `user` who the commands run as. Where there is one id, it is noted whose it is.
 pub(super) fn give(
     gifts: Vec<Gift>,
     root: BorrowedFd<'_>,
     user: &Account,
     identity: &Identity,
+    mut ownership: Option<&mut Ownership>,
 ) -> Result<(), Trouble> {
     for Gift { place, owner, mode } in gifts {
         let (uid, gid) = match &owner {
             None => (user.uid, user.gid),
             Some(owner) => account::owner(root, owner)?,
         };
-        if !matches!(identity, Identity::Single { .. }) {
+        if let Some(ownership) = &mut ownership {
+            ownership.note(place.as_fd(), uid, gid)?;
+        } else if !matches!(identity, Identity::Single { .. }) {
             account::check(identity, &[uid, gid])?;
             fchown(&place, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
                 .map_err(Trouble::at("give what it made to the run's user"))?;

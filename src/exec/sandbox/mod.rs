@@ -224,14 +224,14 @@ impl<'s> Room<'s> {
                 &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
             )?;
         }
-        let ownership = match init.calls.take() {
+        let mut ownership = match init.calls.take() {
             Some(calls) => {
                 let shown = Shown::new(spec, &folders, top.as_fd())?;
                 Some(Ownership::new(calls, &account, shown)?)
             }
             None => None,
         };
-        gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        gift::give(gifts, top.as_fd(), &account, &spec.identity, ownership.as_mut())?;
         agents::give(spec, &account)?;
         let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
             Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),

@@ -30,6 +30,7 @@ use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::listener::listen;
+use crate::tree::disk::owned::Owned;
 
 pub(super) use crate::exec::sandbox::ownership::inodes::Inodes;
 pub(super) use crate::exec::sandbox::ownership::people::begin_as;
@@ -64,6 +65,13 @@ impl Ownership {
             shown,
             inodes: Inodes::default(),
         })
+    }
+
+    /// Whose something is that was made for the run.
+    pub(super) fn note(&mut self, place: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Trouble> {
+        let facts = self.places.facts_of(place).map_err(Trouble::at("look at what it made"))?;
+        self.inodes.record(&facts.numbers(), None, Owned { uid, gid, device: None });
+        Ok(())
     }
 
     /// What to wait at; `None` where nobody asks any more.

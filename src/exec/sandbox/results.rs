@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
+use crate::exec::identity::Identity;
 use crate::exec::sandbox::ownership::{Inodes, Seen};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
 use crate::exec::sandbox::places;
@@ -143,11 +144,11 @@ impl Results<'_> {
     fn options<'s>(&self, seen: Option<&'s Seen<'s>>) -> CaptureOptions<'s> {
         let has_namespace = self.spec.identity.has_namespace();
         CaptureOptions {
-            ids: match (seen, &self.spec.root) {
-                (Some(seen), _) => Ids::Told(seen),
+            ids: match (seen, &self.spec.identity, &self.spec.root) {
+                (Some(seen), ..) => Ids::Told(seen),
                 // Who called the build is no part of what the machine's programs made.
-                (None, Root::Host { .. }) => Ids::AllRoot,
-                (None, Root::Layers { .. }) => Ids::Exact,
+                (None, Identity::Single { .. }, _) | (None, _, Root::Host { .. }) => Ids::AllRoot,
+                (None, ..) => Ids::Exact,
             },
             flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
             single_threaded: self.single_threaded,

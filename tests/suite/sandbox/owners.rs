@@ -203,3 +203,47 @@ fn devices_are_recorded_where_none_can_be_made() {
         assert_eq!(found, expected.map(|(path, owner)| (path.to_owned(), owner.to_owned())).into());
     }
 }
+
+/// The parent of a process.
+fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+}
+
+/// A process whose command line has this word.
+fn find(word: &str) -> Option<u32> {
+    std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut words = line.split(|&byte| byte == 0);
+        (words.next() == Some(b"sleep") && words.any(|found| found == word.as_bytes())).then_some(pid)
+    })
+}
+
+/// Who answers calls is killed: the run fails, all that it started ends, and nothing of it is kept.
+#[test]
+fn nothing_is_kept_where_nobody_answers() {
+    for (room, seconds) in rooms().iter().zip(["78001", "78002", "78003"]) {
+        let Some(root) = room.busybox() else { return };
+        let script = format!("chown 7 /data/old; exec sleep {seconds}");
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let sleeper = (0..1000).find_map(|_| {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                    find(seconds)
+                });
+                let answering = parent(parent(sleeper.expect("the command never ran")));
+                let pid = rustix::process::Pid::from_raw(answering.cast_signed()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            });
+            room.run(&on_input(&script), &[rootfs_input(root)])
+        });
+        let message = "the sandbox's own process ended without a word";
+        assert_eq!(outcome.error(), message, "on rung {}", room.rung());
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            find(seconds).is_none()
+        });
+        assert!(gone);
+    }
+}

@@ -1,12 +1,13 @@
 //! What a command must not see, and what it must not be able to do.
 
 use crate::skipped::skipped;
-use memobuild::exec::executor::ExecError;
-use memobuild::graph::op::{Access, Network, OutputKind};
+use memobuild::exec::executor::{Cause, ExecError};
+use memobuild::graph::op::{Access, Command, From, Network, OutputKind};
 use memobuild::graph::value::Value;
+use memobuild::oci::image::Layer;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, rooms, rootfs_input,
+    Item, Outcome, Room, host_input, input, mount, on, on_host, on_input, output, rooms, rootfs_input,
 };
 
 #[test]
@@ -165,6 +166,50 @@ fn no_system_call_leads_out() {
         let script = room.tree(vec![("all", Item::Program(calls.join("\n").into_bytes()))]);
         let outcome = room.run(&run, &[host_input(), input("mount /script", Value::Tree(script))]);
         assert_eq!(outcome.stdout, expected, "on rung {}: {}", room.rung(), outcome.stderr);
+    }
+}
+
+/// A program for 32-bit x86 that makes one call, `chown32` of nothing, and ends by another.
+#[cfg(target_arch = "x86_64")]
+fn program_of_another_machine() -> Vec<u8> {
+    const ADDRESS: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    let code = [0xb8, 212, 0, 0, 0, 0xcd, 0x80, 0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80];
+    let mut program = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let half = |program: &mut Vec<u8>, numbers: &[u16]| {
+        numbers.iter().for_each(|number| program.extend(number.to_le_bytes()));
+    };
+    let word = |program: &mut Vec<u8>, numbers: &[u32]| {
+        numbers.iter().for_each(|number| program.extend(number.to_le_bytes()));
+    };
+    // An executable for the 80386, with one segment and no sections (elf(5)).
+    half(&mut program, &[2, 3]);
+    word(&mut program, &[1, ADDRESS + HEADERS, 52, 0, 0]);
+    half(&mut program, &[52, 32, 1, 40, 0, 0]);
+    let length = HEADERS + code.len() as u32;
+    word(&mut program, &[1, 0, ADDRESS, ADDRESS, length, length, 5, 0x1000]);
+    program.extend(code);
+    program
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn calls_in_another_machines_way_end_a_program() {
+    const SIGSYS: i32 = 31;
+    for room in rooms() {
+        let Some(mut rootfs) = room.busybox() else { return };
+        let tree = room.tree(vec![("other", Item::Program(program_of_another_machine()))]);
+        rootfs.layers.push(Layer::Made(tree.tree().unwrap()));
+        let run = on(From::Input(0), vec![Command::Exec(vec!["/other".to_owned()])]);
+        let outcome = room.run(&run, &[rootfs_input(rootfs)]);
+        match &outcome.result {
+            Err(ExecError::Failed(failure)) => assert_eq!(failure.cause, Cause::Signal(SIGSYS)),
+            Err(ExecError::Input { message, .. }) => {
+                assert!(message.contains("cannot be run"), "{message}");
+                skipped("this kernel runs no 32-bit programs");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -61,9 +61,15 @@ pub(in crate::exec::sandbox) struct Inodes {
 }
 
 impl Inodes {
-    pub(super) fn new(notes: Vec<Notes>, noted: Vec<(u32, u32)>) -> Inodes {
-        let has_group_folders = notes.iter().any(Notes::has_group_folders);
-        Inodes { notes, noted, has_group_folders, ..Inodes::default() }
+    /// Of snapshots, and of the devices that show them; the disk's own is the first.
+    pub(super) fn learn(&mut self, notes: Vec<Notes>, noted: Vec<(u32, u32)>) {
+        self.has_group_folders |= notes.iter().any(Notes::has_group_folders);
+        (self.notes, self.noted) = (notes, noted);
+    }
+
+    /// Whether it is known whose a file is: folders of the disk itself outlive runs, and what was known of them.
+    pub(super) fn are_sure(&self, facts: &libc::statx) -> bool {
+        self.noted.first() != Some(&Inode::of(facts).device)
     }
 
     pub(super) fn has_group_folders(&self) -> bool {
@@ -150,7 +156,9 @@ mod tests {
 
     fn inodes() -> Inodes {
         let note = Note { owned: owned(33), gives_group: false };
-        Inodes::new(vec![Notes::new([(7, note)].into())], vec![DISK])
+        let mut inodes = Inodes::default();
+        inodes.learn(vec![Notes::new([(7, note)].into())], vec![DISK]);
+        inodes
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::process::umask;
 
 use crate::exec::sandbox::notify::{Answer, Call};
 use crate::exec::sandbox::ownership::Ownership;
-use crate::exec::sandbox::ownership::credentials::{READ, SEARCH, WRITE};
+use crate::exec::sandbox::ownership::credentials::{Credentials, READ, SEARCH, WRITE};
 use crate::exec::sandbox::ownership::places::{Place, c_string};
 use crate::tree::disk::owned::{Device, Owned};
 
@@ -194,7 +194,7 @@ impl Ownership {
             return Ok(None);
         }
         let maker = self.people.of(call.thread);
-        if !maker.may(facts.stx_mode.into(), &self.inodes.of(&facts), WRITE | SEARCH) {
+        if !self.may(maker, &facts, WRITE | SEARCH) {
             return Err(Errno::ACCESS);
         }
         let gid = given.unwrap_or(maker.groups.files);
@@ -241,10 +241,14 @@ impl Ownership {
             wanted |= WRITE;
         }
         let is_file = u32::from(facts.stx_mode) & libc::S_IFMT == libc::S_IFREG;
-        if is_file && !who.may(facts.stx_mode.into(), &self.inodes.of(&facts), wanted) {
+        if is_file && !self.may(who, &facts, wanted) {
             return Err(Errno::ACCESS);
         }
         Ok(())
+    }
+
+    fn may(&self, who: &Credentials, facts: &libc::statx, wanted: u32) -> bool {
+        !self.inodes.are_sure(facts) || who.may(facts.stx_mode.into(), &self.inodes.of(facts), wanted)
     }
 
     /// The group that a folder gives to what is made in it (inode(7), "The set-group-ID bit").

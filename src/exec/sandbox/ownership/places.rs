@@ -156,6 +156,13 @@ impl Places {
     }
 }
 
+/// Whatever goes wrong: nothing may be looked for in the caller's root that was meant to be in its own.
+impl Drop for Places {
+    fn drop(&mut self) {
+        let _ = self.leave();
+    }
+}
+
 /// `/proc/self` stands for who asks, which here is another: what follows it, or what stands for it.
 fn own_descriptor(path: &[u8]) -> Option<&[u8]> {
     match path {

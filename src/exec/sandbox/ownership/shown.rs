@@ -20,6 +20,7 @@ use crate::tree::disk::snapshot::Notes;
 pub(in crate::exec::sandbox) struct Shown {
     /// Where the snapshots are whose notes were not read yet.
     unread: Vec<PathBuf>,
+    /// The disk's is the first.
     devices: Vec<(u32, u32)>,
     layered: Vec<Layered>,
 }
@@ -51,8 +52,8 @@ impl Shown {
                     layered.push(Layered::new(place.as_fd(), at, upper)?);
                 }
             }
-            let devices = layered.iter().map(|layered| Ok(layered.device));
-            let devices = devices.chain([device(store.as_fd())]).collect::<Result<_, Errno>>()?;
+            let mut devices = vec![device(store.as_fd())?];
+            devices.extend(layered.iter().map(|layered| layered.device));
             Ok(Shown { unread: folders.to_vec(), devices, layered })
         };
         look().map_err(Trouble::at("look at its mounts"))
@@ -66,7 +67,7 @@ impl Shown {
         self.unread.sort();
         self.unread.dedup();
         let notes = self.unread.drain(..).map(|root| Notes::read(&root)).collect::<Result<_, _>>()?;
-        *inodes = Inodes::new(notes, self.devices.clone());
+        inodes.learn(notes, self.devices.clone());
         Ok(())
     }
 

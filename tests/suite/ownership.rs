@@ -1,0 +1,194 @@
+//! A Debian changed by its own tools, as root and as an ordinary user who has one id: equal trees but for files that
+//! hold times and chance, which are named.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use memobuild::base::digest::BlobDigest;
+
+use crate::bases::debian;
+use crate::skipped::skipped;
+use crate::space::{Space, is_root, ordinary_user};
+
+const ROOT: &str = "memobuild 1\ntree root { from scratch; extract \"./debian.tar\" to=\"/\"; }\n";
+
+/// What `dpkg` and others note the time in, and what is made of chance. A star stands for the rest of a name.
+const DIFFERS: [(&str, &str); 14] = [
+    ("etc/ssh/ssh_host_*", "keys"),
+    ("etc/ssl/certs/ssl-cert-snakeoil.pem", "a certificate"),
+    ("etc/ssl/private/ssl-cert-snakeoil.key", "a key"),
+    ("etc/shadow*", "the day of the last change"),
+    ("var/cache/apt/pkgcache.bin", "times of files"),
+    ("var/cache/apt/srcpkgcache.bin", "times of files"),
+    ("var/cache/ldconfig/aux-cache", "times and inodes of libraries"),
+    ("var/cache/man/*", "times of manual pages"),
+    ("var/lib/dbus/machine-id", "chance"),
+    ("var/lib/postgresql/15/main/*", "times, and the number of the cluster"),
+    ("var/log/alternatives.log", "a log"),
+    ("var/log/apt/*", "logs"),
+    ("var/log/dpkg.log", "a log"),
+    ("var/log/lastlog", "a log"),
+];
+
+fn may_differ(path: &str) -> bool {
+    DIFFERS.iter().any(|(known, _)| match known.strip_suffix('*') {
+        Some(start) => path.starts_with(start),
+        None => path == *known,
+    })
+}
+
+/// All but times: type, mode, owner, link, device, and what it holds.
+type Facts = (u8, u32, u64, u64, String, Option<(u32, u32)>, Vec<(String, Vec<u8>)>, BlobDigest);
+
+fn facts(archive: &Path) -> BTreeMap<String, Facts> {
+    let mut archive = tar::Archive::new(fs::File::open(archive).unwrap());
+    let mut found = BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let attributes = entry.pax_extensions().unwrap().into_iter().flatten().map(Result::unwrap);
+        let attributes = attributes.filter(|record| record.key().unwrap().contains("xattr"));
+        let attributes = attributes
+            .map(|record| (record.key().unwrap().to_owned(), record.value_bytes().to_vec()))
+            .collect();
+        let path = entry.path().unwrap().to_str().unwrap().to_owned();
+        let link = entry.link_name().unwrap().map_or_else(String::new, |link| link.display().to_string());
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let header = entry.header();
+        let is_device = header.entry_type().is_block_special() || header.entry_type().is_character_special();
+        let device = is_device.then(|| header.device_major().unwrap().zip(header.device_minor().unwrap()));
+        let facts = (
+            header.entry_type().as_byte(),
+            header.mode().unwrap(),
+            header.uid().unwrap(),
+            header.gid().unwrap(),
+            link,
+            device.flatten(),
+            attributes,
+            BlobDigest::of(&content),
+        );
+        found.insert(path, facts);
+    }
+    found
+}
+
+/// Where both differ beyond what may, in words.
+fn differences(one: &Path, other: &Path) -> Vec<String> {
+    let (mut one, mut other) = (facts(one), facts(other));
+    assert!(one.len() > 50, "{} entries", one.len());
+    for facts in [&mut one, &mut other] {
+        for (path, facts) in facts.iter_mut().filter(|(path, _)| may_differ(path)) {
+            // Its owner and mode count all the same.
+            facts.7 = BlobDigest::of(path.as_bytes());
+        }
+    }
+    let paths: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let differ = paths.into_iter().filter(|path| one.get(*path) != other.get(*path));
+    differ.map(|path| format!("{path}\n  {:?}\n  {:?}", one.get(path), other.get(path))).collect()
+}
+
+/// Builds `target` as root and as a user, each in a store of its own.
+fn check(text: &str, target: &str, files: &dyn Fn(&Space)) {
+    let (Some(user), Some(debian)) = (is_root().then(ordinary_user).flatten(), debian()) else {
+        skipped("only root can compare itself with an ordinary user");
+        return;
+    };
+    let archives = [Space::new(), Space::of(user)].map(|space| {
+        fs::copy(&debian, space.file("debian.tar", "")).unwrap();
+        space.file("memobuild.kdl", format!("{ROOT}{text}"));
+        files(&space);
+        let archive = space.path().join("after.tar");
+        space.ok(&["build", target, "-o", &format!("tar:{}", archive.display())]);
+        (space, archive)
+    });
+    let differ = differences(&archives[0].1, &archives[1].1);
+    assert!(differ.is_empty(), "as root, and as a user:\n{}", differ.join("\n"));
+}
+
+#[test]
+fn what_tools_make_is_the_same_for_all() {
+    check(TOOLS, "change.diff", &|space| drop(space.file("scripts/change", CHANGE)));
+}
+
+const TOOLS: &str = r##"
+files scripts root="scripts"
+run change { from root; mount scripts at="/scripts"; exec "/bin/sh" "-eu" "/scripts/change"; }
+"##;
+
+const CHANGE: &str = r##"
+groupadd -g 700 ours; useradd -m -u 701 -g ours -G games bob
+mkdir -p /srv/x; cp -a /etc/passwd /etc/shadow /srv/x; chgrp -R ours /srv/x; chown bob /srv/x/passwd
+su bob -c 'id > ~/id; mkdir -p ~/a/b; touch ~/a/b/c; umask 077; echo > ~/private; ln -s a ~/link; (sleep 0.1; echo > ~/late) &'
+su -s /bin/sh www-data -c 'id -un; id -Gn' > /srv/who
+tar -C /srv -cf /srv/x.tar --mtime=@0 --sort=name --owner=55 --group=66 x
+mkdir /srv/y; tar -C /srv/y --same-owner -xpf /srv/x.tar
+install -o bob -g games -m 2775 -d /srv/z; touch /srv/z/f; mkdir /srv/z/d; cp -a /srv/x /srv/z
+install -o 12 -g 13 -m 4755 /bin/true /srv/z/set-id; cp /srv/z/set-id /srv/z/plain; chown 0 /srv/z/set-id
+setpriv --reuid 33 --regid 34 --clear-groups sh -c 'id; echo > /tmp/by33' > /srv/setpriv
+setpriv --reuid 33 --regid 34 --groups 5,6 sh -c 'chgrp 5 /tmp/by33; chgrp 7 /tmp/by33 2> /dev/null || echo refused' > /srv/groups
+perl -e '$> = 33; open F, ">/tmp/lent"; close F; $> = 0; open G, ">/tmp/back"; print "$< $> $( $)\n"' > /srv/perl
+perl -e '$) = 9; $( = 9; ($<, $>) = (8, 8); print "$< $> $( $)\n"; print +($< = 0) ? "root\n" : "no\n"; print "$<\n"' > /srv/dropped
+mkdir -p /tmp/p/DEBIAN /tmp/p/usr/share/p /tmp/p/var/lib/p; echo text > /tmp/p/usr/share/p/file
+chown 0:games /tmp/p/var/lib/p; chmod 2775 /tmp/p/var/lib/p
+printf 'Package: p\nVersion: 1\nArchitecture: all\nMaintainer: n <n@n.example>\nDescription: p\n' > /tmp/p/DEBIAN/control
+printf '#!/bin/sh\nset -e\nadduser --system --group --home /var/lib/p/home p 2>&1 > /dev/null\ntouch /var/lib/p/made\n' > /tmp/p/DEBIAN/postinst
+printf 'chown p:p /usr/share/p/file\nchmod 4755 /usr/share/p/file\n' >> /tmp/p/DEBIAN/postinst
+chmod 755 /tmp/p/DEBIAN/postinst; dpkg-deb --build /tmp/p /tmp/p.deb > /dev/null; dpkg -i /tmp/p.deb > /dev/null
+dpkg-statoverride --update --add bob ours 2711 /usr/share/p/file
+cd /srv; find / -xdev \( ! -user 0 -o ! -group 0 \) -printf '%p %u:%g %m %y\n' | sort > /tmp/found; mv /tmp/found found
+rm -rf /tmp/p /tmp/p.deb
+"##;
+
+/// A set of packages with services, accounts, set-id programs, capabilities and a compiler, downloaded once.
+#[test]
+fn packages_install_the_same_for_all() {
+    if std::env::var_os("MEMOBUILD_LONG").is_none() {
+        skipped("installing packages takes minutes: MEMOBUILD_LONG=1");
+        return;
+    }
+    let Some(debian) = debian() else { return };
+    let store = Space::new();
+    fs::copy(debian, store.file("debian.tar", "")).unwrap();
+    store.file("memobuild.kdl", format!("{ROOT}{DOWNLOAD}"));
+    let archives = store.path().join("archives");
+    let downloaded = store.run(&["build", "download.debs", "-o", &format!("files:{}", archives.display())]);
+    if downloaded.code != Some(0) {
+        skipped("no packages of Debian can be downloaded here");
+        return;
+    }
+    check(INSTALL, "after", &|space| {
+        for folder in ["lists", "packages"] {
+            for entry in fs::read_dir(archives.join(folder)).unwrap().map(|entry| entry.unwrap()) {
+                let name = format!("debs/{folder}/{}", entry.file_name().to_str().unwrap());
+                fs::copy(entry.path(), space.file(&name, "")).unwrap();
+            }
+        }
+    });
+}
+
+const DOWNLOAD: &str = r##"
+run download {
+    from root
+    network host
+    sh #"echo 'deb http://deb.debian.org/debian bookworm main' > /etc/apt/sources.list; apt-get update -q
+        apt-get install -dqy --no-install-recommends postgresql openssh-server exim4-daemon-light iputils-ping man-db cron build-essential rsyslog dbus python3 nginx-light
+        mkdir /out/lists /out/packages; cp /var/lib/apt/lists/*Packages* /out/lists; cp /var/cache/apt/archives/*.deb /out/packages"#
+    output debs "/out"
+}
+"##;
+
+const INSTALL: &str = r##"
+files debs root="debs"
+run change {
+    from root
+    env DEBIAN_FRONTEND="noninteractive"
+    mount debs at="/debs"
+    sh #"echo 'deb http://deb.debian.org/debian bookworm main' > /etc/apt/sources.list
+        cp /debs/lists/* /var/lib/apt/lists/; cp /debs/packages/* /var/cache/apt/archives/
+        apt-get install --allow-unauthenticated -qy --no-install-recommends postgresql openssh-server exim4-daemon-light iputils-ping man-db cron build-essential rsyslog dbus python3 nginx-light
+        rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*Packages*"#
+}
+tree after { from change; }
+"##;
