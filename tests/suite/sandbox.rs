@@ -18,3 +18,4 @@ mod limits;
 mod services;
 mod retry;
 mod grants;
+mod hostile_roots;
