@@ -420,6 +420,9 @@ pub(super) struct LockArgs {
 pub(super) struct LogArgs {
     #[arg(value_name = "NODE")]
     pub(super) node: String,
+    /// What it reached through its `network` instead
+    #[arg(long)]
+    pub(super) network: bool,
 }
 
 #[derive(clap::Args, Debug)]

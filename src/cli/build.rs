@@ -187,7 +187,8 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             if let Some(line) = tell::kept(node, failure) {
                 print::note(&format!("  {line}"));
             }
-            if let Some(mistake) = tell::offline(loaded, node, failure, None) {
+            let mistake = tell::offline(loaded, node, failure, None);
+            if let Some(mistake) = mistake.or_else(|| tell::refused(loaded, node, failure)) {
                 print::mistake(&mistake);
                 continue;
             }

@@ -1,18 +1,24 @@
 //! A run's trees: what is stacked and what is mounted, made into folders as far as this process can, each showing
 //! the time that its place calls for.
 
+use std::fs;
+use std::path::Path;
+
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::caches::{Claims, Shown, Sight};
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::{check_place, wrong_type};
+use crate::exec::sandbox::network::WHERE_MISSING;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Snapshot, Source, WRAPPED};
 use crate::graph::action::ActionInput;
-use crate::graph::op::{From, Mount, Run};
+use crate::graph::op::{From, Mount, Network, Run};
 use crate::graph::value::Value;
 use crate::store::memo::Memo;
+use crate::store::object::StoreError;
 use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
+use crate::tree::edit;
 use crate::tree::encode;
 use crate::tree::flatten;
 use crate::tree::overlay::Layers;
@@ -74,8 +80,8 @@ impl<'a> Inputs<'a> {
 
     /// With the places that every sandbox has in a layer of their own, under all others: where that is on the same
     /// filesystem, the numbers of inodes hold in the whole root.
-    pub(crate) fn grounded(self) -> Result<Inputs<'a>, ExecError> {
-        Ok(Inputs { ground: Some(ground(self.memo)?), ..self })
+    pub(crate) fn grounded(self, network: Network) -> Result<Inputs<'a>, ExecError> {
+        Ok(Inputs { ground: Some(ground(self.memo, network)?), ..self })
     }
 
     /// As folders; those that only the sandbox can make are told to it. What the run's caches have not seen yet
@@ -143,15 +149,25 @@ impl<'a> Inputs<'a> {
     }
 }
 
-fn ground(memo: &Memo) -> Result<TreeDigest, ExecError> {
-    let empty = memo.write_blob(b"")?;
-    let etc = Directory { entries: [(b"hosts".to_vec(), Entry::file(empty, 0, 0o644))].into() };
-    let etc = Entry::directory(encode::save(memo, &etc)?);
+/// `sandbox/root.rs` has the same as a folder.
+fn ground(memo: &Memo, network: Network) -> Result<TreeDigest, ExecError> {
     let nothing = Entry::directory(encode::save(memo, &Directory::default())?);
     let tmp = Entry { metadata: Metadata::plain(0o1777), ..nothing.clone() };
-    let entries = [("dev", nothing.clone()), ("etc", etc), ("proc", nothing), ("tmp", tmp)];
-    let entries = entries.map(|(name, entry)| (name.as_bytes().to_vec(), entry));
-    Ok(encode::save(memo, &Directory { entries: entries.into() })?)
+    let places = [("dev", nothing.clone()), ("proc", nothing), ("tmp", tmp)];
+    let entries = places.map(|(name, entry)| (name.as_bytes().to_vec(), entry)).into();
+    let mut trees = vec![encode::save(memo, &Directory { entries })?];
+    let mut files = vec![("etc/hosts", Vec::new())];
+    if network != Network::None {
+        let of_machine = |path: &'static str| Some((path, fs::read(Path::new("/").join(path)).ok()?));
+        files.extend(WHERE_MISSING.into_iter().filter_map(of_machine));
+    }
+    for (path, content) in files {
+        let file = Entry::file(memo.write_blob(&content)?, content.len() as u64, 0o644);
+        let path = TreePath::parse(path).expect("bug: a plain path");
+        let parents = |_: &TreePath| Ok::<_, StoreError>(Metadata::plain(0o755));
+        trees.push(edit::wrap(memo, &path, file, parents)?);
+    }
+    Ok(edit::merge(memo, &trees)?)
 }
 
 /// Bytes of file content in a layer that is not made again for another time.

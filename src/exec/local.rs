@@ -17,7 +17,7 @@ use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
 use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
-use crate::exec::{host, locked};
+use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
@@ -25,6 +25,7 @@ use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -166,6 +167,10 @@ impl Executor for LocalExecutor {
         Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
     }
 
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        proxy::would_repeat(self.supply.network().outside(), traffic)
+    }
+
     fn finish(&self) -> Result<(), ExecError> {
         Ok(self.scanner.finish()?)
     }
@@ -235,5 +240,6 @@ fn made(output: &str, value: Value) -> Made {
         bytes: 0,
         attempts: 1,
         lost: Lost::default(),
+        traffic: Traffic::default(),
     }
 }

@@ -253,6 +253,8 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         hostname: "probe".to_owned(),
         emulator: None,
         network: Network::None,
+        ports: Vec::new(),
+        authority: None,
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,
@@ -266,7 +268,7 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

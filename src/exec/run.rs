@@ -15,8 +15,9 @@ use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::{Surroundings, prepare};
+use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
+use crate::exec::proxy::{Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
@@ -26,6 +27,7 @@ use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::{Memo, WorkFolder};
+use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -88,6 +90,8 @@ pub(crate) struct Furnished {
     pub claims: Claims,
     /// Its own, and those of its services.
     pub folders: Vec<WorkFolder>,
+    /// For its proxy, where it has one.
+    pub terms: Terms,
     pub _group: Option<Group>,
 }
 
@@ -112,9 +116,11 @@ pub(crate) fn furnish(
     let (bounds, group) = Bounds::of(&run.limits, memo);
     let (services, folders) = prepare_services(&with, run)?;
     let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
-    let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
+    let terms = terms(supply, run)?;
+    let authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
+    let spec = Spec { emulator: emulator.clone(), bounds, services, authority, ..prepared };
     let folders = [work].into_iter().chain(folders).collect();
-    Ok(Furnished { spec, claims, folders, _group: group })
+    Ok(Furnished { spec, claims, folders, terms, _group: group })
 }
 
 /// One run in a sandbox of its own. Its log is not finished with it.
@@ -122,14 +128,22 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     let Order { supply, run, inputs, here, cancel } = order;
     let memo = supply.memo();
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let Furnished { spec, claims, folders, _group } = furnish(supply, run, inputs, here, &mut say, cancel)?;
+    let Furnished { spec, claims, folders, mut terms, _group } =
+        furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
     let locks = claims.locks();
-    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
+    let mut hear = |stream, bytes: &[u8]| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
-    })?;
+    };
+    let mut proxy = None;
+    let mut connect = |line| {
+        proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
+        Ok(())
+    };
+    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
     drop(claims);
+    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     folders
         .into_iter()
@@ -141,7 +155,8 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
-        return Err(Failure { tried, kept, processes, ended_services, ..failure }.into());
+        let refused = traffic.refused;
+        return Err(Failure { tried, refused, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -153,12 +168,33 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         attempts: 1,
         lost,
         rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
-        // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host
-            && !matches!(run.from, From::Host(_))
-            && !run.privileged
-            && run.devices.is_empty(),
+        shareable: is_shareable(run, &traffic),
+        traffic,
         bytes: 0,
+    })
+}
+
+/// What the machine itself put in is no use to others. What came through the proxy is what anybody could have got,
+/// but where it came from this machine.
+fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
+    let is_of_host = matches!(run.from, From::Host(_)) || run.network == Network::Host;
+    let is_of_its_devices = run.privileged || !run.devices.is_empty();
+    !is_of_host && !is_of_its_devices && !traffic.is_of_this_machine()
+}
+
+fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
+    let opened = match run.network {
+        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
+            message: format!("`network intercept` is not possible here: {error}"),
+            help: None,
+        })?),
+        _ => None,
+    };
+    Ok(Terms {
+        outside: supply.network().outside().clone(),
+        given: given_hosts(run),
+        hostname: hostname(run).to_owned(),
+        opened,
     })
 }
 

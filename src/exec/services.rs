@@ -5,7 +5,7 @@ use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::{Surroundings, prepare};
 use crate::exec::sandbox::spec::{ServiceSpec, Spec};
-use crate::graph::op::{Command, From, Ready, Run, Service};
+use crate::graph::op::{Command, From, Network, Ready, Run, Service};
 use crate::oci::image::Config;
 use crate::store::work::WorkFolder;
 
@@ -81,7 +81,8 @@ fn as_run(service: &Service, config: Option<&Config>, test: &Run) -> Result<Run,
         commands: vec![Command::Exec(command)],
         env: service.env.clone(),
         hostname: Some(service.name.clone()),
-        network: test.network,
+        // The way out that a test has is its own.
+        network: if test.network.has_proxy() { Network::None } else { test.network },
         mounts: service.mounts.clone(),
         add_hosts: hosts(test).chain(test.add_hosts.clone()).collect(),
         ..Run::default()

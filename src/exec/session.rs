@@ -7,6 +7,7 @@ use crate::base::cancel::Cancel;
 use crate::exec::executor::{Cause, ExecError, Failure};
 use crate::exec::helper::session as helper;
 use crate::exec::prepare::shell;
+use crate::exec::proxy::Proxy;
 use crate::exec::run::{Furnished, Here, beyond, furnish};
 use crate::exec::sandbox::session::Session;
 use crate::exec::sandbox::spec::{Ended, Spec, as_typed};
@@ -58,7 +59,7 @@ pub fn sit(
 ) -> Result<u8, ExecError> {
     let isolation = here.isolation;
     let mut say = |_: &str| {};
-    let Furnished { spec, claims, folders: _folders, _group } =
+    let Furnished { spec, claims, folders: _folders, mut terms, _group } =
         furnish(supply, run, inputs, here, &mut say, cancel)?;
     let command = match wish.command.as_slice() {
         [] => shell(run, inputs)?.into_iter().take(1).collect(),
@@ -80,7 +81,14 @@ pub fn sit(
         is_test: false,
         ..spec
     };
-    let done = helper::sit(&isolation.zygote, supply.memo(), spec, &claims.locks(), seat, cancel)?;
+    // Serves as long as it lives.
+    let mut proxy = None;
+    let mut connect = |line| {
+        proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
+        Ok(())
+    };
+    let locks = claims.locks();
+    let done = helper::sit(&isolation.zygote, supply.memo(), spec, &locks, seat, cancel, &mut connect)?;
     let failed = |cause| Err(Failure::new(as_typed(&command), cause).into());
     match done.ended {
         Ended::Exit(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),

@@ -317,8 +317,22 @@ pub enum Network {
     Host,
     /// What the build's own proxy lets through.
     Proxy,
+    /// The same, and it sees what TLS hides.
+    Intercept,
     /// The network is allowed since the digests of all outputs are known beforehand.
     Locked,
+}
+
+impl Network {
+    /// Whether the run sees no network but its own.
+    pub fn is_own(self) -> bool {
+        matches!(self, Network::None | Network::Proxy | Network::Intercept)
+    }
+
+    /// Whether a proxy leads out of it.
+    pub fn has_proxy(self) -> bool {
+        matches!(self, Network::Proxy | Network::Intercept)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -92,6 +92,7 @@ codes! {
     OutputInCache "memo::output::in-cache" "An output lies in a cache, a secret or a tmpfs: nothing of them is kept."
     RunEmpty "memo::run::empty" "The node has no command."
     RunNetwork "memo::run::network" "A command that failed has no network, and tried to reach a machine by its name."
+    RunRefused "memo::run::refused" "A command failed, and its proxy had not let it through to a host."
     RunLostWrites "memo::run::lost-writes" "A run wrote files below a mount, where nothing is kept."
     RunOutputs "memo::run::outputs" "A run on `host` gives nothing but its outputs, and has none."
     PullTransport "memo::pull::transport" "`pull` names no image."

@@ -56,6 +56,7 @@ mod tests {
         Code::KdlDepth,
         Code::GraphSize,
         Code::RunNetwork,
+        Code::RunRefused,
         Code::RunLostWrites,
         Code::LockDiffers,
         Code::LockRead,

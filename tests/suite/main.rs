@@ -28,6 +28,7 @@ mod caches;
 mod interface;
 mod outcomes;
 mod telling;
+mod network;
 mod sharing;
 mod equality;
 mod shapes;

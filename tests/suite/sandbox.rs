@@ -11,6 +11,8 @@ mod surroundings;
 mod user;
 mod owners;
 mod names;
+pub(crate) mod site;
+mod outside;
 mod kept;
 mod include;
 mod caches;

@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use crate::base::cancel::Cancel;
 use crate::exec::executor::ExecError;
-use crate::exec::helper::{Helper, PIPE_GRACE, TICK, bring_in};
+use crate::exec::helper::{Connect, Helper, PIPE_GRACE, TICK, bring_in};
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::session::Size;
@@ -38,7 +38,7 @@ impl Seat<'_> {
     }
 }
 
-/// Until the sandbox is over, which gets copies of `locks`.
+/// Until the sandbox is over, which gets copies of `locks`. `connect` is asked where it has a proxy.
 pub(crate) fn sit(
     zygote: &Zygote,
     memo: &Memo,
@@ -46,6 +46,7 @@ pub(crate) fn sit(
     locks: &[BorrowedFd<'_>],
     seat: &Seat<'_>,
     cancel: &Cancel,
+    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
@@ -59,7 +60,7 @@ pub(crate) fn sit(
     }
     locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])).map_err(cannot())?;
     let mut table = Table { helper: &mut helper, seat, room, raw: None, size: seat.size(), heard_all: false };
-    let reply = table.attend(memo, &identity, cancel);
+    let reply = table.attend(memo, &identity, cancel, connect);
     drop(table);
     match helper.finish(reply, cancel)? {
         Some(done) => Ok(done),
@@ -82,7 +83,13 @@ struct Table<'a> {
 type Said = Option<Result<Option<Done>, Trouble>>;
 
 impl Table<'_> {
-    fn attend(&mut self, memo: &Memo, identity: &Identity, cancel: &Cancel) -> Result<Said, ExecError> {
+    fn attend(
+        &mut self,
+        memo: &Memo,
+        identity: &Identity,
+        cancel: &Cancel,
+        connect: &mut Connect<'_>,
+    ) -> Result<Said, ExecError> {
         let (mut reply, mut until) = (None, None);
         while reply.is_none() || self.helper.pipes.iter().any(Option::is_some) {
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -97,6 +104,7 @@ impl Table<'_> {
                         bring_in(memo, tree)?;
                         self.helper.say(word::HERE)?;
                     }
+                    Ok(Reply::Line) => self.helper.connect(connect)?,
                     Ok(Reply::Terminal) => self.take_terminal().map_err(Trouble::at("take the terminal"))?,
                     Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),

@@ -28,7 +28,9 @@ use crate::exec::sandbox::place::make_following;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::session::Session;
 use crate::exec::sandbox::spec::{Ended, Trouble, as_typed, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, ownership, processes, seccomp, sys, user_namespace};
+use crate::exec::sandbox::{
+    emulation, landlock, limits, ownership, processes, seccomp, sockets, sys, user_namespace,
+};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -44,6 +46,8 @@ pub(super) struct Plan {
     pub ids: bool,
     pub hostname: String,
     pub network: Network,
+    /// At which the run's proxy listens.
+    pub ports: Vec<u16>,
     pub emulator: Option<Emulator>,
     /// Somebody sits at it.
     pub session: Option<Session>,
@@ -143,16 +147,18 @@ pub(super) struct Inherited<'l> {
     pub locks: &'l [OwnedFd],
     /// Takes the listener of who answers its system calls.
     pub calls: Option<UnixStream>,
+    /// Leads to the run's proxy, where it has one.
+    pub line: Option<UnixStream>,
 }
 
 fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble> {
-    let Inherited { tell, locks, calls } = inherited;
+    let Inherited { tell, locks, calls, line } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
-    let names = enter(&plan)?;
+    let names = enter(&plan, line)?;
     let emulator = match (&plan.emulator, program) {
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
@@ -215,7 +221,7 @@ struct Watch<'a> {
     told_to_end: bool,
 }
 
-fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
+fn enter(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble> {
     // A copy of the helper's mounts: the helper's own view stays, for what is captured later.
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("copy its mounts"))?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -229,12 +235,7 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
     if plan.rights != Rights::All {
         processes::cover_machine(processes.as_fd(), null.as_fd())?;
     }
-    let mut names = None;
-    if plan.network == Network::None {
-        let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
-        // Where the machine keeps us from that, commands fail as well, and less is told of it.
-        names = if plan.answers_names { Names::listen(socket, &plan.hostname).ok() } else { None };
-    }
+    let names = if plan.network.is_own() { own_network(plan, line)? } else { None };
     rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
     fchdir(&root).map_err(Trouble::at("enter its root"))?;
     pivot_root(".", ".").map_err(Trouble::at("change its root"))?;
@@ -249,6 +250,17 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
         .map_err(Trouble::at("open /dev/null"))?;
     rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))?;
     Ok(names)
+}
+
+/// Nothing but itself; who answers for names there, if it is this process.
+fn own_network(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble> {
+    let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+    match line {
+        Some(line) => sockets::hand_out(&line, &socket, &plan.ports).map(|()| None),
+        // Where the machine keeps us from that, commands fail as well, and less is told of it.
+        None if plan.answers_names => Ok(Names::listen(socket, &plan.hostname).ok()),
+        None => Ok(None),
+    }
 }
 
 /// Forgets what came from the helper by way of being its copy.
@@ -273,7 +285,7 @@ fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
         limits::give_up_capabilities()?;
     }
     // It would keep a privileged run from mounting.
-    if plan.network != Network::None && plan.rights == Rights::Few {
+    if !plan.network.is_own() && plan.rights == Rights::Few {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
     // Nobody inside may look into this process: it is a program of the machine.

@@ -6,6 +6,7 @@
 //! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod authority;
 mod births;
 mod caches;
 mod command;
@@ -20,7 +21,7 @@ pub(crate) mod lent;
 mod limits;
 mod mounts;
 mod names;
-mod network;
+pub(crate) mod network;
 mod notify;
 mod ownership;
 mod lost;
@@ -34,6 +35,7 @@ mod root;
 mod seccomp;
 mod service;
 mod snapshots;
+mod sockets;
 pub(crate) mod spec;
 pub(crate) mod session;
 mod supervise;
@@ -66,7 +68,8 @@ use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, 
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::exec::sandbox::watch::Watch;
-use crate::graph::op::Network;
+
+pub(crate) use authority::CERTIFICATES;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
@@ -201,7 +204,8 @@ impl<'s> Room<'s> {
         let (ready, tell) = ready.unzip();
         let locks = take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
-        let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None })?;
+        let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
+        let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None, line })?;
         let watch = Watch::new(spec, init.pid)?;
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
@@ -328,7 +332,7 @@ fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble
     let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if spec.network == Network::None && spec.services.is_empty() && !spec.is_service {
+    if spec.network.is_own() && spec.services.is_empty() && !spec.is_service {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
@@ -368,6 +372,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
+        ports: spec.ports.clone(),
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
         rights: rights(spec),

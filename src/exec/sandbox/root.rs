@@ -55,7 +55,7 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
     let mut lowers = Vec::new();
     if !spec.has_ground() {
-        lowers.push(make_ground(&workplace::ground(&spec.work))?);
+        lowers.push(make_ground(&workplace::ground(&spec.work), spec)?);
     }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
@@ -71,13 +71,14 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-/// `prepare.rs` has the same as a tree.
-fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+/// `inputs.rs` has the same as a tree.
+fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
     }
     fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    network::lay_ground(ground, spec)?;
     Ok(ground.to_owned())
 }
 

@@ -61,6 +61,10 @@ pub(crate) struct Spec {
     /// For commands that are of another processor.
     pub emulator: Option<Emulator>,
     pub network: Network,
+    /// At which its proxy listens, where it has one.
+    pub ports: Vec<u16>,
+    /// The certificate of one whom the run is to believe, beside those whom its root does.
+    pub authority: Option<String>,
     /// Names and addresses that `/etc/hosts` tells before all others.
     pub add_hosts: Vec<(String, String)>,
     pub outputs: Vec<Output>,
@@ -110,7 +114,7 @@ impl ServiceSpec {
 impl Spec {
     /// Whether a network namespace is made that is not the commands' alone.
     pub(crate) fn has_services_of_its_own_network(&self) -> bool {
-        !self.services.is_empty() && self.network == Network::None
+        !self.services.is_empty() && self.network.is_own()
     }
 }
 
@@ -191,6 +195,8 @@ pub(crate) enum Reply {
     WantsTree(TreeDigest),
     /// It is sent with the next byte.
     Terminal,
+    /// Next come one byte and a descriptor: where the run's sockets come from, for its proxy.
+    Line,
     Done(Box<Done>),
     Removed,
     Trouble(Trouble),

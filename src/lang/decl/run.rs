@@ -222,6 +222,7 @@ fn network(item: &Item) -> Network {
         None => Network::None,
         Some(line) => match line.text() {
             Some("host") => Network::Host,
+            Some("intercept") => Network::Intercept,
             Some("locked") => Network::Locked,
             _ => Network::Proxy,
         },

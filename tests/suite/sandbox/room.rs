@@ -35,6 +35,8 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
+    /// Where its runs get, if they are let out.
+    pub(crate) network: Network,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -83,13 +85,18 @@ impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        Room { memo, isolation: Room::isolation(granted), _folder: Some(folder) }
+        Room { memo, isolation: Room::isolation(granted), network: Network::default(), _folder: Some(folder) }
+    }
+
+    /// The same room, with another way out.
+    pub(crate) fn reaching(self, network: &Network) -> Room {
+        Room { network: network.clone(), ..self }
     }
 
     /// The same room with another store, which stays.
     pub(crate) fn at(&self, folder: &Path) -> Room {
         let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
-        Room { memo: Memo::open(folder).unwrap(), isolation, _folder: None }
+        Room { memo: Memo::open(folder).unwrap(), isolation, network: self.network.clone(), _folder: None }
     }
 
     fn isolation(granted: &Granted) -> Isolation {
@@ -158,7 +165,7 @@ impl Room {
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
         let mut result = run(
-            &Supply::new(&self.memo, &Network::default(), cancel),
+            &Supply::new(&self.memo, &self.network, cancel),
             run_,
             inputs,
             Here {
