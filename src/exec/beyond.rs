@@ -11,11 +11,10 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 
 fn missing_feature(run: &Run) -> Option<String> {
     let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
-    let named = named.iter().find_map(|(kind, name)| {
+    named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
         Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
-    });
-    named
+    })
 }
 
 fn beyond(what: &str) -> ExecError {
