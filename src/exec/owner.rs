@@ -60,11 +60,20 @@ fn line_of(
     })
 }
 
+/// Bytes of a file of users or groups.
+const LONGEST: u64 = 16 << 20;
+
 /// Empty where the root has no such file.
 fn read(memo: &Memo, root: &Layers<'_>, file: &str) -> Result<String, ExecError> {
     let etc = TreePath::parse("etc").expect("bug: a name is a path");
     let path = root.resolve(&etc.join(file.as_bytes()))?;
     match root.find(&path)? {
+        Some(Merged::Other(Entry { content: Content::File { size, .. }, .. })) if size > LONGEST => {
+            Err(ExecError::Input {
+                message: format!("`/etc/{file}` of the root is larger than 16 MiB"),
+                help: "write the numbers instead of names".to_owned(),
+            })
+        }
         Some(Merged::Other(Entry { content: Content::File { blob, .. }, .. })) => {
             Ok(String::from_utf8_lossy(&memo.read(Object::Blob(blob))?).into_owned())
         }

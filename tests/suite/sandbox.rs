@@ -21,3 +21,4 @@ mod limits;
 mod services;
 mod retry;
 mod grants;
+mod hostile_roots;

@@ -206,20 +206,32 @@ impl Typist {
         let start = Instant::now();
         while !self.seen.contains(words) {
             assert!(start.elapsed() < Duration::from_secs(30), "{words:?} never came: {:?}", self.seen);
-            let mut events = [rustix::event::PollFd::new(&self.far, rustix::event::PollFlags::IN)];
-            let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-            if rustix::event::poll(&mut events, Some(&tick)).unwrap() > 0 {
-                let mut buffer = [0; 4096];
-                let count = self.far.read(&mut buffer).unwrap();
-                self.seen += &String::from_utf8_lossy(&buffer[..count]);
-            }
+            self.reads();
         }
         let end = self.seen.find(words).unwrap() + words.len();
         self.seen.drain(..end);
     }
 
+    /// What is shown now, or in a moment.
+    fn reads(&mut self) {
+        let mut events = [rustix::event::PollFd::new(&self.far, rustix::event::PollFlags::IN)];
+        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        if rustix::event::poll(&mut events, Some(&tick)).unwrap() > 0 {
+            let mut buffer = [0; 4096];
+            let count = self.far.read(&mut buffer).unwrap();
+            self.seen += &String::from_utf8_lossy(&buffer[..count]);
+        }
+    }
+
     fn ends(mut self) -> Option<i32> {
-        let code = self.child.wait().unwrap().code();
+        let start = Instant::now();
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "it never ended: {:?}", self.seen);
+            self.reads();
+        };
         // It is a terminal for people again.
         let modes = tcgetattr(self.near.as_fd()).unwrap().local_modes;
         assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO));
@@ -263,8 +275,8 @@ fn a_failed_command_hands_over_its_terminal() {
     typist.types("cat /second; echo $((20 + 3))\n");
     typist.sees("second");
     typist.sees("23");
-    typist.types("\u{4}");
-    typist.ends();
+    typist.types("exit 3\n");
+    assert_eq!(typist.ends(), Some(3));
     let mut typist = Typist::new(&space, &["run", "base", "--", "/bin/sh"]);
     typist.types("echo $((20 + 4)); exit 8\n");
     typist.sees("24");

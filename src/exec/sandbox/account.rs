@@ -2,16 +2,19 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::place::open_following;
+use crate::exec::sandbox::place::{file_type, open_following};
 use crate::exec::sandbox::spec::Trouble;
+
+/// Bytes of a file of users or groups.
+const LONGEST: u64 = 16 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Account {
@@ -33,7 +36,7 @@ pub(super) fn look_up(root: BorrowedFd<'_>, user: Option<&str>) -> Result<Accoun
 /// Whose files `owner` gives away (`user`, `user:group`), as `copy` has it: a number stands for a group of the same
 /// number, a name for the group that passwd has.
 pub(super) fn owner(root: BorrowedFd<'_>, owner: &str) -> Result<(u32, u32), Trouble> {
-    if let Ok(id) = owner.parse() {
+    if let Some(id) = id(owner) {
         return Ok((id, id));
     }
     let Account { uid, gid, .. } = find(owner, &read(root, "etc/passwd")?, &read(root, "etc/group")?)?;
@@ -60,8 +63,19 @@ fn read(root: BorrowedFd<'_>, path: &str) -> Result<String, Trouble> {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
         Err(error) => return Err(cannot()(error.into())),
     };
+    let refused = |why: &str| {
+        let help = "let the root have a file of lines there, or name the user by number";
+        Trouble::input(format!("/{path} of the root {why}"), help)
+    };
+    // What a root ships there may be a pipe, or lead to a device that never ends.
+    if file_type(file.as_fd()).map_err(|error| cannot()(error.into()))? != FileType::RegularFile {
+        return Err(refused("is no regular file"));
+    }
     let mut bytes = Vec::new();
-    File::from(file).read_to_end(&mut bytes).map_err(cannot())?;
+    File::from(file).take(LONGEST + 1).read_to_end(&mut bytes).map_err(cannot())?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(refused("is larger than 16 MiB"));
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -78,12 +92,17 @@ fn find(user: &str, passwd: &str, group: &str) -> Result<Account, Trouble> {
     Ok(account)
 }
 
+/// The last number stands for "no change" in the kernel's calls: who asked for it would stay root.
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&id| id != u32::MAX)
+}
+
 fn find_user(user: &str, passwd: &str) -> Result<Account, Trouble> {
-    let number: Option<u32> = user.parse().ok();
+    let number = id(user);
     let account = |line: &str| {
         let fields: Vec<&str> = line.split(':').collect();
         let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
-        let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+        let (uid, gid) = (id(uid)?, id(gid)?);
         let matches = name == user || number == Some(uid);
         matches.then(|| Account { uid, gid, groups: Vec::new(), home: home.to_owned() })
     };
@@ -98,7 +117,7 @@ fn find_user(user: &str, passwd: &str) -> Result<Account, Trouble> {
 }
 
 fn find_group(wanted: &str, group: &str) -> Result<u32, Trouble> {
-    if let Ok(number) = wanted.parse() {
+    if let Some(number) = id(wanted) {
         return Ok(number);
     }
     let found = group_lines(group).find(|(name, ..)| *name == wanted);
@@ -129,7 +148,7 @@ fn group_lines(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     group.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        let gid = fields.nth(1)?.parse().ok()?;
+        let gid = id(fields.nth(1)?)?;
         Some((name, gid, fields.next().unwrap_or("")))
     })
 }
@@ -138,7 +157,8 @@ fn group_lines(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbob:x:7:8:Bob:/home/bob:/bin/sh\nbroken\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nbob:x:7:8:Bob:/home/bob:/bin/sh\nbroken\nnobody:x:4294967295:8::/:\n";
     const GROUP: &str = "root:x:0:\nbobs:x:8:\nwheel:x:10:root,bob\n";
 
     fn check(user: &str, uid: u32, gid: u32, groups: &[u32], home: &str) {
@@ -158,7 +178,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_told() {
-        for user in ["eve", "bob:eves"] {
+        for user in ["eve", "bob:eves", "4294967295", "bob:4294967295", "-1", "nobody"] {
             assert!(matches!(find(user, PASSWD, GROUP), Err(Trouble::Input { .. })), "{user}");
         }
     }

@@ -2,7 +2,6 @@
 //! after another, reaps what they leave behind, and says how they ended. When it ends, the kernel kills
 //! everything else inside. Single-threaded from birth, so that it may fork.
 
-use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -26,6 +25,7 @@ use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
 use crate::exec::sandbox::lent::receive_value;
 use crate::exec::sandbox::names::Names;
+use crate::exec::sandbox::place::make_following;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::session::Session;
 use crate::exec::sandbox::spec::{Ended, Trouble, as_typed, receive, send, word};
@@ -326,8 +326,12 @@ fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
 
 /// Made where it is missing, and kept.
 fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
-    let path = std::path::Path::new("/").join(workdir.as_path());
-    fs::create_dir_all(&path).and_then(|()| std::env::set_current_dir(&path)).map_err(|error| {
+    let enter = || -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, "/", flags, Mode::empty())?;
+        fchdir(make_following(root.as_fd(), workdir)?)
+    };
+    enter().map_err(|error| {
         Trouble::input(
             format!("`{workdir}` cannot be the working directory: {error}"),
             "name a folder that the root has, or one that can be made",

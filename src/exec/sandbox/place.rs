@@ -82,6 +82,25 @@ pub(super) fn open_following(root: BorrowedFd<'_>, path: &TreePath, flags: OFlag
     open_with(root, path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
+/// Opens the folder at `path` as `open_following` does, and makes it (0755) with all that is missing above it. No way
+/// leads through a link that the kernel makes up, as those below /proc are: they may lead out of the root.
+pub(super) fn make_following(root: BorrowedFd<'_>, path: &TreePath) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let mut so_far = TreePath::root();
+    let mut here = open_following(root, &so_far, flags)?;
+    for name in path.names() {
+        so_far = so_far.join(name);
+        here = match open_following(root, &so_far, flags) {
+            Err(Errno::NOENT) => {
+                mkdirat(&here, name, Mode::from_raw_mode(0o755))?;
+                enter(here.as_fd(), name)?
+            }
+            other => other?,
+        };
+    }
+    Ok(here)
+}
+
 fn open_with(
     root: BorrowedFd<'_>,
     path: &TreePath,
@@ -147,6 +166,28 @@ mod tests {
         assert!(!folder.path().join("old/a").exists());
         assert!(!folder.path().join("used/file").exists());
         assert!(folder.path().join("used/result").exists());
+    }
+
+    #[test]
+    fn folders_are_made_behind_links_of_the_root_only() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = open(folder.path());
+        fs::create_dir(folder.path().join("real")).unwrap();
+        symlink("/real", folder.path().join("way")).unwrap();
+        symlink(outside.path(), folder.path().join("out")).unwrap();
+        let kernels = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root));
+        make_following(root.as_fd(), &path("/way/a/b")).unwrap();
+        assert!(folder.path().join("real/a/b").is_dir());
+        make_following(root.as_fd(), &path("/")).unwrap();
+        // It leads to a path that the root does not have, and stands where a folder would be made.
+        assert_eq!(make_following(root.as_fd(), &path("/out/a")).unwrap_err(), Errno::EXIST);
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        let machine = open(std::path::Path::new("/"));
+        assert_eq!(make_following(machine.as_fd(), &path(&kernels)).unwrap_err(), Errno::LOOP);
+        let below = format!("{kernels}/made");
+        assert_eq!(make_following(machine.as_fd(), &path(&below)).unwrap_err(), Errno::LOOP);
+        assert!(!folder.path().join("made").exists());
     }
 
     #[test]
