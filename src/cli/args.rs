@@ -94,6 +94,10 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "RUNG", value_parser = rung)]
     pub(super) min_isolation: Option<Rung>,
 
+    /// Where this machine isolates no run on `host`, run it all the same, with your own rights
+    #[arg(long)]
+    pub(super) unsafe_host: bool,
+
     /// Write what was done, node by node, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -157,6 +161,10 @@ pub(super) struct ExportArgs {
     /// Write nothing, and fail where something would change
     #[arg(long)]
     pub(super) check: bool,
+
+    /// Where this machine isolates no run on `host`, run it all the same, with your own rights
+    #[arg(long)]
+    pub(super) unsafe_host: bool,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -370,5 +378,5 @@ pub(super) struct DoctorArgs {
 }
 
 fn rung(text: &str) -> Result<Rung, String> {
-    Rung::named(text).ok_or_else(|| "rungs are A, B and C; A is the strongest".to_owned())
+    Rung::named(text).ok_or_else(|| "rungs are A to F; A is the strongest, F is none".to_owned())
 }

@@ -11,7 +11,7 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
-use crate::exec::probe::{self, Isolation, Rung};
+use crate::exec::probe::{self, Granted, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{PASSED, run};
 use crate::exec::sweep::sweep;
@@ -34,6 +34,8 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// Whether runs on `host` may do without any isolation where there is none for them.
+    unsafe_host: bool,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
@@ -57,6 +59,7 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            unsafe_host: false,
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
@@ -68,17 +71,19 @@ impl LocalExecutor {
         LocalExecutor { weakest, ..self }
     }
 
+    /// With runs on `host` that nothing isolates, where nothing can.
+    pub fn with_unsafe_host(self, unsafe_host: bool) -> LocalExecutor {
+        LocalExecutor { unsafe_host, ..self }
+    }
+
     /// For plans: no server is asked what a name points to now.
     pub fn asking_nobody(self) -> LocalExecutor {
         LocalExecutor { asks: false, ..self }
     }
 
     /// The rung must be strong enough, before a command runs on it.
-    fn check_rung(&self, isolation: &Isolation) -> Result<(), ExecError> {
-        let (Some(weakest), Some(granted)) = (self.weakest, &isolation.granted) else { return Ok(()) };
-        if granted.rung <= weakest {
-            return Ok(());
-        }
+    fn check_rung(&self, granted: &Granted) -> Result<(), ExecError> {
+        let Some(weakest) = self.weakest.filter(|weakest| granted.rung > *weakest) else { return Ok(()) };
         Err(ExecError::Environment {
             message: format!(
                 "commands are to be isolated on rung {} or better, and this machine gives rung {}",
@@ -99,7 +104,8 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
+                let found = probe::isolation(self.supply.memo())?;
+                let isolation = Arc::new(Isolation { unsafe_host: self.unsafe_host, ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
@@ -131,8 +137,7 @@ impl Executor for LocalExecutor {
         if Rung::A.accepts(rung) {
             return Ok(true);
         }
-        // Where no command may run, whatever is known will do.
-        Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
+        Ok(self.isolation()?.accepts(rung))
     }
 
     fn finish(&self) -> Result<(), ExecError> {
@@ -164,7 +169,7 @@ impl Executor for LocalExecutor {
                 let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
-                self.check_rung(&isolation)?;
+                self.check_rung(&isolation.for_run(op.from)?)?;
                 let made = run(&self.supply, op, &action.inputs, &isolation, emulator, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })

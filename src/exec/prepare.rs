@@ -10,7 +10,8 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
-use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED};
+use crate::exec::probe::Granted;
+use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED, Walls};
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
 use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
@@ -39,7 +40,7 @@ pub(crate) fn prepare(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    identity: &Identity,
+    granted: &Granted,
     work: &Path,
     cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
@@ -48,7 +49,7 @@ pub(crate) fn prepare(
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
     };
     let memo = supply.memo();
-    let mut snapshots = Snapshots { memo, form: snapshot_form(identity), cancel, made: Vec::new() };
+    let mut snapshots = Snapshots { memo, form: snapshot_form(granted), cancel, made: Vec::new() };
     let trees = supply.trees(&rootfs.layers)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
@@ -59,7 +60,8 @@ pub(crate) fn prepare(
     Ok(Spec {
         store: memo.folder().to_owned(),
         work: work.to_owned(),
-        identity: identity.clone(),
+        identity: granted.identity.clone(),
+        walls: granted.rung.walls(),
         root,
         mounts,
         tmpfs: sorted(&run.tmpfs)?,
@@ -100,8 +102,13 @@ fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
 }
 
 /// `None`: they must be made inside the sandbox's user namespace.
-fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
-    match identity {
+fn snapshot_form(granted: &Granted) -> Option<SnapshotForm> {
+    match granted.rung.walls() {
+        Walls::Mounted | Walls::Copied => {}
+        Walls::Chrooted => return Some(SnapshotForm::root_without_trust()),
+        Walls::Bare => return Some(SnapshotForm::one_id()),
+    }
+    match &granted.identity {
         Identity::Real => Some(SnapshotForm::root()),
         Identity::Single { .. } => Some(SnapshotForm::one_id()),
         Identity::Ranges { .. } => None,

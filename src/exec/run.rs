@@ -39,13 +39,12 @@ pub fn run(
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
-    let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
+    let granted = isolation.for_run(run.from)?;
     let memo = supply.memo();
     let work = memo.used_work_folder()?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let spec =
-        Spec { emulator, bounds, ..prepare(supply, run, inputs, &granted.identity, work.path(), cancel)? };
+    let spec = Spec { emulator, bounds, ..prepare(supply, run, inputs, &granted, work.path(), cancel)? };
     let mut heard = Heard::new(memo, run.expect.as_ref())?;
     let commands = spec.commands.clone();
     let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {

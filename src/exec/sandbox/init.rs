@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -24,15 +24,18 @@ use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::command::{self, NotStarted};
 use crate::exec::sandbox::names::Names;
-use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sys};
+use crate::exec::sandbox::spec::{Ended, Trouble, Walls, receive, send, word};
+use crate::exec::sandbox::{emulation, landlock, limits, lockup, processes, seccomp, sys};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
-    /// Where the root hangs.
+    pub walls: Walls,
+    /// Where the root hangs, or lies.
     pub root: PathBuf,
+    /// Of the machine, beside its programs, where commands have its own root.
+    pub folders: Vec<String>,
     pub commands: Vec<Vec<String>>,
     pub environment: Vec<(String, String)>,
     pub workdir: TreePath,
@@ -96,7 +99,10 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
-    let names = enter(&plan)?;
+    let names = match plan.walls.has_namespaces() {
+        true => enter(&plan)?,
+        false => lockup::enter(&plan).map(|()| None)?,
+    };
     let emulator = match (&plan.emulator, program) {
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
@@ -173,8 +179,11 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
     }
-    enter_workdir(&plan.workdir)?;
-    limits::give_up_capabilities()?;
+    enter_workdir(plan)?;
+    if !plan.walls.has_namespaces() {
+        return lockup::restrict(plan);
+    }
+    limits::give_up_capabilities(limits::KEPT)?;
     if plan.network != Network::None {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
@@ -188,8 +197,10 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
 }
 
 /// Made where it is missing, and kept.
-fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
-    let path = std::path::Path::new("/").join(workdir.as_path());
+fn enter_workdir(plan: &Plan) -> Result<(), Trouble> {
+    let workdir = &plan.workdir;
+    let root = if plan.walls == Walls::Bare { &plan.root } else { Path::new("/") };
+    let path = root.join(workdir.as_path());
     fs::create_dir_all(&path).and_then(|()| std::env::set_current_dir(&path)).map_err(|error| {
         Trouble::input(
             format!("`{workdir}` cannot be the working directory: {error}"),

@@ -7,6 +7,7 @@
 
 mod account;
 mod births;
+mod copies;
 mod command;
 mod devices;
 mod emulation;
@@ -14,11 +15,13 @@ mod host_root;
 mod init;
 mod landlock;
 mod limits;
+mod lockup;
 mod mounts;
 mod names;
 mod network;
 mod lost;
 mod place;
+mod plain;
 mod processes;
 mod results;
 pub(crate) mod rights;
@@ -27,35 +30,42 @@ mod seccomp;
 mod snapshots;
 pub(crate) mod spec;
 mod supervise;
+pub(crate) mod trial;
 mod usage;
+mod ward;
 mod watch;
 mod sys;
 mod workplace;
 
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::init::{End, Plan};
-use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, Walls, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
+use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 use crate::graph::op::Network;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
+
+/// Tells commands that have the machine's own root where the folder is that stands for theirs.
+const BARE_ROOT: &str = "MEMOBUILD_ROOT";
 
 /// What `main` calls when the first argument is `ARGUMENT`. Standard input is a socket to the main process.
 pub fn sandbox_main() -> ExitCode {
@@ -92,39 +102,53 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
+    // Made before anything that may start threads, since it is a fork.
+    let done = match spec.walls.has_namespaces() {
+        true => {
+            enter_namespaces(spec, parent, main)?;
+            run_with(start_init(spec.network)?, spec, main)
+        }
+        false => run_with(start_in_ward(parent)?, spec, main),
+    };
+    let tidy = workplace::tidy(&spec.work).is_ok();
+    Ok(Done { tidy, ..done? })
+}
+
+/// Ids and mounts that nobody else has.
+fn enter_namespaces(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<(), Trouble> {
     die_with(parent)?;
     enter_identity(&spec.identity, main)?;
     die_with(parent)?;
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(Trouble::at("keep its mounts to itself"))?;
-    let done = run_in_private(spec, main);
-    let tidy = workplace::tidy(&spec.work).is_ok();
-    Ok(Done { tidy, ..done? })
+        .map_err(Trouble::at("keep its mounts to itself"))
 }
 
-/// With ids and mounts that nobody else has.
-fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
-    // Made before anything that may start threads, since it is a fork.
-    let mut init = start_init(spec.network)?;
+/// `init` waits for its plan.
+fn run_with(mut init: Init, spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     let mut watch = Watch::new(spec, init.pid)?;
     let folders = snapshots::folders(spec, main)?;
-    let root = root::assemble(spec, &folders)?;
-    let account = account::look_up(root.top.as_fd(), spec.user.as_deref())?;
+    let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
+    let stop = || is_spoken_to(&told);
+    let root = root::assemble(spec, &folders, &stop)?;
+    let account = look_up_account(spec, root.top.as_fd())?;
     check_ids(&account, spec)?;
+    watch.begin();
     init.tell(&plan(spec, account))?;
     let start = Instant::now();
     let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout, &mut watch)?;
     let mut done = Done { tried, was_full: watch.was_full(), ..Done::new(ended, command) };
     let results = results::Results::new(spec, start.elapsed());
-    let root::Assembled { top, stubs } = root;
+    let root::Assembled { top, stubs, copies } = root;
     if ended == Ended::Exit(spec.exit) {
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
-        done.lost = lost::lost(spec, &folders);
+        done.lost = lost::lost(spec, &folders, &copies);
         drop(top);
-        workplace::unmount(&spec.work)?;
-        done.change = results.change(&stubs)?;
+        if spec.walls.has_namespaces() {
+            workplace::unmount(&spec.work)?;
+        }
+        done.change = results.change(&stubs, &copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(top.as_fd())?;
     }
@@ -196,9 +220,47 @@ fn start_init(network: Network) -> Result<Init, Trouble> {
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pid, pidfd, socket: ours })
+            Ok(Init { pid, pidfd, socket: ours, ward: None })
         }
     }
+}
+
+/// In no namespace of its own. This process notices by itself that the main one is gone: were it killed for that, as
+/// others are, nobody would be left to end what a command has started.
+fn start_in_ward(parent: i32) -> Result<Init, Trouble> {
+    let ward = Ward::begin(parent)?;
+    let cannot = || Trouble::at::<std::io::Error>("start its first process");
+    let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    match sys::fork().map_err(cannot())? {
+        Side::Child => {
+            drop(ours);
+            init::live(OwnedFd::from(theirs))
+        }
+        Side::Parent { pid } => {
+            let number = Pid::from_raw(pid).expect("bug: fork gives a positive number");
+            let pidfd =
+                pidfd_open(number, PidfdFlags::empty()).map_err(Trouble::at("watch its first process"))?;
+            Ok(Init { pid, pidfd, socket: ours, ward: Some(ward) })
+        }
+    }
+}
+
+/// Whether the main process has said something, or is gone: either way, it wants no more of this.
+fn is_spoken_to(main: &UnixStream) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(main, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
+}
+
+/// In the root's own files; where commands have the machine's root, in the machine's.
+fn look_up_account(spec: &Spec, top: BorrowedFd<'_>) -> Result<Account, Trouble> {
+    let user = spec.user.as_deref();
+    if spec.walls != Walls::Bare {
+        return account::look_up(top, user);
+    }
+    let machine = workplace::open(Path::new("/")).map_err(Trouble::at("open /"))?;
+    let account = account::look_up(machine.as_fd(), user)?;
+    // What a command keeps at home is none of the user's.
+    Ok(Account { home: workplace::copied_root(&spec.work).to_string_lossy().into_owned(), ..account })
 }
 
 fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
@@ -217,8 +279,21 @@ fn plan(spec: &Spec, account: Account) -> Plan {
     if !environment.iter().any(|(name, _)| name == "HOME") {
         environment.push(("HOME".to_owned(), account.home.clone()));
     }
+    let folders = match &spec.root {
+        Root::Host { folders, .. } => folders.clone(),
+        Root::Layers { .. } => Vec::new(),
+    };
+    let root = match spec.walls.has_namespaces() {
+        true => workplace::root(&spec.work),
+        false => workplace::copied_root(&spec.work),
+    };
+    if spec.walls == Walls::Bare {
+        environment.push((BARE_ROOT.to_owned(), root.to_string_lossy().into_owned()));
+    }
     Plan {
-        root: workplace::root(&spec.work),
+        walls: spec.walls,
+        root,
+        folders,
         commands: spec.commands.clone(),
         environment,
         workdir: spec.workdir.clone(),

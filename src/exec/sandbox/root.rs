@@ -9,23 +9,37 @@ use std::path::{Path, PathBuf};
 use rustix::mount::MountAttrFlags;
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::copies::{Copied, Copies};
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
-use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
+use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED, Walls};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{devices, host_root, network};
+use crate::exec::sandbox::{devices, host_root, network, plain};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
+use crate::tree::disk::copy::Stop;
 
 /// A root with everything in its place.
-pub(super) struct Assembled {
+pub(super) struct Assembled<'a> {
     /// Its top, as the commands will see it.
     pub top: OwnedFd,
     pub stubs: Stubs,
+    pub copies: Copies<'a>,
 }
 
-/// `folders` are where the spec's snapshots are.
-pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
-    let top = mount_layers(spec, folders)?;
+/// `folders` are where the spec's snapshots are. Where something is copied, `stop` is asked whether to give up.
+pub(super) fn assemble<'a>(
+    spec: &'a Spec,
+    folders: &[PathBuf],
+    stop: &'a Stop<'a>,
+) -> Result<Assembled<'a>, Trouble> {
+    if !spec.walls.has_namespaces() {
+        return plain::assemble(spec, folders, stop);
+    }
+    let mut copies = Copies::new(spec, stop);
+    let (top, copy) = match spec.walls {
+        Walls::Copied => show_copy(&copies, folders).map(|(top, copy)| (top, Some(copy)))?,
+        _ => (mount_layers(spec, folders)?, None),
+    };
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if let Root::Host { folders, hidden } = &spec.root {
@@ -34,14 +48,24 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
     network::mount(root, &mut stubs, spec)?;
-    mount_all(root, &mut stubs, spec, folders)?;
+    mount_all(root, &mut stubs, spec, folders, &mut copies)?;
+    make_output_places(root, &mut stubs, spec)?;
+    copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
+    Ok(Assembled { top, stubs, copies })
+}
+
+pub(super) fn make_output_places(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+) -> Result<(), Trouble> {
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
             OutputKind::File => stubs.folder(root, &output.path.parent().unwrap_or_default())?,
         };
     }
-    Ok(Assembled { top, stubs })
+    Ok(())
 }
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
@@ -53,15 +77,30 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     let user_marks = spec.identity.has_namespace();
     let (upper, work) = (workplace::upper(&spec.work), workplace::overlay(&spec.work));
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
+    hang(spec, overlay.as_fd())
+}
+
+/// A copy of the layers in the place of a mount; second, the copy itself, with nothing mounted in it.
+fn show_copy(copies: &Copies<'_>, folders: &[PathBuf]) -> Result<(OwnedFd, OwnedFd), Trouble> {
+    let spec = copies.spec;
+    workplace::set_up(&spec.work)?;
+    let copy = copies.lay_root(folders, &[])?;
+    let view = mounts::view(&workplace::copied_root(&spec.work)).map_err(Trouble::at("show the root"))?;
+    mounts::make_deviceless(view.as_fd())?;
+    Ok((hang(spec, view.as_fd())?, copy))
+}
+
+/// Mounts the root, and opens it.
+fn hang(spec: &Spec, root: BorrowedFd<'_>) -> Result<OwnedFd, Trouble> {
     let place = workplace::root(&spec.work);
     let under = open(&place).map_err(Trouble::at("open the root's place"))?;
-    mounts::attach(overlay.as_fd(), under.as_fd()).map_err(Trouble::at("mount the root"))?;
+    mounts::attach(root, under.as_fd()).map_err(Trouble::at("mount the root"))?;
     open(&place).map_err(Trouble::at("open the root"))
 }
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+pub(super) fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
@@ -75,6 +114,7 @@ fn mount_all(
     stubs: &mut Stubs,
     spec: &Spec,
     folders: &[PathBuf],
+    copies: &mut Copies<'_>,
 ) -> Result<(), Trouble> {
     let mut to_be_sealed = Vec::new();
     let mut tmpfs = spec.tmpfs.iter().peekable();
@@ -91,6 +131,7 @@ fn mount_all(
         let mount = match (mounted.source.part, mounted.access) {
             (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
             (_, Access::Ro) if !has_more_below => read_only(&source)?,
+            _ if spec.walls == Walls::Copied => copies.mount(number, &source)?,
             _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
         };
         let under = match mounted.source.part {

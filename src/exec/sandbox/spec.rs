@@ -19,6 +19,7 @@ use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
+use crate::tree::xattr::Flavour;
 
 /// What a sandbox's own process is there for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,7 @@ pub(crate) struct Spec {
     /// A folder of this run's own, on the store's filesystem; empty, or as `Done::tidy` says.
     pub work: PathBuf,
     pub identity: Identity,
+    pub walls: Walls,
     /// Of all that is stacked and mounted.
     pub snapshots: Vec<Snapshot>,
     pub root: Root,
@@ -69,6 +71,19 @@ pub(crate) struct Spec {
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+}
+
+/// What closes a sandbox off, and so what its root can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Walls {
+    /// Namespaces; the root is a stack of mounts.
+    Mounted,
+    /// Namespaces; the root is a copy, where the kernel stacks nothing.
+    Copied,
+    /// No namespace and no mount: the root is a copy, and its processes are locked into it.
+    Chrooted,
+    /// None: processes have the machine's own root, and a folder for what they are given and make.
+    Bare,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,6 +137,20 @@ pub(crate) enum Snapshot {
         tree: TreeDigest,
         slot: u32,
     },
+}
+
+impl Spec {
+    /// In which its snapshots are made.
+    pub(crate) fn flavour(&self) -> Flavour {
+        let has_trusted = self.walls.has_namespaces() && !self.identity.has_namespace();
+        if has_trusted { Flavour::Trusted } else { Flavour::User }
+    }
+}
+
+impl Walls {
+    pub(crate) const fn has_namespaces(self) -> bool {
+        matches!(self, Walls::Mounted | Walls::Copied)
+    }
 }
 
 /// From the sandbox to the main process.

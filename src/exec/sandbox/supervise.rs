@@ -12,6 +12,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::exec::sandbox::init::{End, Report};
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 
 /// Between asking to end and killing.
@@ -22,6 +23,8 @@ pub(super) struct Init {
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub socket: UnixStream,
+    /// Where its end is not the end of everything inside.
+    pub ward: Option<Ward>,
 }
 
 /// What is going on, and what it will be called when it is over.
@@ -56,6 +59,9 @@ pub(super) fn supervise(
         }
     }
     reap(init)?;
+    if let Some(ward) = &init.ward {
+        ward.end()?;
+    }
     if let Phase::Running { .. } = phase
         && let Some(limit) = watch.last_look()
     {
@@ -174,6 +180,9 @@ impl Init {
 impl Drop for Init {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if let Some(ward) = &self.ward {
+            let _ = ward.end();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
+use memobuild::exec::identity::Identity;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::run;
@@ -78,6 +79,11 @@ pub(crate) fn rooms() -> Vec<Room> {
     holding.iter().map(Room::new).collect()
 }
 
+/// Those of them that have namespaces, and so processes, a network and this machine's programs of their own.
+pub(crate) fn rooms_with_namespaces() -> Vec<Room> {
+    rooms().into_iter().filter(Room::has_namespaces).collect()
+}
+
 impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
@@ -92,15 +98,21 @@ impl Room {
     }
 
     fn isolation(granted: &Granted) -> Isolation {
-        Isolation {
-            granted: Some(granted.clone()),
-            findings: Vec::new(),
-            zygote: Arc::new(Zygote::new(program())),
-        }
+        Isolation::new(Some(granted.clone()), Vec::new(), Arc::new(Zygote::new(program())))
     }
 
     pub(crate) fn rung(&self) -> &'static str {
         self.isolation.granted.as_ref().unwrap().rung.name()
+    }
+
+    /// What the lowest rungs lack.
+    pub(crate) fn has_namespaces(&self) -> bool {
+        !matches!(self.rung(), "E" | "F")
+    }
+
+    /// Whether nobody but root is there.
+    pub(crate) fn has_one_id(&self) -> bool {
+        matches!(self.isolation.granted.as_ref().unwrap().identity, Identity::Single { .. })
     }
 
     pub(crate) fn tree(&self, items: Vec<(&'static str, Item)>) -> Entry {

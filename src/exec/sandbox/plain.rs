@@ -1,0 +1,172 @@
+//! A root without a single mount: everything in it is a copy, read-only mounts too, whatever is written there being
+//! thrown away. Of `/proc` and of a tmpfs there is the folder; devices are made where the machine allows it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, futimens, openat, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::copies::{Copied, Copies};
+use crate::exec::sandbox::place::{Stubs, open_inside};
+use crate::exec::sandbox::root::{Assembled, known, make_output_places};
+use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, WRAPPED, Walls};
+use crate::exec::sandbox::{devices, network, workplace};
+use crate::graph::op::{Access, Network};
+use crate::tree::disk::copy::Stop;
+
+/// `folders` are where the spec's snapshots are.
+pub(super) fn assemble<'a>(
+    spec: &'a Spec,
+    folders: &[PathBuf],
+    stop: &'a Stop<'a>,
+) -> Result<Assembled<'a>, Trouble> {
+    refuse(spec)?;
+    workplace::set_up_without_mounts(&spec.work)?;
+    let mut copies = Copies::new(spec, stop);
+    let mut left_out = own_places(spec);
+    let top = copies.lay_root(folders, &left_out)?;
+    let root = top.as_fd();
+    let mut stubs = Stubs::default();
+    if spec.walls == Walls::Chrooted {
+        stubs.folder(root, &known("proc"))?;
+        devices::make(root, &mut stubs)?;
+        left_out.extend(put_names(root, &mut stubs, spec)?);
+    }
+    put_all(root, &mut stubs, spec, folders, &mut copies)?;
+    make_output_places(root, &mut stubs, spec)?;
+    let again = top.try_clone().map_err(Trouble::at("open the root"))?;
+    copies.root = Some(Copied::new(again, left_out)?);
+    Ok(Assembled { top, stubs, copies })
+}
+
+/// What takes a namespace. It says so instead of doing without.
+fn refuse(spec: &Spec) -> Result<(), Trouble> {
+    let lacking = |what: &str, help: &str| {
+        let message = format!("{what}, which takes a sandbox with namespaces, and this machine gives none");
+        Err(Trouble::Environment { message, help: Some(help.to_owned()) })
+    };
+    if spec.emulator.is_some() {
+        return lacking(
+            "a command of another processor needs an emulator of its own",
+            "register qemu-user-static for the whole machine (systemd-binfmt)",
+        );
+    }
+    if spec.network == Network::Proxy {
+        return lacking(
+            "the command uses the network behind the build's own proxy",
+            "`memobuild doctor` tells how to get there",
+        );
+    }
+    Ok(())
+}
+
+/// Where something lies that is no part of the root, and what the root has there is not seen.
+fn own_places(spec: &Spec) -> Vec<TreePath> {
+    let mounts = spec.mounts.iter().map(|mounted| mounted.at.clone());
+    let memories = spec.tmpfs.iter().map(|tmpfs| tmpfs.at.clone());
+    mounts.chain(memories).chain([known("dev"), known("proc")]).collect()
+}
+
+/// The files of `/etc` that name machines: those that were put there.
+fn put_names(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<Vec<TreePath>, Trouble> {
+    let mut put = Vec::new();
+    for (path, content) in network::files(root, spec)? {
+        match stubs.file(root, &path) {
+            Ok(_) => {}
+            // The root has a link there: its choice stands.
+            Err(Trouble::Input { .. }) => continue,
+            Err(trouble) => return Err(trouble),
+        }
+        let mut file = make_anew(root, &path)?;
+        io::Write::write_all(&mut file, &content).map_err(Trouble::at(format!("write /{path}")))?;
+        put.push(path);
+    }
+    Ok(put)
+}
+
+fn put_all(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+    folders: &[PathBuf],
+    copies: &mut Copies<'_>,
+) -> Result<(), Trouble> {
+    let mut tmpfs = spec.tmpfs.iter().peekable();
+    for (number, mounted) in spec.mounts.iter().enumerate() {
+        while let Some(above) = tmpfs.next_if(|tmpfs| tmpfs.at < mounted.at) {
+            put_memory(root, stubs, &above.at)?;
+        }
+        let folder = &folders[mounted.source.snapshot];
+        match mounted.source.part {
+            Part::All => put_folder(root, stubs, number, mounted, folder, copies, spec)?,
+            Part::Folder => {
+                put_folder(root, stubs, number, mounted, &folder.join(WRAPPED), copies, spec)?;
+            }
+            Part::File => {
+                stubs.file(root, &mounted.at)?;
+                let file = make_anew(root, &mounted.at)?;
+                fill_file(&folder.join(WRAPPED), file).map_err(Trouble::at("copy a file that is mounted"))?;
+            }
+        }
+    }
+    tmpfs.try_for_each(|tmpfs| put_memory(root, stubs, &tmpfs.at))
+}
+
+fn put_folder(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    number: usize,
+    mounted: &Mounted,
+    source: &Path,
+    copies: &mut Copies<'_>,
+    spec: &Spec,
+) -> Result<(), Trouble> {
+    let place = stubs.folder(root, &mounted.at)?;
+    let below = |path: TreePath| path.strip_prefix(&mounted.at).filter(|path| !path.is_root());
+    let leave_out: Vec<TreePath> = own_places(spec).into_iter().filter_map(below).collect();
+    copies.fill(source, place.as_fd(), &leave_out)?;
+    match mounted.access {
+        Access::Cow => copies.note(number, place, leave_out),
+        Access::Ro => Ok(()),
+    }
+}
+
+/// Whoever the run's user is may write there.
+fn put_memory(root: BorrowedFd<'_>, stubs: &mut Stubs, at: &TreePath) -> Result<(), Trouble> {
+    stubs.folder(root, at)?;
+    open_inside(root, at, OFlags::RDONLY | OFlags::DIRECTORY)
+        .and_then(|folder| fchmod(folder, Mode::from_raw_mode(0o1777)))
+        .map_err(Trouble::at(format!("make a tmpfs at `{at}`")))
+}
+
+/// In place of a file that is there, which may have other names.
+fn make_anew(root: BorrowedFd<'_>, path: &TreePath) -> Result<File, Trouble> {
+    let make = || -> Result<OwnedFd, Errno> {
+        let (parent, name) = path.parent().zip(path.name()).ok_or(Errno::ISDIR)?;
+        let parent = open_inside(root, &parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        unlinkat(&parent, name, AtFlags::empty())?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        openat(parent, name, flags, Mode::from_raw_mode(0o644))
+    };
+    make().map(File::from).map_err(Trouble::at(format!("write `{path}`")))
+}
+
+fn fill_file(source: &Path, mut file: File) -> io::Result<()> {
+    let mut from = File::open(source)?;
+    io::copy(&mut from, &mut file)?;
+    let wanted = from.metadata()?;
+    let found = file.metadata()?;
+    if (wanted.uid(), wanted.gid()) != (found.uid(), found.gid()) {
+        fchown(&file, Some(Uid::from_raw(wanted.uid())), Some(Gid::from_raw(wanted.gid())))?;
+    }
+    file.set_permissions(wanted.permissions())?;
+    let time = Timespec { tv_sec: wanted.mtime(), tv_nsec: wanted.mtime_nsec() };
+    Ok(futimens(&file, &Timestamps { last_access: time, last_modification: time })?)
+}
