@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,9 +138,18 @@ impl FileLock {
 
     /// `None` while anyone holds it.
     pub fn try_exclusive(path: &Path) -> io::Result<Option<FileLock>> {
+        FileLock::attempt(path, File::try_lock)
+    }
+
+    /// `None` while anyone holds it exclusively.
+    pub fn try_shared(path: &Path) -> io::Result<Option<FileLock>> {
+        FileLock::attempt(path, File::try_lock_shared)
+    }
+
+    fn attempt(path: &Path, take: fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<FileLock>> {
         loop {
             let lock = FileLock::unlocked(path)?;
-            match lock.file.try_lock() {
+            match take(&lock.file) {
                 Ok(()) if lock.has_name()? => return Ok(Some(lock)),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -173,6 +183,13 @@ impl FileLock {
 
     fn has_name(&self) -> io::Result<bool> {
         Ok(self.file.metadata()?.nlink() > 0)
+    }
+}
+
+/// Whoever is given a copy holds the lock too, until it is given up by word.
+impl AsFd for FileLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -270,7 +287,10 @@ mod tests {
         drop(one);
         assert!(FileLock::try_exclusive(&path).unwrap().is_none());
         drop(two);
-        assert!(FileLock::try_exclusive(&path).unwrap().is_some());
+        let alone = FileLock::try_exclusive(&path).unwrap();
+        assert!(alone.is_some() && FileLock::try_shared(&path).unwrap().is_none());
+        drop(alone);
+        assert!(FileLock::try_shared(&path).unwrap().is_some());
     }
 
     /// Were a waiter content with the file that the last holder removed, two would be inside at once.

@@ -361,8 +361,33 @@ pub(super) enum CacheCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// List the folders that `cache` lines keep for runs
+    Folders {
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Remove folders that `cache` lines keep, where no run uses them
+    Prune(PruneArgs),
     /// Print where the store is
     Path,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct PruneArgs {
+    /// Of caches with these names, in whatever workspace
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+
+    /// That no run began to use for so long: 7d, 12h, 30m
+    #[arg(long, value_name = "AGE")]
+    pub(super) older_than: Option<String>,
+
+    /// Of all caches
+    #[arg(long, conflicts_with = "names")]
+    pub(super) all: bool,
+
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 #[derive(clap::Args, Debug)]

@@ -1,5 +1,7 @@
 //! `memobuild cache`: what the store holds, and whether it is whole.
 
+mod folders;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -14,11 +16,13 @@ use crate::store::verify::verify as verify_store;
 use crate::tree::disk::snapshot::verify_snapshots;
 
 pub(super) fn cache(args: &Args, asked: &CacheArgs) -> Result<(), Failure> {
-    match asked.command {
+    match &asked.command {
         CacheCommand::Path => print::data(format!("{}\n", place::store(args)?.display())),
-        CacheCommand::Ls { format } => ls(&place::open(args)?, format),
-        CacheCommand::Du { format } => du(&place::open(args)?, format),
-        CacheCommand::Verify { format } => verify(&place::open(args)?, format),
+        CacheCommand::Ls { format } => ls(&place::open(args)?, *format),
+        CacheCommand::Du { format } => du(&place::open(args)?, *format),
+        CacheCommand::Verify { format } => verify(&place::open(args)?, *format),
+        CacheCommand::Folders { format } => folders::list(&place::open(args)?, *format),
+        CacheCommand::Prune(asked) => folders::prune(&place::open(args)?, asked),
     }
 }
 

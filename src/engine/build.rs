@@ -2,6 +2,8 @@
 //! node only blocks on its command and sends what it hears. Damage found in the store ends the
 //! attempt, and the next one believes nothing it has not verified.
 
+mod message;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::ActionKey;
+use crate::engine::build::message::{Ended, Got, Message, Missed, Sending};
 use crate::engine::event::{Event, Watcher};
 use crate::engine::history::{History, Last};
 use crate::engine::lost::stood_on;
@@ -19,14 +22,14 @@ use crate::engine::remember::{Recalled, Trust, recall, remember, why};
 use crate::engine::report::{NodeReport, Outcome, Report};
 use crate::engine::schedule::{Schedule, State, Verdict};
 use crate::engine::values::{Outputs, Values};
-use crate::exec::executor::{ExecError, Executor, Listener, Made, Stream};
+use crate::exec::executor::{ExecError, Executor, Listener};
 use crate::exec::locked;
 use crate::graph::action::Action;
 use crate::graph::graph::{Graph, NodeId};
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
-use crate::store::record::{Lost, Record};
+use crate::store::record::Lost;
 
 /// What is asked of a build.
 pub struct Order<'o> {
@@ -160,33 +163,6 @@ struct Attempt<'a> {
     began: Instant,
 }
 
-struct Missed {
-    node: NodeId,
-    action: Action,
-    key: ActionKey,
-}
-
-enum Message {
-    Prepared(NodeId, Duration, Box<Result<Prepared, ExecError>>),
-    Output(NodeId, Stream, Vec<u8>),
-    Ended(Box<Ended>),
-}
-
-struct Ended {
-    node: NodeId,
-    key: ActionKey,
-    why: String,
-    spent: Duration,
-    result: Result<Got, ExecError>,
-}
-
-/// How a missed action got its outputs after all.
-enum Got {
-    Made(Made, Record),
-    /// Another process, or a node with the same key, made it meanwhile.
-    Recalled(Recalled),
-}
-
 impl<'a> Attempt<'a> {
     fn drive<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<(), ExecError> {
         // Bounded, so that a command that writes faster than anybody reads has to wait. It ends with this
@@ -206,6 +182,9 @@ impl<'a> Attempt<'a> {
             match receiver.recv().expect("bug: this thread holds a sender") {
                 Message::Output(node, stream, bytes) => {
                     self.watcher.hear(Event::Output { node, stream, bytes: &bytes });
+                }
+                Message::Retried(node, attempt, most, reason) => {
+                    self.watcher.hear(Event::Retried { node, reason: &reason, attempt, most });
                 }
                 Message::Prepared(node, spent, prepared) => {
                     self.preparing -= 1;
@@ -311,6 +290,7 @@ impl<'a> Attempt<'a> {
                     why: Some(why),
                     bytes: made.bytes,
                     lost: self.note_lost(node, record.lost),
+                    attempts: several(record.attempts),
                     ..self.report(node, Outcome::Executed, Some(key), spent)
                 };
                 self.changed.insert(node);
@@ -337,6 +317,7 @@ impl<'a> Attempt<'a> {
             rung: record.rung,
             saved_seconds: record.seconds,
             lost: self.note_lost(node, record.lost),
+            attempts: several(record.attempts),
             ..self.report(node, outcome, Some(key), spent)
         };
         self.note(node, Last { key: Some(key), log: record.log, failed: false });
@@ -362,15 +343,20 @@ impl<'a> Attempt<'a> {
         if is_cancelled || is_mended_by_another_attempt(&error) {
             return Err(error);
         }
-        let (log, kept) = match &error {
-            ExecError::Failed(failure) => (failure.log, digests(&failure.kept)),
-            _ => (None, BTreeMap::new()),
+        let (log, kept, attempts) = match &error {
+            ExecError::Failed(failure) => (failure.log, digests(&failure.kept), failure.attempts),
+            _ => (None, BTreeMap::new(), 1),
         };
         let old = self.history.nodes.get(&self.order.graph.node(node).name);
         let key_of_success = old.and_then(|last| last.key);
         self.note(node, Last { key: key_of_success, log, failed: true });
         let why = Some(why.map_or_else(|| error.to_string(), |why| format!("{error} (ran since: {why})")));
-        let report = NodeReport { why, kept, ..self.report(node, Outcome::Failed, key, spent) };
+        let report = NodeReport {
+            why,
+            kept,
+            attempts: several(attempts),
+            ..self.report(node, Outcome::Failed, key, spent)
+        };
         self.failures.push((node, error));
         self.settle(node, report, Verdict::Failed);
         if !self.order.keep_going {
@@ -416,6 +402,7 @@ impl<'a> Attempt<'a> {
             bytes: 0,
             kept: BTreeMap::new(),
             lost: Lost::default(),
+            attempts: None,
         }
     }
 
@@ -472,6 +459,11 @@ fn execute(
     Ok(Got::Made(made, record))
 }
 
+/// For the report, which says nothing of what is tried once.
+fn several(attempts: u32) -> Option<u32> {
+    (attempts > 1).then_some(attempts)
+}
+
 /// As the lock file would hold them.
 fn digests(outputs: &Outputs) -> BTreeMap<String, String> {
     outputs.iter().filter_map(|(name, value)| Some((name.clone(), locked::digest(value)?))).collect()
@@ -482,17 +474,6 @@ fn guarded<T>(node: &str, work: impl FnOnce() -> Result<T, ExecError>) -> Result
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(ExecError::Environment { message: format!("bug: the thread of `{node}` panicked"), help: None })
     })
-}
-
-struct Sending {
-    node: NodeId,
-    sender: SyncSender<Message>,
-}
-
-impl Listener for Sending {
-    fn output(&mut self, stream: Stream, bytes: &[u8]) {
-        let _ = self.sender.send(Message::Output(self.node, stream, bytes.to_vec()));
-    }
 }
 
 #[cfg(test)]

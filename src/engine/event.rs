@@ -15,6 +15,13 @@ pub enum Event<'e> {
         stream: Stream,
         bytes: &'e [u8],
     },
+    /// It failed for `reason` and is tried again.
+    Retried {
+        node: NodeId,
+        reason: &'e str,
+        attempt: u32,
+        most: u32,
+    },
     Settled {
         node: NodeId,
         outcome: Outcome,

@@ -72,6 +72,7 @@ pub fn remember(
         shareable: made.shareable,
         node: action.node.clone(),
         lost: made.lost.clone(),
+        attempts: made.attempts,
     };
     memo.remember(key, &record)?;
     Ok(record)

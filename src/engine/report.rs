@@ -43,6 +43,9 @@ pub struct NodeReport {
     /// What it wrote below its mounts and nobody has, if another node stands on its root; else absent.
     #[serde(skip_serializing_if = "Lost::is_empty")]
     pub lost: Lost,
+    /// How often it was tried, in this build or when it was made; absent where that is once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -11,16 +11,13 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 
 fn missing_feature(run: &Run) -> Option<String> {
     let named = [
-        ("cache", run.caches.first().map(|cache| &cache.name)),
         ("secret", run.secrets.first().map(|secret| &secret.name)),
         ("ssh", run.ssh.first()),
-        ("service", run.services.first().map(|service| &service.name)),
         ("device", run.devices.first()),
     ];
     let plain = [
         ("`privileged`", run.privileged),
         ("a network behind the build's own proxy", run.network == Network::Proxy),
-        ("`retry`", run.retry > 0),
     ];
     let named = named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
@@ -39,8 +36,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tree_path::TreePath;
-    use crate::graph::op::{CacheMount, SecretMount, SecretTarget, Service, Sharing};
+    use crate::graph::op::{SecretMount, SecretTarget};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -50,19 +46,6 @@ mod tests {
             Err(ExecError::Environment { message, .. }) => message,
             Err(other) => panic!("{other:?}"),
         }
-    }
-
-    fn cache(run: &mut Run) {
-        run.caches.push(CacheMount {
-            name: "npm".to_owned(),
-            at: TreePath::root(),
-            sharing: Sharing::default(),
-            package: None,
-            per: None,
-            owner: None,
-            mode: None,
-            seed: None,
-        });
     }
 
     fn secret(run: &mut Run) {
@@ -75,32 +58,17 @@ mod tests {
         });
     }
 
-    fn service(run: &mut Run) {
-        run.services.push(Service {
-            name: "db".to_owned(),
-            from: 0,
-            port: 5432,
-            env: Vec::new(),
-            cmd: None,
-            mounts: Vec::new(),
-            ready: None,
-        });
-    }
-
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 10] = [
+        let rows: [Row; 7] = [
             (|_| {}, ""),
-            (cache, "`cache npm`"),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (service, "`service db`"),
             (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
             (|run| run.privileged = true, "`privileged`"),
             (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
-            (|run| run.retry = 1, "`retry`"),
         ];
         for (change, feature) in rows {
             let expected = match feature {

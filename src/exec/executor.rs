@@ -38,6 +38,11 @@ pub trait Executor: Sync {
 pub trait Listener: Send {
     /// Bytes as they come, not yet cut into lines.
     fn output(&mut self, stream: Stream, bytes: &[u8]);
+
+    /// An attempt failed so, and attempt number `attempt` begins. Who shows nothing need not care.
+    fn retries(&mut self, failure: &Failure, attempt: u32, most: u32) {
+        let _ = (failure, attempt, most);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct Made {
     pub shareable: bool,
     /// Bytes of file content that a scan read or a command wrote.
     pub bytes: u64,
+    /// How often it was run until it did not fail.
+    pub attempts: u32,
     /// What a run wrote below its copy-on-write mounts.
     pub lost: Lost,
 }
@@ -105,8 +112,12 @@ pub struct Failure {
     pub log: Option<BlobDigest>,
     /// Names of machines that it asked for, the first few: it has no network.
     pub tried: Vec<String>,
+    /// How often it was tried.
+    pub attempts: u32,
     /// The limit on processes, if it wanted more of them at once.
     pub processes: Option<u64>,
+    /// Services that had ended before it did.
+    pub ended_services: Vec<String>,
     /// Outputs that a failed test left all the same, by name; they are in the store, and nothing remembers them.
     pub kept: BTreeMap<String, Value>,
 }
@@ -118,6 +129,11 @@ pub enum Cause {
     /// Seconds.
     Timeout(u64),
     NotFound,
+    /// A service that it needs was not ready.
+    NoService {
+        name: String,
+        why: String,
+    },
     /// All its processes together wanted more than this many bytes of memory.
     OutOfMemory(u64),
     /// It had more than this many processes at once.
@@ -136,7 +152,9 @@ impl Failure {
             cause,
             log: None,
             tried: Vec::new(),
+            attempts: 1,
             processes: None,
+            ended_services: Vec::new(),
             kept: BTreeMap::new(),
         }
     }
@@ -150,6 +168,11 @@ impl Failure {
             Cause::Timeout(_) => Some("timeout"),
             _ => self.processes.map(|_| "pids"),
         }
+    }
+
+    /// Whether trying again has any sense: what does not exist will not exist then.
+    pub fn may_pass_again(&self) -> bool {
+        self.cause != Cause::NotFound
     }
 
     /// The command, where it is a script by its first line.
@@ -174,6 +197,9 @@ impl std::fmt::Display for Failure {
             Cause::Signal(signal) => write!(f, "`{command}` was killed by signal {signal}"),
             Cause::Timeout(seconds) => write!(f, "`{command}` did not end within {seconds} s"),
             Cause::NotFound => write!(f, "`{command}`: there is no such program in its root filesystem"),
+            Cause::NoService { name, why } => {
+                write!(f, "`{command}` was not started: its service `{name}` {why}")
+            }
             Cause::OutOfMemory(bytes) => {
                 write!(f, "`{command}` was killed: out of memory, its limit is {}", size_text(*bytes))
             }
@@ -185,9 +211,15 @@ impl std::fmt::Display for Failure {
             }
             Cause::Expectation(words) => write!(f, "`{command}` {words}"),
         }?;
-        match self.processes {
-            Some(most) => write!(f, "; it was refused more processes than its limit of {most}"),
-            None => Ok(()),
+        for name in &self.ended_services {
+            write!(f, "; its service `{name}` had ended before")?;
         }
+        if let Some(most) = self.processes {
+            write!(f, "; it was refused more processes than its limit of {most}")?;
+        }
+        if self.attempts > 1 {
+            write!(f, ", at its last of {} attempts", self.attempts)?;
+        }
+        Ok(())
     }
 }

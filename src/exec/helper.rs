@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +17,7 @@ use crate::base::cancel::{Cancel, Urgency};
 use crate::base::digest::TreeDigest;
 use crate::exec::executor::{ExecError, Stream};
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::rights;
 use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
 use crate::exec::zygote::{Newborn, Zygote};
 use crate::store::memo::Memo;
@@ -40,19 +41,21 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    attend(zygote, memo, &duty, identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+    attend(zygote, memo, (&duty, &[]), identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
 }
 
-/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
+/// Runs a whole sandbox, which gets copies of `locks`. `output` hears what the command writes; its error ends
+/// the sandbox.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
     spec: Spec,
+    locks: &[BorrowedFd<'_>],
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(zygote, memo, &Duty::Run(Box::new(spec)), &identity, cancel, output)? {
+    match attend(zygote, memo, (&Duty::Run(Box::new(spec)), locks), &identity, cancel, output)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -61,13 +64,15 @@ pub(crate) fn run(
 fn attend(
     zygote: &Zygote,
     memo: &Memo,
-    duty: &Duty,
+    (duty, locks): (&Duty, &[BorrowedFd<'_>]),
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+    send(&helper.socket, duty)
+        .and_then(|()| locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])))
+        .map_err(Trouble::at("tell its own process what to do"))?;
     let done = helper.attend(memo, identity, cancel, output);
     helper.finish(done, cancel)
 }
@@ -115,7 +120,7 @@ impl Helper {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(done))),
+                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
                     Err(_) => break,

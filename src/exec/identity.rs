@@ -29,6 +29,16 @@ impl Identity {
         *self != Identity::Real
     }
 
+    /// Tells apart namespaces in which the same ids are other ids on disk. Letters, digits and dashes.
+    pub fn class(&self) -> String {
+        match self {
+            Identity::Ranges { uids, gids, .. } => {
+                format!("{}-{}-{}-{}", uids.first, uids.count, gids.first, gids.count)
+            }
+            Identity::Real | Identity::Single { .. } => String::new(),
+        }
+    }
+
     /// Whether `id` stands for anybody inside.
     pub fn holds(&self, id: u32) -> bool {
         match self {

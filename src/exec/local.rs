@@ -13,7 +13,7 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
 use crate::exec::probe::{self, Granted, Isolation, Rung};
 use crate::exec::pulling::Pulling;
-use crate::exec::run::{PASSED, run};
+use crate::exec::run::{Here, PASSED, run};
 use crate::exec::sweep::sweep;
 use crate::exec::{host, locked};
 use crate::graph::action::Action;
@@ -170,7 +170,13 @@ impl Executor for LocalExecutor {
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
                 self.check_rung(&isolation.for_run(op.from)?)?;
-                let made = run(&self.supply, op, &action.inputs, &isolation, emulator, cancel, listener)?;
+                let here = Here {
+                    isolation: &isolation,
+                    emulator,
+                    workspace: &self.workspace,
+                    platform: &action.platform,
+                };
+                let made = run(&self.supply, op, &action.inputs, here, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })
             }
@@ -201,6 +207,7 @@ fn made(output: &str, value: Value) -> Made {
         rung: None,
         shareable: true,
         bytes: 0,
+        attempts: 1,
         lost: Lost::default(),
     }
 }

@@ -8,21 +8,21 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
+use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
+use crate::exec::inputs::{Inputs, Made};
 use crate::exec::probe::Granted;
-use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Root, Snapshot, Source, Spec, WRAPPED, Walls};
+use crate::exec::sandbox::lent::{CacheFolder, Lent};
+use crate::exec::sandbox::spec::{Root, Spec, Walls};
+use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
-use crate::graph::op::{Command, From, Mount, Run, Tmpfs};
+use crate::graph::op::{CacheMount, Command, From, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
-use crate::tree::encode;
-use crate::tree::flatten;
-use crate::tree::tree::{Content, Directory, Entry, Metadata};
+use crate::tree::disk::snapshot::SnapshotForm;
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
 /// These and the two below stand in no key: whoever changes one changes the context of `Action::key`.
@@ -42,6 +42,7 @@ pub(crate) fn prepare(
     inputs: &[ActionInput],
     granted: &Granted,
     work: &Path,
+    claims: &mut Claims,
     cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
     let rootfs = match run.from {
@@ -49,13 +50,14 @@ pub(crate) fn prepare(
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
     };
     let memo = supply.memo();
-    let mut snapshots = Snapshots { memo, form: snapshot_form(granted), cancel, made: Vec::new() };
     let trees = supply.trees(&rootfs.layers)?;
+    let form = snapshot_form(granted);
+    let Made { snapshots, stack, mounts } =
+        Inputs::of(memo, run, inputs, &trees)?.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
-        _ => Root::Layers { stack: snapshots.of_layers(&trees)?, trees: trees.clone() },
+        _ => Root::Layers { stack, trees },
     };
-    let mounts = snapshots.of_mounts(&run.mounts, inputs, trees.len())?;
     let inherited = Inherited::of(run, &rootfs)?;
     Ok(Spec {
         store: memo.folder().to_owned(),
@@ -65,7 +67,8 @@ pub(crate) fn prepare(
         root,
         mounts,
         tmpfs: sorted(&run.tmpfs)?,
-        snapshots: snapshots.made,
+        snapshots,
+        lent: Lent { caches: cache_folders(run, inputs, claims)?, locks: claims.locks().len() },
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
         environment: environment(run, &rootfs),
         workdir: inherited.workdir,
@@ -73,13 +76,15 @@ pub(crate) fn prepare(
         hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
         emulator: None,
         network: run.network,
-        add_hosts: run.add_hosts.clone(),
+        add_hosts: services::hosts(run).chain(run.add_hosts.clone()).collect(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     })
 }
 
@@ -93,7 +98,7 @@ fn host_root(input: &ActionInput) -> Result<Root, ExecError> {
     Ok(Root::Host { folders: machine.folders.clone(), hidden })
 }
 
-fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
+pub(crate) fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
     let found = input.value.type_of().name();
     ExecError::Input {
         message: format!("`{}` needs {wanted}, and got a {found}", input.slot),
@@ -167,94 +172,27 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
     environment
 }
 
-/// Makes trees into folders, as far as this process can. Gives numbers in `made`.
-struct Snapshots<'a> {
-    memo: &'a Memo,
-    form: Option<SnapshotForm>,
-    cancel: &'a Cancel,
-    made: Vec<Snapshot>,
+/// In the order in which the run has them, which is that of its claims.
+fn cache_folders(run: &Run, inputs: &[ActionInput], claims: &Claims) -> Result<Vec<CacheFolder>, ExecError> {
+    let folder = |(number, cache): (usize, &CacheMount)| {
+        check_place(&cache.at)?;
+        let seed = cache.seed.map(|seed| seed_of(&inputs[seed])).transpose()?;
+        Ok(CacheFolder {
+            at: cache.at.clone(),
+            folder: claims.folder(number),
+            owner: cache.owner.as_ref().map(|owner| owner.0.clone()),
+            mode: cache.mode.unwrap_or(0o755),
+            seed,
+        })
+    };
+    run.caches.iter().enumerate().map(folder).collect()
 }
 
-impl Snapshots<'_> {
-    /// Each layer shows a later time than the one below it. Where there are too many to be stacked, the
-    /// lowest ones become one, with the time of the highest of them.
-    fn of_layers(&mut self, trees: &[TreeDigest]) -> Result<Vec<usize>, ExecError> {
-        let merged = match trees.len().checked_sub(MOST_LOWERS) {
-            None | Some(0) => 0,
-            Some(surplus) => surplus + 1,
-        };
-        let mut stack = Vec::with_capacity(trees.len() - merged + 1);
-        if merged > 0 {
-            let tree = flatten::flatten(self.memo, &trees[..merged])?;
-            stack.push(self.of_tree(tree, slot_of_layer(merged))?);
-        }
-        for (number, &tree) in trees.iter().enumerate().skip(merged) {
-            stack.push(self.of_tree(tree, slot_of_layer(number + 1))?);
-        }
-        Ok(stack)
+fn seed_of(input: &ActionInput) -> Result<TreeDigest, ExecError> {
+    match &input.value {
+        Value::Tree(entry) => entry.tree().ok_or_else(|| wrong_type(input, "a directory")),
+        _ => Err(wrong_type(input, "a directory")),
     }
-
-    fn of_mounts(
-        &mut self,
-        mounts: &[Mount],
-        inputs: &[ActionInput],
-        layers: usize,
-    ) -> Result<Vec<Mounted>, ExecError> {
-        let mut sorted: Vec<&Mount> = mounts.iter().collect();
-        sorted.sort_by(|one, other| one.at.cmp(&other.at));
-        let mut mounted = |mount: &&Mount| {
-            check_place(&mount.at)?;
-            let source = self.of_input(&inputs[mount.input], slot_of_mount(mount, mounts, layers))?;
-            Ok(Mounted { at: mount.at.clone(), source, access: mount.access })
-        };
-        sorted.iter().map(&mut mounted).collect()
-    }
-
-    fn of_input(&mut self, input: &ActionInput, slot: usize) -> Result<Source, ExecError> {
-        let Value::Tree(entry) = &input.value else { return Err(wrong_type(input, "a tree")) };
-        let (tree, part) = match &entry.content {
-            Content::Directory { tree, .. } if entry.metadata == Metadata::plain(0o755) => (*tree, Part::All),
-            Content::Directory { .. } => (self.wrap(entry)?, Part::Folder),
-            Content::File { .. } => (self.wrap(entry)?, Part::File),
-            _ => {
-                return Err(ExecError::Input {
-                    message: format!("`{}` is neither a directory nor a regular file", input.slot),
-                    help: "mount the directory that holds it".to_owned(),
-                });
-            }
-        };
-        Ok(Source { snapshot: self.of_tree(tree, slot)?, part })
-    }
-
-    /// A snapshot is a directory's content: what has a mode of its own, or is a file, needs one around it.
-    fn wrap(&self, entry: &Entry) -> Result<TreeDigest, ExecError> {
-        let around = Directory { entries: [(WRAPPED.into(), entry.clone())].into() };
-        Ok(encode::save(self.memo, &around)?)
-    }
-
-    fn of_tree(&mut self, tree: TreeDigest, slot: usize) -> Result<usize, ExecError> {
-        let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-        self.made.push(match &self.form {
-            Some(form) => Snapshot::At(snapshot(self.memo, tree, slot, form, self.cancel)?),
-            None => Snapshot::ToBeMade { tree, slot },
-        });
-        Ok(self.made.len() - 1)
-    }
-}
-
-/// The number of a layer counts from 1 at the bottom. Between two layers there is a slot for what runs made.
-fn slot_of_layer(number: usize) -> usize {
-    2 * number
-}
-
-/// A mount is newer than the root, and than a mount that it lies in; but what runs made, to be kept up to
-/// date with sources, is older than any of these.
-fn slot_of_mount(mount: &Mount, mounts: &[Mount], layers: usize) -> usize {
-    if let Some(newer) = mount.older_than {
-        return slot_of_layer(layers.saturating_sub(newer)) + 1;
-    }
-    let above = mounts.iter().filter(|other| other.at != mount.at && mount.at.starts_with(&other.at));
-    slot_of_layer(layers + 1 + above.count())
 }
 
 fn sorted(tmpfs: &[Tmpfs]) -> Result<Vec<Tmpfs>, ExecError> {
@@ -265,7 +203,7 @@ fn sorted(tmpfs: &[Tmpfs]) -> Result<Vec<Tmpfs>, ExecError> {
 }
 
 /// The sandbox's own places.
-fn check_place(at: &TreePath) -> Result<(), ExecError> {
+pub(crate) fn check_place(at: &TreePath) -> Result<(), ExecError> {
     let first = at.names().next();
     if first.is_some() && first != Some(b"proc") && first != Some(b"dev") {
         return Ok(());

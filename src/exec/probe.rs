@@ -21,7 +21,7 @@ pub use crate::exec::probe::machine::{Fact, facts};
 pub use crate::exec::probe::rung::Rung;
 
 /// This program, whatever its file is called by now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// How runs are isolated here, and why not better.
 #[derive(Debug, Clone)]

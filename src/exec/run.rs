@@ -2,12 +2,13 @@
 //! Starts no command where no isolation rung holds: a weaker room is never used silently.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::cancel::Cancel;
-use crate::base::digest::BlobDigest;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
+use crate::exec::caches::{Of, claim};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
@@ -16,51 +17,101 @@ use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
 use crate::exec::probe::Isolation;
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
+use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
-use crate::store::object::StoreError;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
 /// The one output of a passed test, beside what it declares.
 pub const PASSED: &str = "passed";
 
+/// Where a run takes place, and for whom.
+pub struct Here<'a> {
+    pub isolation: &'a Isolation,
+    /// For commands of another processor.
+    pub emulator: Option<Emulator>,
+    /// The root of the workspace that it is for.
+    pub workspace: &'a Path,
+    pub platform: &'a Platform,
+}
+
 /// Blocks until the commands have ended and their outputs are in the store.
 pub fn run(
     supply: &Supply,
     run: &Run,
     inputs: &[ActionInput],
-    isolation: &Isolation,
-    emulator: Option<Emulator>,
+    here: Here<'_>,
     cancel: &Cancel,
     listener: &mut dyn Listener,
 ) -> Result<Made, ExecError> {
+    let mut heard = Heard::new(supply.memo(), run.expect.as_ref())?;
+    let order = Order { supply, run, inputs, here, cancel };
+    let most = run.retry.saturating_add(1);
+    let mut attempts = 1;
+    let result = loop {
+        match attempt(&order, &mut heard, listener) {
+            Err(ExecError::Failed(failure)) if attempts < most && failure.may_pass_again() => {
+                attempts += 1;
+                listener.retries(&failure, attempts, most);
+                heard.begin_again(attempts, most)?;
+            }
+            result => break result,
+        }
+    };
+    let log = heard.log.finish()?;
+    match result {
+        Ok(made) => Ok(Made { log, attempts, ..made }),
+        Err(ExecError::Failed(failure)) => Err(Failure { log, attempts, ..*failure }.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to be run, and on what.
+struct Order<'a> {
+    supply: &'a Supply,
+    run: &'a Run,
+    inputs: &'a [ActionInput],
+    here: Here<'a>,
+    cancel: &'a Cancel,
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, here, cancel } = order;
+    let Here { isolation, emulator, workspace, platform } = here;
     let granted = isolation.for_run(run.from)?;
     let memo = supply.memo();
+    let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
+    let prepared = prepare(supply, run, inputs, &granted, work.path(), &mut claims, cancel)?;
     // Lives until the sandbox is over.
     let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let spec = Spec { emulator, bounds, ..prepare(supply, run, inputs, &granted, work.path(), cancel)? };
-    let mut heard = Heard::new(memo, run.expect.as_ref())?;
+    let (services, folders) = prepare_services(supply, run, inputs, &granted, (emulator, &bounds), cancel)?;
+    let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
     let commands = spec.commands.clone();
-    let mut done = helper::run(&isolation.zygote, memo, spec, cancel, &mut |stream, bytes| {
+    let locks = claims.locks();
+    let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
     })?;
-    if done.tidy {
-        memo.lay_aside(work);
-    }
-    let (log, stdout) = heard.finish()?;
-    if let Some(cause) = verdict(&commands, &done, run, &stdout)? {
-        let Done { command, tried, outputs, .. } = done;
+    drop(claims);
+    let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
+    let folders = [work].into_iter().chain(folders).zip(is_tidy);
+    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
+    if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
+        let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
-        return Err(Failure { log, tried, kept, processes, ..failure }.into());
+        return Err(Failure { tried, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -68,7 +119,8 @@ pub fn run(
     let lost = std::mem::take(&mut done.lost);
     Ok(Made {
         outputs: values(supply, run, done)?,
-        log,
+        log: None,
+        attempts: 1,
         lost,
         rung: Some(granted.rung.name().to_owned()),
         // What the machine itself put in is no use to others.
@@ -110,8 +162,12 @@ impl Heard {
         })
     }
 
-    fn finish(self) -> Result<(Option<BlobDigest>, Vec<u8>), StoreError> {
-        Ok((self.log.finish()?, self.stdout))
+    /// One log has all attempts; what is expected is expected of the last.
+    fn begin_again(&mut self, attempt: u32, most: u32) -> Result<(), ExecError> {
+        let notice = format!("[it failed; attempt {attempt} of {most}]\n");
+        self.write(Stream::Stderr, notice.as_bytes())?;
+        self.stdout.clear();
+        Ok(())
     }
 }
 
@@ -128,6 +184,7 @@ fn verdict(
     Ok(match done.ended {
         Ended::Cancelled => return Err(ExecError::Cancelled),
         Ended::NotFound => Some(Cause::NotFound),
+        Ended::NoService => done.no_service.clone().map(|(name, why)| Cause::NoService { name, why }),
         Ended::TimedOut => Some(Cause::Timeout(run.limits.timeout.unwrap_or_default())),
         Ended::Beyond(limit) => Some(beyond(limit, &run.limits)),
         Ended::Signal(signal) => Some(Cause::Signal(signal)),

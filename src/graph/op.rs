@@ -208,17 +208,18 @@ pub struct CacheMount {
     pub seed: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What asks for more comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Any number of runs at once.
     #[default]
     Shared,
-    /// Each run at the same time has its own.
-    Private,
     /// One run at a time.
     Locked,
+    /// Each run at the same time has its own.
+    Private,
 }
 
 /// A value that enters no key, no record and no image.

@@ -54,6 +54,7 @@ impl Question {
             shareable: true,
             node: self.output.to_owned(),
             lost: Lost::default(),
+            attempts: 1,
         };
         memo.remember(self.key(), &record)
     }

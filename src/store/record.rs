@@ -29,6 +29,18 @@ pub struct Record {
     /// What the run wrote and nobody has. Records of before know nothing of it.
     #[serde(default, skip_serializing_if = "Lost::is_empty")]
     pub lost: Lost,
+    /// How often it was tried until it did not fail. Records of before knew of one attempt only.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 /// Files that a run wrote where nothing is kept.
@@ -91,6 +103,7 @@ pub(crate) mod tests {
             shareable: true,
             node: node.into(),
             lost: Lost::default(),
+            attempts: 1,
         }
     }
 

@@ -98,8 +98,8 @@ pub(super) fn digest_of(path: &Path) -> Option<Digest> {
     digest.to_hex().starts_with(shard).then_some(digest)
 }
 
-/// Files that go while they are counted, and folders that may not be entered, count as nothing.
-fn total(class: String, folder: PathBuf) -> Result<Total, StoreError> {
+/// Everything in one folder. Files that go while they are counted, and folders that may not be entered, count as nothing.
+pub fn total(class: String, folder: PathBuf) -> Result<Total, StoreError> {
     let mut total = Total { class, files: 0, bytes: 0, disk_bytes: 0 };
     let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {

@@ -26,6 +26,7 @@ mod dockerignore;
 mod crash;
 mod damage;
 mod times;
+mod caches;
 mod interface;
 mod outcomes;
 mod telling;

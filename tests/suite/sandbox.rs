@@ -14,4 +14,7 @@ mod user;
 mod names;
 mod kept;
 mod include;
+mod caches;
 mod limits;
+mod services;
+mod retry;

@@ -164,7 +164,7 @@ fn cargo_compiles_again() {
 }
 
 /// The folder of the compiler that these tests were built with, and as much of it as a crate without `std` takes.
-fn add_rust(space: &Space) -> Option<String> {
+pub(crate) fn add_rust(space: &Space) -> Option<String> {
     let cargo = std::env::var_os("CARGO").map(PathBuf::from);
     let bin = cargo.as_ref().and_then(|cargo| cargo.parent()).filter(|bin| bin.join("rustc").is_file());
     let Some(bin) = bin else {
@@ -193,7 +193,7 @@ fn glob_libraries(rustlib: &Path) -> Vec<PathBuf> {
 }
 
 /// Where it lies in the root.
-fn add_python(space: &Space) -> Option<String> {
+pub(crate) fn add_python(space: &Space) -> Option<String> {
     if !have(&["python3"]) {
         return None;
     }

@@ -11,7 +11,7 @@ use crate::oci::error::OciError;
 use crate::oci::image::Compression;
 use crate::oci::layer::pack_into;
 use crate::oci::supply::Supply;
-use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::disk::materialize::{Materialize, Owners, SECOND, Whiteouts, materialize};
 use crate::tree::disk::snapshot::FIRST_TIME;
 use crate::tree::encode::save;
 use crate::tree::error::TreeError;
@@ -24,7 +24,8 @@ pub(super) fn write_files(supply: &Supply, value: &Value, path: &Path) -> Result
     let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = format!(".{shown}.memobuild-{}", std::process::id());
     let fresh = path.with_file_name(&name);
-    let options = Materialize { owners: Owners::Single, time: FIRST_TIME, whiteouts: Whiteouts::Refuse };
+    let time = FIRST_TIME * SECOND;
+    let options = Materialize { owners: Owners::Single, time, whiteouts: Whiteouts::Refuse };
     let swapped = materialize(supply.memo(), &entry, &fresh, &options, supply.cancel())
         .map_err(|error| unmade(path, &name, error))
         .and_then(|()| {

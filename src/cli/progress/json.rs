@@ -31,6 +31,13 @@ impl Watcher for Json<'_> {
                 "stream": match stream { Stream::Stdout => "stdout", Stream::Stderr => "stderr" },
                 "text": String::from_utf8_lossy(bytes),
             }),
+            Event::Retried { node, reason, attempt, most } => json!({
+                "event": "retried",
+                "node": self.name(node),
+                "reason": reason,
+                "attempt": attempt,
+                "most": most,
+            }),
             Event::Settled { node, outcome, seconds } => {
                 json!({ "event": "settled", "node": self.name(node), "outcome": outcome, "seconds": seconds })
             }

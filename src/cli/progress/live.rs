@@ -85,6 +85,9 @@ impl Watcher for Live<'_> {
                     bar.set_message(last);
                 }
             }
+            Event::Retried { node, reason, attempt, most } => {
+                self.say(&format!("! {} {reason}; attempt {attempt} of {most}", self.name(node)));
+            }
             Event::Settled { node, outcome, seconds } => {
                 if let Some((bar, _)) = self.running.remove(&node) {
                     bar.finish_and_clear();

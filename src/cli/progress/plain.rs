@@ -46,6 +46,9 @@ impl Watcher for Plain<'_> {
                 let lines = self.lines.entry(key).or_default().add(bytes);
                 self.say_lines(node, &lines);
             }
+            Event::Retried { node, reason, attempt, most } => {
+                self.say(node, &format!("failed: {reason}; attempt {attempt} of {most} begins"));
+            }
             Event::Settled { node, outcome, seconds } => {
                 for is_stdout in [true, false] {
                     let rest = self.lines.remove(&(node, is_stdout)).and_then(|mut lines| lines.rest());

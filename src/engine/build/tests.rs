@@ -8,6 +8,7 @@ use super::*;
 use crate::base::digest::BlobDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::executor::{Cause, Failure};
+use crate::exec::executor::{Made, Stream};
 use crate::graph::graph::{Input, Node, OutputRef, Select};
 use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
@@ -67,6 +68,7 @@ impl Executor for &Script {
             rung: self.rung.map(str::to_owned),
             shareable: true,
             bytes: 0,
+            attempts: 1,
             lost: Lost::default(),
         })
     }

@@ -11,6 +11,7 @@ use crate::exec::executor::ExecError;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
 use crate::exec::probe::{Finding, Granted, Rung};
+use crate::exec::sandbox::lent::Lent;
 use crate::exec::sandbox::spec::{Ended, Root, Spec};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
@@ -150,6 +151,7 @@ pub(super) fn attempt(
         root,
         mounts: Vec::new(),
         tmpfs: Vec::new(),
+        lent: Lent::default(),
         commands: Vec::new(),
         environment: Vec::new(),
         workdir: TreePath::root(),
@@ -164,8 +166,10 @@ pub(super) fn attempt(
         is_test: false,
         timeout: Some(10),
         bounds: Bounds::default(),
+        services: Vec::new(),
+        is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::identity::Identity;
 use crate::exec::sandbox::place::open_following;
 use crate::exec::sandbox::spec::Trouble;
 
@@ -27,6 +28,27 @@ pub(super) fn look_up(root: BorrowedFd<'_>, user: Option<&str>) -> Result<Accoun
         return Ok(Account { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() });
     };
     find(user, &read(root, "etc/passwd")?, &read(root, "etc/group")?)
+}
+
+/// Whose files `owner` gives away (`user`, `user:group`), as `copy` has it: a number stands for a group of the same
+/// number, a name for the group that passwd has.
+pub(super) fn owner(root: BorrowedFd<'_>, owner: &str) -> Result<(u32, u32), Trouble> {
+    if let Ok(id) = owner.parse() {
+        return Ok((id, id));
+    }
+    let Account { uid, gid, .. } = find(owner, &read(root, "etc/passwd")?, &read(root, "etc/group")?)?;
+    Ok((uid, gid))
+}
+
+/// Whether all of them exist where a sandbox has this identity.
+pub(super) fn check(identity: &Identity, ids: &[u32]) -> Result<(), Trouble> {
+    match ids.iter().find(|&&id| !identity.holds(id)) {
+        None => Ok(()),
+        Some(id) => Err(Trouble::Environment {
+            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
+            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
+        }),
+    }
 }
 
 /// An absent file reads as empty.

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -21,18 +21,26 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
+/// What becomes of what a command writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    Kept,
+    Lost,
+}
+
 /// `account`: whose ids to take, where there is more than one id to choose from.
 pub(super) fn start(
     arguments: &[String],
     environment: &[(String, String)],
     account: Option<&Account>,
+    output: Output,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
     let cannot = || |error: io::Error| NotStarted::Other(Trouble::at("start a command")(error));
     // Closed by a successful `exec`; else it brings the error.
     let (errors, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
     match sys::fork().map_err(cannot())? {
-        Side::Child => become_command(&command, account, tell),
+        Side::Child => become_command(&command, account, output, tell),
         Side::Parent { pid } => {
             drop(tell);
             let pid = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -57,8 +65,8 @@ fn refused(program: &str, error: i32) -> NotStarted {
     ))
 }
 
-fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -> ! {
-    let error = match prepare(account) {
+fn become_command(command: &Command, account: Option<&Account>, output: Output, tell: OwnedFd) -> ! {
+    let error = match prepare(account, output) {
         Ok(()) => command.execute(),
         Err(error) => error,
     };
@@ -67,7 +75,12 @@ fn become_command(command: &Command, account: Option<&Account>, tell: OwnedFd) -
     match sys::exit(127) {}
 }
 
-fn prepare(account: Option<&Account>) -> io::Result<()> {
+fn prepare(account: Option<&Account>, output: Output) -> io::Result<()> {
+    if output == Output::Lost {
+        // Standard input is /dev/null.
+        rustix::stdio::dup2_stdout(io::stdin().as_fd())?;
+        rustix::stdio::dup2_stderr(io::stdin().as_fd())?;
+    }
     // A session of its own has no terminal, and is a process group that can be ended as one.
     setsid()?;
     sys::reset_signals();

@@ -15,9 +15,8 @@ use crate::exec::sandbox::workplace::{self, make_folder, open};
 use crate::tree::disk::copy::{Stop, ToCopy, copy, copy_with_top};
 use crate::tree::disk::notes::Notes;
 
-pub(super) struct Copies<'a> {
-    pub spec: &'a Spec,
-    stop: &'a Stop<'a>,
+#[derive(Default)]
+pub(super) struct Copies {
     /// Of the root, where it is a copy.
     pub root: Option<Copied>,
     /// Of mounts, by their number.
@@ -32,13 +31,15 @@ pub(super) struct Copied {
     pub left_out: Vec<TreePath>,
 }
 
-impl<'a> Copies<'a> {
-    /// None yet.
-    pub(super) fn new(spec: &'a Spec, stop: &'a Stop<'a>) -> Copies<'a> {
-        Copies { spec, stop, root: None, mounts: BTreeMap::new() }
-    }
+/// What making copies takes.
+pub(super) struct Copying<'a> {
+    pub spec: &'a Spec,
+    pub stop: &'a Stop<'a>,
+}
 
-    /// What the root's layers come to, over the places that every sandbox has. Nothing of it lies below `leave_out`.
+impl Copying<'_> {
+    /// What the root's layers come to, over the places that every sandbox has. Nothing of it lies in the folders of
+    /// `leave_out`.
     pub(super) fn lay_root(&self, folders: &[PathBuf], leave_out: &[TreePath]) -> Result<OwnedFd, Trouble> {
         let place = workplace::copied_root(&self.spec.work);
         if let Some(around) = place.parent() {
@@ -68,26 +69,15 @@ impl<'a> Copies<'a> {
     }
 
     /// A copy for the mount of this number, to be attached.
-    pub(super) fn mount(&mut self, number: usize, source: &Path) -> Result<OwnedFd, Trouble> {
+    pub(super) fn mount(&self, number: usize, source: &Path) -> Result<(OwnedFd, Copied), Trouble> {
         let own = own_place(self.spec, number);
         let place = own.join("copy");
         make_folder(&own, 0o700)?;
         make_folder(&place, 0o755)?;
         let folder = open_copy(&place)?;
         self.fill(source, folder.as_fd(), &[])?;
-        self.note(number, folder, Vec::new())?;
-        mounts::view(&place).map_err(Trouble::at("show a copy of what is mounted"))
-    }
-
-    /// Remembers what a mount's copy looks like by now.
-    pub(super) fn note(
-        &mut self,
-        number: usize,
-        folder: OwnedFd,
-        left_out: Vec<TreePath>,
-    ) -> Result<(), Trouble> {
-        self.mounts.insert(number, Copied::new(folder, left_out)?);
-        Ok(())
+        let view = mounts::view(&place).map_err(Trouble::at("show a copy of what is mounted"))?;
+        Ok((view, Copied::new(folder, Vec::new())?))
     }
 }
 

@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::tree_path::TreePath;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::command::{self, NotStarted};
+use crate::exec::sandbox::command::{self, NotStarted, Output};
 use crate::exec::sandbox::names::Names;
+use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::spec::{Ended, Trouble, Walls, receive, send, word};
 use crate::exec::sandbox::{emulation, landlock, limits, lockup, processes, seccomp, sys};
 use crate::graph::op::Network;
@@ -45,10 +46,16 @@ pub(super) struct Plan {
     pub hostname: String,
     pub network: Network,
     pub emulator: Option<Emulator>,
+    /// Succeeds when what the commands serve is ready.
+    pub ready: Option<Vec<String>>,
+    /// Whether who asks for names is answered, where there is no network.
+    pub answers_names: bool,
     /// Whether the sandbox has a user namespace.
     pub has_namespace: bool,
     /// It and what comes from it are kept to so many processors.
     pub processors: Option<u64>,
+    /// Processes and threads that it is not to have many more of, in its own user namespace.
+    pub pids: Option<u64>,
     /// Whether giving files to others is to look as if it worked.
     pub ignore_ownership: bool,
 }
@@ -72,9 +79,10 @@ pub(super) struct End {
 }
 
 /// The life of the process. `helper` brings the plan, later perhaps `word::END`; when it closes, all is over.
-pub(super) fn live(helper: OwnedFd) -> ! {
+/// Of what is `inherited`, locks are held as long as anything lives.
+pub(super) fn live(helper: OwnedFd, inherited: Inherited<'_>) -> ! {
     let mut helper = UnixStream::from(helper);
-    let report = match run(&mut helper) {
+    let report = match run(&mut helper, inherited) {
         Ok(end) => Report::Ended(end),
         Err(trouble) => Report::Trouble(trouble),
     };
@@ -93,7 +101,15 @@ fn code(report: &Report) -> i32 {
     }
 }
 
-fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
+/// What it has of its helper, by being its copy.
+pub(super) struct Inherited<'l> {
+    /// Hears when it is ready, where the plan says how to see that.
+    pub tell: Option<OwnedFd>,
+    pub locks: &'l [OwnedFd],
+}
+
+fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble> {
+    let Inherited { tell, locks } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -109,10 +125,12 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
     };
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
-    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator];
-    close_all_but(kept.into_iter().flatten())?;
+    let teller = tell.as_ref().map(OwnedFd::as_fd);
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller];
+    close_all_but(kept.into_iter().flatten().chain(locks.iter().map(OwnedFd::as_fd)))?;
     restrict(&plan)?;
-    let mut watch = Watch { helper, signals: &signals, names, told_to_end: false };
+    let probe = plan.ready.as_ref().zip(tell).map(|(command, tell)| Probe::new(command, tell));
+    let mut watch = Watch { plan: &plan, helper, signals: &signals, names, probe, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
     for (number, arguments) in plan.commands.iter().enumerate() {
         if number > 0 {
@@ -129,10 +147,13 @@ fn run(helper: &mut UnixStream) -> Result<End, Trouble> {
 
 /// What it listens to while a command runs.
 struct Watch<'a> {
+    plan: &'a Plan,
     helper: &'a mut UnixStream,
     signals: &'a OwnedFd,
     /// Where there is no network.
     names: Option<Names>,
+    /// Until it has succeeded.
+    probe: Option<Probe<'a>>,
     told_to_end: bool,
 }
 
@@ -148,7 +169,7 @@ fn enter(plan: &Plan) -> Result<Option<Names>, Trouble> {
     if plan.network == Network::None {
         let socket = sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
         // Where the machine keeps us from that, commands fail as well, and less is told of it.
-        names = Names::listen(socket, &plan.hostname).ok();
+        names = if plan.answers_names { Names::listen(socket, &plan.hostname).ok() } else { None };
     }
     rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
     fchdir(&root).map_err(Trouble::at("enter its root"))?;
@@ -178,6 +199,9 @@ fn restrict(plan: &Plan) -> Result<(), Trouble> {
     limits::set_limits()?;
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
+    }
+    if let Some(most) = plan.pids.filter(|_| plan.has_namespace && plan.walls.has_namespaces()) {
+        limits::stay_near(most)?;
     }
     enter_workdir(plan)?;
     if !plan.walls.has_namespaces() {
@@ -210,7 +234,7 @@ fn enter_workdir(plan: &Plan) -> Result<(), Trouble> {
 }
 
 fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account)) {
+    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account), Output::Kept) {
         Ok(pid) => watch.wait_for(pid).map_err(Trouble::at("wait for its command")),
         Err(NotStarted::NotFound) => Ok(Ended::NotFound),
         Err(NotStarted::Other(trouble)) => Err(trouble),
@@ -225,6 +249,12 @@ impl Watch<'_> {
                 if ended == pid {
                     return Ok(ended_as(status));
                 }
+                if self.probe.as_mut().is_some_and(|probe| probe.hear(ended, status)) {
+                    self.probe = None;
+                }
+            }
+            if let Some(probe) = &mut self.probe {
+                probe.try_now(self.plan);
             }
             if self.listen()? {
                 self.told_to_end = true;
@@ -239,7 +269,8 @@ impl Watch<'_> {
         let mut events =
             vec![PollFd::new(self.signals, PollFlags::IN), PollFd::new(&*self.helper, PollFlags::IN)];
         events.extend(self.names.as_ref().map(|names| PollFd::new(names, PollFlags::IN)));
-        match poll(&mut events, None) {
+        let patience = self.probe.as_ref().and_then(Probe::patience);
+        match poll(&mut events, patience.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -75,6 +75,17 @@ pub(super) fn keep_to_processors(count: u64) -> Result<(), Trouble> {
     sched_setaffinity(None, &processors).map_err(cannot())
 }
 
+/// Lets nobody have more than twice as many processes as are allowed, and some: who looks only now and then sees that
+/// it is too many before the machine has no room for any. In a user namespace the kernel counts those in it alone
+/// (getrlimit(2), Linux 5.14).
+pub(super) fn stay_near(most: u64) -> Result<(), Trouble> {
+    let maximum = getrlimit(Resource::Nproc).maximum;
+    let near = most.saturating_mul(2).saturating_add(16);
+    let current = Some(maximum.map_or(near, |maximum| maximum.min(near)));
+    setrlimit(Resource::Nproc, Rlimit { current, maximum: current })
+        .map_err(Trouble::at::<rustix::io::Errno>("bound its processes"))
+}
+
 pub(super) fn set_limits() -> Result<(), Trouble> {
     umask(Mode::from_raw_mode(0o022));
     let cannot = || Trouble::at::<rustix::io::Errno>("set limits");

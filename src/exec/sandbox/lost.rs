@@ -2,6 +2,7 @@
 //! root. Looked for after every run, since a later build may be the first to stand on that root, and a run whose
 //! mounts were not written to pays one listing for each of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::copies::{Copied, Copies};
+use crate::exec::sandbox::places;
 use crate::exec::sandbox::root::{copied_place, own_place};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, WRAPPED};
 use crate::exec::sandbox::workplace::copied_root;
@@ -22,11 +24,12 @@ const MOST_ENTRIES: usize = 10_000;
 
 /// `folders` are where the spec's snapshots are. Nothing where no node can stand on the root. What cannot be read
 /// is not told: it is for a warning only.
-pub(super) fn lost(spec: &Spec, folders: &[PathBuf], copies: &Copies<'_>) -> Lost {
+pub(super) fn lost(spec: &Spec, folders: &[PathBuf], copies: &Copies) -> Lost {
     if spec.is_test || matches!(spec.root, Root::Host { .. }) {
         return Lost::default();
     }
-    let mut search = Search { spec, lost: Lost::default(), left: MOST_ENTRIES };
+    let places = places::all(spec).into_iter().map(|placed| placed.at().clone()).collect();
+    let mut search = Search { spec, places, lost: Lost::default(), left: MOST_ENTRIES };
     for (number, mounted) in spec.mounts.iter().enumerate() {
         if let Some(copied) = copies.mounts.get(&number) {
             search.look_at_copy(mounted, copied);
@@ -52,6 +55,8 @@ pub(super) fn lost(spec: &Spec, folders: &[PathBuf], copies: &Copies<'_>) -> Los
 
 struct Search<'a> {
     spec: &'a Spec,
+    /// Of everything that is mounted.
+    places: BTreeSet<TreePath>,
     lost: Lost,
     /// Entries that may still be looked at.
     left: usize,
@@ -69,11 +74,9 @@ impl Search<'_> {
         }
     }
 
-    /// Whether another mount lies in this one, and has the path.
+    /// Whether something else is mounted in this mount, and has the path.
     fn is_in_a_lower_mount(&self, path: &TreePath, this: &TreePath) -> bool {
-        let mounts = self.spec.mounts.iter().map(|mounted| &mounted.at);
-        let all = mounts.chain(self.spec.tmpfs.iter().map(|tmpfs| &tmpfs.at));
-        let mut lower = all.filter(|at| *at != this && at.starts_with(this));
+        let mut lower = self.places.iter().filter(|at| *at != this && at.starts_with(this));
         lower.any(|at| path.starts_with(at))
     }
 
@@ -103,7 +106,7 @@ impl Search<'_> {
                     // A whiteout: something was removed, nothing was written.
                     Ok(kind) if kind.is_char_device() => {}
                     // The place of another mount.
-                    Ok(_) if self.spec.mounts.iter().any(|mounted| mounted.at == path) => {}
+                    Ok(_) if self.places.contains(&path) => {}
                     Ok(_) => self.add(&path),
                     Err(_) => {}
                 }

@@ -7,13 +7,16 @@
 
 mod account;
 mod births;
+mod caches;
 mod copies;
 mod command;
 mod devices;
 mod emulation;
+mod gift;
 mod host_root;
 mod init;
 mod landlock;
+pub(crate) mod lent;
 mod limits;
 mod lockup;
 mod mounts;
@@ -21,12 +24,15 @@ mod names;
 mod network;
 mod lost;
 mod place;
+mod places;
 mod plain;
+mod probe;
 mod processes;
 mod results;
 pub(crate) mod rights;
 mod root;
 mod seccomp;
+mod service;
 mod snapshots;
 pub(crate) mod spec;
 mod supervise;
@@ -40,7 +46,7 @@ mod workplace;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -53,7 +59,10 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Plan};
+use crate::exec::sandbox::copies::Copies;
+use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::place::Stubs;
+use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, Walls, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
@@ -80,7 +89,7 @@ pub fn sandbox_main() -> ExitCode {
 fn attend(mut main: UnixStream, parent: i32) -> ExitCode {
     let Ok(duty) = receive(&mut main) else { return ExitCode::FAILURE };
     let reply = match duty {
-        Duty::Run(spec) => run(&spec, parent, &mut main).map(Reply::Done),
+        Duty::Run(spec) => run(&spec, parent, &mut main).map(|done| Reply::Done(Box::new(done))),
         Duty::Remove { identity, folder } => {
             remove(parent, &identity, &folder, &mut main).map(|()| Reply::Removed)
         }
@@ -102,57 +111,137 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
-    // Made before anything that may start threads, since it is a fork.
-    let done = match spec.walls.has_namespaces() {
-        true => {
-            enter_namespaces(spec, parent, main)?;
-            run_with(start_init(spec.network)?, spec, main)
-        }
-        false => run_with(start_in_ward(parent)?, spec, main),
+    let done = if spec.walls.has_namespaces() {
+        die_with(parent)?;
+        enter_identity(&spec.identity, main)?;
+        die_with(parent)?;
+        keep_mounts_to_itself()?;
+        run_in_private(spec, main)
+    } else {
+        // This process notices by itself that the main one is gone: were it killed for that, as others are, nobody
+        // would be left to end what a command has started.
+        run_in_ward(spec, Ward::begin(parent)?, main)
     };
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
 }
 
-/// Ids and mounts that nobody else has.
-fn enter_namespaces(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<(), Trouble> {
-    die_with(parent)?;
-    enter_identity(&spec.identity, main)?;
-    die_with(parent)?;
+/// From now on nobody else sees what this process mounts.
+fn keep_mounts_to_itself() -> Result<(), Trouble> {
     sys::unshare(UnshareFlags::NEWNS).map_err(Trouble::at("make a mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(Trouble::at("keep its mounts to itself"))
 }
 
-/// `init` waits for its plan.
-fn run_with(mut init: Init, spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
-    let mut watch = Watch::new(spec, init.pid)?;
-    let folders = snapshots::folders(spec, main)?;
-    let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
-    let stop = || is_spoken_to(&told);
-    let root = root::assemble(spec, &folders, &stop)?;
-    let account = look_up_account(spec, root.top.as_fd())?;
-    check_ids(&account, spec)?;
-    watch.begin();
-    init.tell(&plan(spec, account))?;
+/// With ids and mounts that nobody else has.
+fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
+    if spec.has_services_of_its_own_network() {
+        sys::unshare(UnshareFlags::NEWNET).map_err(Trouble::at("make a network namespace"))?;
+        sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
+    }
+    let mut services = service::start(&spec.services, main)?;
+    let mut room = Room::furnish(spec, None, None, main)?;
+    let mut done = match service::wait_until_ready(&mut services, main) {
+        Ok(()) => run_in(&mut room, &services, main)?,
+        Err(NotReady::Failed { name, why }) => {
+            Done { no_service: Some((name, why)), ..Done::new(Ended::NoService, 0) }
+        }
+        Err(NotReady::Stopped) => Done::new(Ended::Cancelled, 0),
+        Err(NotReady::Trouble(trouble)) => return Err(trouble),
+    };
+    done.tidy_services = service::stop(services);
+    Ok(done)
+}
+
+/// In no namespace of its own.
+fn run_in_ward(spec: &Spec, ward: Ward, main: &mut UnixStream) -> Result<Done, Trouble> {
+    run_in(&mut Room::furnish(spec, None, Some(ward), main)?, &[], main)
+}
+
+fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) -> Result<Done, Trouble> {
+    let spec = room.spec;
+    room.begin()?;
     let start = Instant::now();
-    let End { command, ended, tried } = supervise::supervise(&mut init, main, spec.timeout, &mut watch)?;
-    let mut done = Done { tried, was_full: watch.was_full(), ..Done::new(ended, command) };
+    let Room { init, watch, .. } = room;
+    let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
+    let ended_services = service::ended(services);
+    let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
     let results = results::Results::new(spec, start.elapsed());
-    let root::Assembled { top, stubs, copies } = root;
     if ended == Ended::Exit(spec.exit) {
+        let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
-        done.lost = lost::lost(spec, &folders, &copies);
+        done.lost = lost::lost(spec, &room.folders, &room.copies);
         drop(top);
         if spec.walls.has_namespaces() {
             workplace::unmount(&spec.work)?;
         }
-        done.change = results.change(&stubs, &copies)?;
+        done.change = results.change(&room.stubs, &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
-        (done.outputs, _) = results.outputs(top.as_fd())?;
+        (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
     Ok(done)
+}
+
+/// A sandbox with everything in its place, and its first process, which waits for its plan.
+struct Room<'s> {
+    spec: &'s Spec,
+    init: Init,
+    watch: Watch<'s>,
+    /// Where the spec's snapshots are.
+    folders: Vec<PathBuf>,
+    /// The root's top, until it is given away.
+    top: Option<OwnedFd>,
+    stubs: Stubs,
+    copies: Copies,
+    plan: Plan,
+    /// Held until all is over.
+    _locks: Vec<OwnedFd>,
+}
+
+impl<'s> Room<'s> {
+    /// `ready` is a command that says when the service in it is ready, and where that is told. `ward`: where no
+    /// namespaces are made.
+    fn furnish(
+        spec: &'s Spec,
+        ready: Option<(Vec<String>, OwnedFd)>,
+        ward: Option<Ward>,
+        main: &mut UnixStream,
+    ) -> Result<Room<'s>, Trouble> {
+        let (ready, tell) = ready.unzip();
+        let locks = take_locks(spec, main)?;
+        // Made before anything that may start threads, since it is a fork.
+        let inherited = Inherited { tell, locks: &locks };
+        let init = match ward {
+            None => start_init(spec, inherited)?,
+            Some(ward) => {
+                plain::refuse(spec)?;
+                start_in_ward(ward, inherited)?
+            }
+        };
+        let mut watch = Watch::new(spec, init.pid)?;
+        let folders = snapshots::folders(spec, main)?;
+        caches::make(spec, main)?;
+        let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
+        let root::Assembled { top, stubs, gifts, copies } =
+            root::assemble(spec, &folders, &|| is_spoken_to(&told))?;
+        let account = look_up_account(spec, top.as_fd())?;
+        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let plan = Plan { ready, ..plan(spec, account) };
+        watch.begin();
+        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, copies, plan, _locks: locks })
+    }
+
+    /// Lets the commands run.
+    fn begin(&self) -> Result<(), Trouble> {
+        self.init.tell(&self.plan)
+    }
+
+    /// Nothing may hold it when the root is unmounted.
+    fn top(&mut self) -> Result<OwnedFd, Trouble> {
+        self.top.take().ok_or_else(|| Trouble::environment("the root was left already"))
+    }
 }
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
@@ -194,6 +283,15 @@ fn ask(main: &mut UnixStream, wish: &Reply) -> Result<(), Trouble> {
     }
 }
 
+fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
+    let take = |_| match rights::receive::<1, 1>(main) {
+        Ok(Some((_, [lock]))) => Ok(lock),
+        Ok(None) => Err(Trouble::environment("the main process is gone")),
+        Err(error) => Err(Trouble::at("take what the main process holds")(error)),
+    };
+    (0..spec.lent.locks).map(take).collect()
+}
+
 /// Until then it is nobody in the namespace.
 fn become_root() -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -205,18 +303,19 @@ fn become_root() -> Result<(), Trouble> {
     root().map_err(Trouble::at("become root inside"))
 }
 
-fn start_init(network: Network) -> Result<Init, Trouble> {
+/// What is `inherited` is its own from now on.
+fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if network == Network::None {
+    if spec.network == Network::None && spec.services.is_empty() && !spec.is_service {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
             drop(ours);
-            init::live(OwnedFd::from(theirs))
+            init::live(OwnedFd::from(theirs), inherited)
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
@@ -225,16 +324,14 @@ fn start_init(network: Network) -> Result<Init, Trouble> {
     }
 }
 
-/// In no namespace of its own. This process notices by itself that the main one is gone: were it killed for that, as
-/// others are, nobody would be left to end what a command has started.
-fn start_in_ward(parent: i32) -> Result<Init, Trouble> {
-    let ward = Ward::begin(parent)?;
+/// The same in no namespace.
+fn start_in_ward(ward: Ward, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
     match sys::fork().map_err(cannot())? {
         Side::Child => {
             drop(ours);
-            init::live(OwnedFd::from(theirs))
+            init::live(OwnedFd::from(theirs), inherited)
         }
         Side::Parent { pid } => {
             let number = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -261,17 +358,6 @@ fn look_up_account(spec: &Spec, top: BorrowedFd<'_>) -> Result<Account, Trouble>
     let account = account::look_up(machine.as_fd(), user)?;
     // What a command keeps at home is none of the user's.
     Ok(Account { home: workplace::copied_root(&spec.work).to_string_lossy().into_owned(), ..account })
-}
-
-fn check_ids(account: &Account, spec: &Spec) -> Result<(), Trouble> {
-    let ids = [account.uid, account.gid];
-    match ids.iter().chain(&account.groups).find(|&&id| !spec.identity.holds(id)) {
-        None => Ok(()),
-        Some(id) => Err(Trouble::Environment {
-            message: format!("the command wants to run as id {id}, and here a sandbox has no id {id}"),
-            help: Some("`memobuild doctor` tells how to get a range of user ids".to_owned()),
-        }),
-    }
 }
 
 fn plan(spec: &Spec, account: Account) -> Plan {
@@ -303,7 +389,10 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         network: spec.network,
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        ready: None,
+        answers_names: !spec.is_service,
         processors: spec.bounds.processors,
+        pids: spec.bounds.pids,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

@@ -13,25 +13,21 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::copies::{Copied, Copies};
+use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::place::{Stubs, open_inside};
-use crate::exec::sandbox::root::{Assembled, known, make_output_places};
-use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, WRAPPED, Walls};
+use crate::exec::sandbox::places::{self, Placed};
+use crate::exec::sandbox::root::{Assembled, known, make_output_places, source};
+use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, Walls};
 use crate::exec::sandbox::{devices, network, workplace};
 use crate::graph::op::{Access, Network};
-use crate::tree::disk::copy::Stop;
 
 /// `folders` are where the spec's snapshots are.
-pub(super) fn assemble<'a>(
-    spec: &'a Spec,
-    folders: &[PathBuf],
-    stop: &'a Stop<'a>,
-) -> Result<Assembled<'a>, Trouble> {
-    refuse(spec)?;
+pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
+    let spec = copying.spec;
     workplace::set_up_without_mounts(&spec.work)?;
-    let mut copies = Copies::new(spec, stop);
+    let mut copies = Copies::default();
     let mut left_out = own_places(spec);
-    let top = copies.lay_root(folders, &left_out)?;
+    let top = copying.lay_root(folders, &left_out)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if spec.walls == Walls::Chrooted {
@@ -39,15 +35,24 @@ pub(super) fn assemble<'a>(
         devices::make(root, &mut stubs)?;
         left_out.extend(put_names(root, &mut stubs, spec)?);
     }
-    put_all(root, &mut stubs, spec, folders, &mut copies)?;
+    for placed in places::all(spec) {
+        match placed {
+            Placed::Tree(number, mounted) => {
+                let source = source(mounted, folders);
+                put_tree(root, &mut stubs, (number, mounted), &source, copying, &mut copies)?;
+            }
+            Placed::Memory(tmpfs) => put_memory(root, &mut stubs, &tmpfs.at)?,
+            Placed::Cache(_) => unreachable!("bug: refused before"),
+        }
+    }
     make_output_places(root, &mut stubs, spec)?;
     let again = top.try_clone().map_err(Trouble::at("open the root"))?;
     copies.root = Some(Copied::new(again, left_out)?);
-    Ok(Assembled { top, stubs, copies })
+    Ok(Assembled { top, stubs, gifts: Vec::new(), copies })
 }
 
 /// What takes a namespace. It says so instead of doing without.
-fn refuse(spec: &Spec) -> Result<(), Trouble> {
+pub(super) fn refuse(spec: &Spec) -> Result<(), Trouble> {
     let lacking = |what: &str, help: &str| {
         let message = format!("{what}, which takes a sandbox with namespaces, and this machine gives none");
         Err(Trouble::Environment { message, help: Some(help.to_owned()) })
@@ -58,20 +63,21 @@ fn refuse(spec: &Spec) -> Result<(), Trouble> {
             "register qemu-user-static for the whole machine (systemd-binfmt)",
         );
     }
-    if spec.network == Network::Proxy {
-        return lacking(
-            "the command uses the network behind the build's own proxy",
-            "`memobuild doctor` tells how to get there",
-        );
+    let used = [
+        ("the command uses the network behind the build's own proxy", spec.network == Network::Proxy),
+        ("the run has a `cache`", !spec.lent.caches.is_empty()),
+        ("the test has services", !spec.services.is_empty()),
+    ];
+    match used.iter().find(|(_, is_used)| *is_used) {
+        Some((what, _)) => lacking(what, "`memobuild doctor` tells how to get there"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Where something lies that is no part of the root, and what the root has there is not seen.
 fn own_places(spec: &Spec) -> Vec<TreePath> {
-    let mounts = spec.mounts.iter().map(|mounted| mounted.at.clone());
-    let memories = spec.tmpfs.iter().map(|tmpfs| tmpfs.at.clone());
-    mounts.chain(memories).chain([known("dev"), known("proc")]).collect()
+    let placed = places::all(spec).into_iter().map(|placed| placed.at().clone());
+    placed.chain([known("dev"), known("proc")]).collect()
 }
 
 /// The files of `/etc` that name machines: those that were put there.
@@ -91,51 +97,27 @@ fn put_names(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<Vec
     Ok(put)
 }
 
-fn put_all(
+fn put_tree(
     root: BorrowedFd<'_>,
     stubs: &mut Stubs,
-    spec: &Spec,
-    folders: &[PathBuf],
-    copies: &mut Copies<'_>,
-) -> Result<(), Trouble> {
-    let mut tmpfs = spec.tmpfs.iter().peekable();
-    for (number, mounted) in spec.mounts.iter().enumerate() {
-        while let Some(above) = tmpfs.next_if(|tmpfs| tmpfs.at < mounted.at) {
-            put_memory(root, stubs, &above.at)?;
-        }
-        let folder = &folders[mounted.source.snapshot];
-        match mounted.source.part {
-            Part::All => put_folder(root, stubs, number, mounted, folder, copies, spec)?,
-            Part::Folder => {
-                put_folder(root, stubs, number, mounted, &folder.join(WRAPPED), copies, spec)?;
-            }
-            Part::File => {
-                stubs.file(root, &mounted.at)?;
-                let file = make_anew(root, &mounted.at)?;
-                fill_file(&folder.join(WRAPPED), file).map_err(Trouble::at("copy a file that is mounted"))?;
-            }
-        }
-    }
-    tmpfs.try_for_each(|tmpfs| put_memory(root, stubs, &tmpfs.at))
-}
-
-fn put_folder(
-    root: BorrowedFd<'_>,
-    stubs: &mut Stubs,
-    number: usize,
-    mounted: &Mounted,
+    (number, mounted): (usize, &Mounted),
     source: &Path,
-    copies: &mut Copies<'_>,
-    spec: &Spec,
+    copying: &Copying<'_>,
+    copies: &mut Copies,
 ) -> Result<(), Trouble> {
+    if mounted.source.part == Part::File {
+        stubs.file(root, &mounted.at)?;
+        let file = make_anew(root, &mounted.at)?;
+        return fill_file(source, file).map_err(Trouble::at("copy a file that is mounted"));
+    }
     let place = stubs.folder(root, &mounted.at)?;
     let below = |path: TreePath| path.strip_prefix(&mounted.at).filter(|path| !path.is_root());
-    let leave_out: Vec<TreePath> = own_places(spec).into_iter().filter_map(below).collect();
-    copies.fill(source, place.as_fd(), &leave_out)?;
-    match mounted.access {
-        Access::Cow => copies.note(number, place, leave_out),
-        Access::Ro => Ok(()),
+    let leave_out: Vec<TreePath> = own_places(copying.spec).into_iter().filter_map(below).collect();
+    copying.fill(source, place.as_fd(), &leave_out)?;
+    if mounted.access == Access::Cow {
+        copies.mounts.insert(number, Copied::new(place, leave_out)?);
     }
+    Ok(())
 }
 
 /// Whoever the run's user is may write there.

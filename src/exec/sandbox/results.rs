@@ -15,6 +15,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::copies::{Copied, Copies};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
+use crate::exec::sandbox::places;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
 use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
@@ -100,7 +101,7 @@ impl Results<'_> {
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
         let below = |path: &TreePath| path.strip_prefix(&output.path).filter(|path| !path.is_root());
         let options = CaptureOptions {
-            leave_out: self.spec.mounts.iter().filter_map(|mounted| below(&mounted.at)).collect(),
+            leave_out: places::all(self.spec).iter().filter_map(|placed| below(placed.at())).collect(),
             ..self.options()
         };
         capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
@@ -114,7 +115,7 @@ impl Results<'_> {
     }
 
     /// What changed on the root; nothing where it is the machine's.
-    pub(super) fn change(&self, stubs: &Stubs, copies: &Copies<'_>) -> Result<Option<TreeDigest>, Trouble> {
+    pub(super) fn change(&self, stubs: &Stubs, copies: &Copies) -> Result<Option<TreeDigest>, Trouble> {
         let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
         if let Some(copied) = &copies.root {
             return self.change_of_copy(stubs, copied, trees).map(Some);

@@ -9,35 +9,36 @@ use std::path::{Path, PathBuf};
 use rustix::mount::MountAttrFlags;
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::copies::{Copied, Copies};
+use crate::exec::sandbox::copies::{Copied, Copies, Copying};
+use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts::{self, Overlay};
 use crate::exec::sandbox::place::Stubs;
+use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED, Walls};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{devices, host_root, network, plain};
+use crate::exec::sandbox::{caches, devices, host_root, network, plain};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 use crate::tree::disk::copy::Stop;
 
 /// A root with everything in its place.
-pub(super) struct Assembled<'a> {
+pub(super) struct Assembled {
     /// Its top, as the commands will see it.
     pub top: OwnedFd,
     pub stubs: Stubs,
-    pub copies: Copies<'a>,
+    /// What was made for the run's user, and is still root's.
+    pub gifts: Vec<Gift>,
+    pub copies: Copies,
 }
 
 /// `folders` are where the spec's snapshots are. Where something is copied, `stop` is asked whether to give up.
-pub(super) fn assemble<'a>(
-    spec: &'a Spec,
-    folders: &[PathBuf],
-    stop: &'a Stop<'a>,
-) -> Result<Assembled<'a>, Trouble> {
+pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], stop: &Stop<'_>) -> Result<Assembled, Trouble> {
+    let copying = Copying { spec, stop };
     if !spec.walls.has_namespaces() {
-        return plain::assemble(spec, folders, stop);
+        return plain::assemble(&copying, folders);
     }
-    let mut copies = Copies::new(spec, stop);
+    let mut copies = Copies::default();
     let (top, copy) = match spec.walls {
-        Walls::Copied => show_copy(&copies, folders).map(|(top, copy)| (top, Some(copy)))?,
+        Walls::Copied => show_copy(&copying, folders).map(|(top, copy)| (top, Some(copy)))?,
         _ => (mount_layers(spec, folders)?, None),
     };
     let root = top.as_fd();
@@ -48,10 +49,10 @@ pub(super) fn assemble<'a>(
     stubs.folder(root, &known("proc"))?;
     devices::mount(root, &mut stubs)?;
     network::mount(root, &mut stubs, spec)?;
-    mount_all(root, &mut stubs, spec, folders, &mut copies)?;
+    let gifts = mount_all(root, &mut stubs, &copying, folders, &mut copies)?;
     make_output_places(root, &mut stubs, spec)?;
     copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
-    Ok(Assembled { top, stubs, copies })
+    Ok(Assembled { top, stubs, gifts, copies })
 }
 
 pub(super) fn make_output_places(
@@ -81,10 +82,10 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 }
 
 /// A copy of the layers in the place of a mount; second, the copy itself, with nothing mounted in it.
-fn show_copy(copies: &Copies<'_>, folders: &[PathBuf]) -> Result<(OwnedFd, OwnedFd), Trouble> {
-    let spec = copies.spec;
+fn show_copy(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<(OwnedFd, OwnedFd), Trouble> {
+    let spec = copying.spec;
     workplace::set_up(&spec.work)?;
-    let copy = copies.lay_root(folders, &[])?;
+    let copy = copying.lay_root(folders, &[])?;
     let view = mounts::view(&workplace::copied_root(&spec.work)).map_err(Trouble::at("show the root"))?;
     mounts::make_deviceless(view.as_fd())?;
     Ok((hang(spec, view.as_fd())?, copy))
@@ -112,40 +113,79 @@ pub(super) fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
 fn mount_all(
     root: BorrowedFd<'_>,
     stubs: &mut Stubs,
-    spec: &Spec,
+    copying: &Copying<'_>,
     folders: &[PathBuf],
-    copies: &mut Copies<'_>,
-) -> Result<(), Trouble> {
-    let mut to_be_sealed = Vec::new();
-    let mut tmpfs = spec.tmpfs.iter().peekable();
-    for (number, mounted) in spec.mounts.iter().enumerate() {
-        while let Some(above) = tmpfs.next_if(|tmpfs| tmpfs.at < mounted.at) {
-            mount_memory(root, stubs, above)?;
-        }
-        let folder = &folders[mounted.source.snapshot];
-        let source = match mounted.source.part {
-            Part::All => folder.clone(),
-            Part::Folder | Part::File => folder.join(WRAPPED),
-        };
-        let has_more_below = has_more_below(mounted, spec);
-        let mount = match (mounted.source.part, mounted.access) {
-            (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
-            (_, Access::Ro) if !has_more_below => read_only(&source)?,
-            _ if spec.walls == Walls::Copied => copies.mount(number, &source)?,
-            _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
-        };
-        let under = match mounted.source.part {
-            Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
-            Part::File => stubs.file(root, &mounted.at)?,
-        };
-        mounts::attach(mount.as_fd(), under.as_fd())
-            .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
-        if mounted.access == Access::Ro && has_more_below {
-            to_be_sealed.push(mount);
+    copies: &mut Copies,
+) -> Result<Vec<Gift>, Trouble> {
+    let spec = copying.spec;
+    let (mut to_be_sealed, mut gifts) = (Vec::new(), Vec::new());
+    for placed in places::all(spec) {
+        match placed {
+            Placed::Tree(number, mounted) => {
+                let source = source(mounted, folders);
+                let mount = match own_mount(copying, (number, mounted), &source, copies)? {
+                    Some(copy) => copy,
+                    None => shown(spec, (number, mounted), &source)?,
+                };
+                attach_tree(root, stubs, mounted, mount.as_fd())?;
+                if mounted.access == Access::Ro && has_more_below(mounted, spec) {
+                    to_be_sealed.push(mount);
+                }
+            }
+            Placed::Memory(tmpfs) => mount_memory(root, stubs, tmpfs)?,
+            Placed::Cache(cache) => gifts.extend(caches::mount(root, stubs, cache)?),
         }
     }
-    tmpfs.try_for_each(|tmpfs| mount_memory(root, stubs, tmpfs))?;
-    to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))
+    to_be_sealed.iter().try_for_each(|mount| mounts::make_itself_read_only(mount.as_fd()))?;
+    Ok(gifts)
+}
+
+/// Of what is mounted.
+pub(super) fn source(mounted: &Mounted, folders: &[PathBuf]) -> PathBuf {
+    let folder = &folders[mounted.source.snapshot];
+    match mounted.source.part {
+        Part::All => folder.clone(),
+        Part::Folder | Part::File => folder.join(WRAPPED),
+    }
+}
+
+/// A copy, where nothing can be stacked and something has to be written.
+fn own_mount(
+    copying: &Copying<'_>,
+    (number, mounted): (usize, &Mounted),
+    source: &Path,
+    copies: &mut Copies,
+) -> Result<Option<OwnedFd>, Trouble> {
+    let is_written = mounted.access == Access::Cow || has_more_below(mounted, copying.spec);
+    if copying.spec.walls != Walls::Copied || mounted.source.part == Part::File || !is_written {
+        return Ok(None);
+    }
+    let (mount, copied) = copying.mount(number, source)?;
+    if mounted.access == Access::Cow {
+        copies.mounts.insert(number, copied);
+    }
+    Ok(Some(mount))
+}
+
+fn shown(spec: &Spec, (number, mounted): (usize, &Mounted), source: &Path) -> Result<OwnedFd, Trouble> {
+    match (mounted.source.part, mounted.access) {
+        (Part::File, Access::Cow) => copied(source, &copied_place(spec, number)),
+        (_, Access::Ro) if !has_more_below(mounted, spec) => read_only(source),
+        _ => copy_on_write(source, &own_place(spec, number), spec.identity.has_namespace()),
+    }
+}
+
+fn attach_tree(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    mounted: &Mounted,
+    mount: BorrowedFd<'_>,
+) -> Result<(), Trouble> {
+    let under = match mounted.source.part {
+        Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
+        Part::File => stubs.file(root, &mounted.at)?,
+    };
+    mounts::attach(mount, under.as_fd()).map_err(Trouble::at(format!("mount at `{}`", mounted.at)))
 }
 
 /// Whoever the run's user is may write there.
@@ -169,8 +209,8 @@ pub(super) fn copied_place(spec: &Spec, number: usize) -> PathBuf {
 
 /// Then something has to be made in the mount first, so that the rest can hang there.
 fn has_more_below(mounted: &Mounted, spec: &Spec) -> bool {
-    let below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
-    spec.mounts.iter().any(|other| below(&other.at)) || spec.tmpfs.iter().any(|other| below(&other.at))
+    let is_below = |path: &TreePath| *path != mounted.at && path.starts_with(&mounted.at);
+    places::all(spec).iter().any(|placed| is_below(placed.at()))
 }
 
 fn read_only(source: &Path) -> Result<OwnedFd, Trouble> {

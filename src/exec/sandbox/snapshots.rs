@@ -12,7 +12,7 @@ use crate::exec::sandbox::spec::{Reply, Snapshot, Spec, Trouble};
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::tree::disk::materialize::Owners;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
+use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
 use crate::tree::error::TreeError;
 use crate::tree::xattr::Flavour;
 
@@ -23,12 +23,12 @@ pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>
     for wanted in &spec.snapshots {
         folders.push(match wanted {
             Snapshot::At(folder) => folder.clone(),
-            Snapshot::ToBeMade { tree, slot } => {
+            Snapshot::ToBeMade { tree, age } => {
                 let memo = match &memo {
                     Some(memo) => memo,
                     None => memo.insert(Memo::open(&spec.store)?),
                 };
-                make(memo, *tree, *slot, &form(&spec.identity), main)?
+                make(memo, *tree, *age, &form(&spec.identity), main)?
             }
         });
     }
@@ -38,26 +38,20 @@ pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>
 fn make(
     memo: &Memo,
     tree: TreeDigest,
-    slot: u32,
+    age: Age,
     form: &SnapshotForm,
     main: &mut UnixStream,
 ) -> Result<PathBuf, Trouble> {
     let never = Cancel::default();
-    match snapshot(memo, tree, slot, form, &never) {
+    match snapshot(memo, tree, age, form, &never) {
         Err(TreeError::Store(StoreError::Missing(_))) => {
             ask(main, &Reply::WantsTree(tree))?;
-            Ok(snapshot(memo, tree, slot, form, &never)?)
+            Ok(snapshot(memo, tree, age, form, &never)?)
         }
         made => Ok(made?),
     }
 }
 
 fn form(identity: &Identity) -> SnapshotForm {
-    let class = match identity {
-        Identity::Ranges { uids, gids, .. } => {
-            format!("{}-{}-{}-{}", uids.first, uids.count, gids.first, gids.count)
-        }
-        Identity::Real | Identity::Single { .. } => String::new(),
-    };
-    SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class }
+    SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class: identity.class() }
 }

@@ -14,9 +14,11 @@ use crate::exec::bounds::{Bounds, Limit};
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::lent::Lent;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
+use crate::tree::disk::snapshot::Age;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
 use crate::tree::xattr::Flavour;
@@ -48,6 +50,7 @@ pub(crate) struct Spec {
     pub mounts: Vec<Mounted>,
     /// Folders in memory, sorted like the mounts, among which they lie.
     pub tmpfs: Vec<Tmpfs>,
+    pub lent: Lent,
     /// Argument lists, run in order until one fails.
     pub commands: Vec<Vec<String>>,
     /// `HOME` is added by the sandbox, which knows the user, where it is not given.
@@ -71,6 +74,30 @@ pub(crate) struct Spec {
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+    /// Servers that run beside it, in its network.
+    pub services: Vec<ServiceSpec>,
+    /// It is such a server itself.
+    pub is_service: bool,
+}
+
+/// A server beside a test.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceSpec {
+    pub name: String,
+    /// That it is ready is seen by this port, where there is no command for it.
+    pub port: u16,
+    /// Succeeds, inside, when it is ready.
+    pub ready: Option<Vec<String>>,
+    /// Seconds that it has for that.
+    pub patience: u64,
+    pub spec: Spec,
+}
+
+impl Spec {
+    /// Whether a network namespace is made that is not the commands' alone.
+    pub(crate) fn has_services_of_its_own_network(&self) -> bool {
+        !self.services.is_empty() && self.network == Network::None
+    }
 }
 
 /// What closes a sandbox off, and so what its root can be.
@@ -135,7 +162,7 @@ pub(crate) enum Snapshot {
     /// Where files can be given to their owners only inside the sandbox's user namespace.
     ToBeMade {
         tree: TreeDigest,
-        slot: u32,
+        age: Age,
     },
 }
 
@@ -160,7 +187,7 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
-    Done(Done),
+    Done(Box<Done>),
     Removed,
     Trouble(Trouble),
 }
@@ -186,6 +213,12 @@ pub(crate) struct Done {
     pub change: Option<TreeDigest>,
     /// Whether the work folder holds nothing of this run, so that another may have it.
     pub tidy: bool,
+    /// The same of each service's.
+    pub tidy_services: Vec<bool>,
+    /// The service that was not ready, and why, in words.
+    pub no_service: Option<(String, String)>,
+    /// Services that had ended before the commands did.
+    pub ended_services: Vec<String>,
 }
 
 impl Done {
@@ -202,6 +235,9 @@ impl Done {
             lost: Lost::default(),
             change: None,
             tidy: false,
+            tidy_services: Vec::new(),
+            no_service: None,
+            ended_services: Vec::new(),
         }
     }
 }
@@ -212,6 +248,8 @@ pub(crate) enum Ended {
     Exit(i32),
     Signal(i32),
     NotFound,
+    /// A service was not ready, so that none was started.
+    NoService,
     TimedOut,
     /// It was more than its limits allow.
     Beyond(Limit),
@@ -288,6 +326,19 @@ impl Trouble {
 
     pub(crate) fn environment(message: impl Into<String>) -> Trouble {
         Trouble::Environment { message: message.into(), help: None }
+    }
+
+    /// Says of which service it is.
+    pub(crate) fn of_service(self, name: &str) -> Trouble {
+        match self {
+            Trouble::Input { message, help } => {
+                Trouble::Input { message: format!("service `{name}`: {message}"), help }
+            }
+            Trouble::Environment { message, help } => {
+                Trouble::Environment { message: format!("service `{name}`: {message}"), help }
+            }
+            other => other,
+        }
     }
 
     /// For a call that the kernel refused: `action` says what was to be done.

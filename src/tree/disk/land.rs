@@ -106,7 +106,7 @@ impl Landing {
         fs::create_dir_all(folder).map_err(TreeError::io("cannot make", folder))?;
         let fresh = folder.join(format!(".memobuild-export-{}", std::process::id()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = i64::try_from(now.as_secs()).unwrap_or_default();
+        let time = i64::try_from(now.as_nanos()).unwrap_or_default();
         let options = Materialize { owners: Owners::Single, time, whiteouts: Whiteouts::Refuse };
         remove(&fresh).map_err(TreeError::io("cannot remove", &fresh))?;
         let written = materialize(memo, &self.entry, &fresh, &options, cancel).and_then(|()| {

@@ -13,7 +13,7 @@ use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
 use crate::tree::disk::descent::{failed, shown};
-use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts};
+use crate::tree::disk::materialize::{Materialize, Owners, SECOND, Whiteouts};
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Flavour};
@@ -167,7 +167,8 @@ impl Maker<'_> {
     }
 
     fn times(&self) -> Timestamps {
-        let time = Timespec { tv_sec: self.options.time, tv_nsec: 0 };
+        let (seconds, rest) = (self.options.time.div_euclid(SECOND), self.options.time.rem_euclid(SECOND));
+        let time = Timespec { tv_sec: seconds, tv_nsec: rest };
         Timestamps { last_access: time, last_modification: time }
     }
 }

@@ -21,10 +21,13 @@ use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry, LinkGroup, Metadata};
 use crate::tree::xattr::Flavour;
 
+/// In nanoseconds, as times of files are told.
+pub const SECOND: i64 = 1_000_000_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Materialize {
     pub owners: Owners,
-    /// Seconds since 1970, for everything that is made.
+    /// Nanoseconds since 1970, for everything that is made.
     pub time: i64,
     pub whiteouts: Whiteouts,
 }

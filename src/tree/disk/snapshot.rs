@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::durable::rename_noreplace;
 use crate::store::memo::Memo;
-use crate::tree::disk::materialize::{Materialize, Owners, Whiteouts, materialize};
+use crate::tree::disk::materialize::{Materialize, Owners, SECOND, Whiteouts, materialize};
 use crate::tree::disk::snapshot::seal::{Coverage, Seal};
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
@@ -30,6 +32,15 @@ pub const FIRST_TIME: i64 = 315_532_800;
 
 /// How far the times of two slots are apart, in seconds.
 pub const SLOT_WIDTH: i64 = 1 << 20;
+
+/// Which time all that is in a snapshot shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Age {
+    /// One made of this place in an order and of the content (`time`).
+    Slot(u32),
+    /// A real one, in nanoseconds since 1970: for who compares it with files that outlived a run.
+    Since(i64),
+}
 
 /// The folder of all snapshots, in the store's.
 const FOLDER: &str = "snapshots";
@@ -64,17 +75,17 @@ impl SnapshotForm {
     }
 }
 
-/// The folder that shows `tree`, with one time for everything in it (`time`).
+/// The folder that shows `tree`, with one time for everything in it.
 ///
 /// Nobody may write to it, but the mount of an overlay with it as a lower side never does.
 pub fn snapshot(
     memo: &Memo,
     tree: TreeDigest,
-    slot: u32,
+    age: Age,
     form: &SnapshotForm,
     cancel: &Cancel,
 ) -> Result<PathBuf, TreeError> {
-    let place = memo.folder().join(FOLDER).join(key(tree, slot, form));
+    let place = memo.folder().join(FOLDER).join(key(tree, age, form));
     let root = place.join(ROOT);
     let turn = turn(&place);
     let mut verified = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +97,7 @@ pub fn snapshot(
             State::Intact { .. } => break,
             State::Damaged { inode } => discard(memo, &place, inode)?,
             State::Absent => {
-                if make(memo, tree, slot, form, &place, cancel)? {
+                if make(memo, tree, age, form, &place, cancel)? {
                     break;
                 }
             }
@@ -97,7 +108,11 @@ pub fn snapshot(
 }
 
 /// Begins with the tree, so that an audit knows what a snapshot should hold.
-fn key(tree: TreeDigest, slot: u32, form: &SnapshotForm) -> String {
+fn key(tree: TreeDigest, age: Age, form: &SnapshotForm) -> String {
+    let age = match age {
+        Age::Slot(slot) => slot.to_string(),
+        Age::Since(time) => format!("at{time}"),
+    };
     let owners = match form.owners {
         Owners::Exact => "exact",
         Owners::Single => "single",
@@ -106,7 +121,7 @@ fn key(tree: TreeDigest, slot: u32, form: &SnapshotForm) -> String {
         Flavour::Trusted => "trusted",
         Flavour::User => "user",
     };
-    format!("{}-{slot}-{owners}-{flavour}-{}", tree.to_hex(), form.class)
+    format!("{}-{age}-{owners}-{flavour}-{}", tree.to_hex(), form.class)
 }
 
 /// A higher slot is a later time, for tools that ask what is newer. In a slot, another tree has another time
@@ -148,7 +163,7 @@ fn look_over(place: &Path, coverage: Coverage, cancel: &Cancel) -> Result<State,
 fn make(
     memo: &Memo,
     tree: TreeDigest,
-    slot: u32,
+    age: Age,
     form: &SnapshotForm,
     place: &Path,
     cancel: &Cancel,
@@ -158,7 +173,10 @@ fn make(
     fs::create_dir(&draft).map_err(TreeError::io("cannot make", &draft))?;
     let options = Materialize {
         owners: form.owners,
-        time: time(tree, slot),
+        time: match age {
+            Age::Slot(slot) => time(tree, slot) * SECOND,
+            Age::Since(time) => time,
+        },
         whiteouts: Whiteouts::Overlay(form.flavour),
     };
     let root = draft.join(ROOT);

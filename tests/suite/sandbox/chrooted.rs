@@ -6,10 +6,10 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use memobuild::graph::op::{Access, Network, OutputKind};
+use memobuild::graph::op::{Access, CacheMount, Network, OutputKind, Sharing};
 use memobuild::graph::value::Value;
 
-use crate::sandbox::room::{Item, Room, input, mount, on_input, output, rooms, rootfs_input};
+use crate::sandbox::room::{Item, Room, input, mount, on_input, output, path, rooms, rootfs_input};
 use crate::space::have;
 
 /// `None` where root is not there for it.
@@ -161,4 +161,25 @@ fn what_lies_under_a_mount_is_hidden_and_kept() {
     assert_eq!(outcome.stdout, "in\nout\n");
     assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
     assert_eq!(room.listing(outcome.output("out"))["/made"], "y\n");
+}
+
+/// It says so, instead of doing without.
+#[test]
+fn what_takes_namespaces_is_refused() {
+    let Some(room) = room() else { return };
+    let Some(rootfs) = room.busybox() else { return };
+    let mut run = on_input("true");
+    run.caches = vec![CacheMount {
+        name: "kept".to_owned(),
+        at: path("/cache"),
+        sharing: Sharing::Shared,
+        package: None,
+        per: None,
+        owner: None,
+        mode: None,
+        seed: None,
+    }];
+    let outcome = room.run(&run, &[rootfs_input(rootfs)]);
+    let error = outcome.error();
+    assert!(error.starts_with("the run has a `cache`, which takes a sandbox with namespaces"), "{error}");
 }

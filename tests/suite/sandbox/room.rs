@@ -11,13 +11,13 @@ use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::identity::Identity;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
-use memobuild::exec::run::run;
+use memobuild::exec::run::{Here, run};
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, From, Mount, Output, OutputKind, Run, free_output};
 use memobuild::graph::value::{Machine, Value};
 use memobuild::net::network::Network;
-use memobuild::oci::image::{Layer, Rootfs};
+use memobuild::oci::image::{Layer, Platform, Rootfs};
 use memobuild::oci::supply::Supply;
 use memobuild::store::memo::Memo;
 use memobuild::tree::encode;
@@ -171,8 +171,12 @@ impl Room {
             &Supply::new(&self.memo, &Network::default(), cancel),
             run_,
             inputs,
-            &self.isolation,
-            None,
+            Here {
+                isolation: &self.isolation,
+                emulator: None,
+                workspace: Path::new("/workspace"),
+                platform: &Platform::current(),
+            },
             cancel,
             &mut ears,
         );

@@ -147,7 +147,7 @@ const CACHE: Line = Line {
         may(
             "sharing",
             Slot::Word(&["shared", "private", "locked"]),
-            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other.",
+            "`shared` (default): by any number of runs at once; `private`: each has its own; `locked`: one after the other. Tools that go by times (make, cargo) need one of these two where several runs use it at once.",
         ),
         may("scope", Slot::Word(&["workspace", "package"]), "Who shares the name; default `workspace`."),
         may("per", Slot::Name, "An axis: each of its values has its own."),

@@ -11,7 +11,7 @@ use crate::base::digest::TreeDigest;
 use crate::store::fixture::memo;
 use crate::store::memo::Memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids, capture_folder};
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot, time};
+use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot, time};
 use crate::tree::dsl::{self, Sketch};
 use crate::tree::flatten::flatten;
 use crate::tree::tree::Entry;
@@ -19,7 +19,7 @@ use crate::tree::tree::Entry;
 /// The layers stacked and copied, in the form that anybody may make.
 fn copy_of(memo: &Memo, layers: &[TreeDigest], leave_out: &[&str]) -> tempfile::TempDir {
     let form = SnapshotForm::one_id();
-    let made = |tree: &TreeDigest| snapshot(memo, *tree, 0, &form, &Cancel::default()).unwrap();
+    let made = |tree: &TreeDigest| snapshot(memo, *tree, Age::Slot(0), &form, &Cancel::default()).unwrap();
     let lowers: Vec<PathBuf> = layers.iter().map(made).collect();
     let leave_out: Vec<_> = leave_out.iter().map(|path| dsl::path(path)).collect();
     let dest = tempfile::tempdir().unwrap();

@@ -132,7 +132,7 @@ fn check_round_trip(paths: &Paths, owners: Owners, ids: Ids) {
     let (temporary, memo) = memo();
     let entry = store(&memo, paths);
     let dest = temporary.path().join("dest");
-    let options = Materialize { owners, time: 1_000_000_007, whiteouts: Whiteouts::Refuse };
+    let options = Materialize { owners, time: 1_000_000_007 * SECOND, whiteouts: Whiteouts::Refuse };
     let cancel = Cancel::default();
     materialize(&memo, &entry, &dest, &options, &cancel).unwrap();
     assert_eq!(fs::metadata(&dest).unwrap().mtime(), 1_000_000_007);
@@ -142,7 +142,7 @@ fn check_round_trip(paths: &Paths, owners: Owners, ids: Ids) {
         assert_eq!(capture_folder(&memo, opened.as_fd(), &options, &cancel).unwrap(), entry);
         // Only a user's own unlocking shows; it must not be there for the second time.
         remove_at(descent::open_path(temporary.path()).unwrap().as_fd(), "dest").unwrap();
-        let options = Materialize { owners, time: 7, whiteouts: Whiteouts::Refuse };
+        let options = Materialize { owners, time: 7 * SECOND, whiteouts: Whiteouts::Refuse };
         materialize(&memo, &entry, &dest, &options, &cancel).unwrap();
     }
     remove_at(descent::open_path(temporary.path()).unwrap().as_fd(), "dest").unwrap();
@@ -198,7 +198,7 @@ fn what_is_there_stays() {
 fn a_single_file_is_a_tree_too() {
     let (temporary, memo) = memo();
     let entry = Entry::file(memo.write_blob(b"x").unwrap(), 1, 0o640);
-    let options = Materialize { owners: Owners::Single, time: 77, whiteouts: Whiteouts::Refuse };
+    let options = Materialize { owners: Owners::Single, time: 77 * SECOND, whiteouts: Whiteouts::Refuse };
     let dest = temporary.path().join("dest");
     materialize(&memo, &entry, &dest, &options, &Cancel::default()).unwrap();
     let metadata = fs::metadata(&dest).unwrap();

@@ -21,7 +21,7 @@ fn sample(store: &Path) -> (Memo, TreeDigest) {
 
 /// In the form that anybody may make.
 fn make_one(memo: &Memo, tree: TreeDigest) -> Result<PathBuf, TreeError> {
-    snapshot(memo, tree, 3, &SnapshotForm::one_id(), &Cancel::default())
+    snapshot(memo, tree, Age::Slot(3), &SnapshotForm::one_id(), &Cancel::default())
 }
 
 /// As another process would see it.
@@ -134,7 +134,8 @@ fn the_slower_maker_drops_its_own() {
     let (memo, tree) = sample(store.path());
     let root = make_one(&memo, tree).unwrap();
     let inode = fs::metadata(&root).unwrap().ino();
-    let made = make(&memo, tree, 3, &SnapshotForm::one_id(), root.parent().unwrap(), &Cancel::default());
+    let made =
+        make(&memo, tree, Age::Slot(3), &SnapshotForm::one_id(), root.parent().unwrap(), &Cancel::default());
     assert!(!made.unwrap());
     assert_eq!(fs::metadata(&root).unwrap().ino(), inode);
 }

@@ -12,7 +12,7 @@ use crate::tree::disk::copied::capture_copied;
 use crate::tree::disk::copy::{ToCopy, copy};
 use crate::tree::disk::materialize::Owners;
 use crate::tree::disk::notes::Notes;
-use crate::tree::disk::snapshot::{SnapshotForm, snapshot};
+use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
 
 /// Says that a test runs again, and in which form it is to make its snapshots.
 const INSIDE: &str = "MEMOBUILD_TEST_INSIDE";
@@ -148,7 +148,7 @@ impl World {
     }
 
     fn snapshot(&self, tree: TreeDigest, slot: u32) -> PathBuf {
-        snapshot(&self.memo, tree, slot, &self.form, &Cancel::default()).unwrap()
+        snapshot(&self.memo, tree, Age::Slot(slot), &self.form, &Cancel::default()).unwrap()
     }
 
     fn options(&self) -> CaptureOptions {
