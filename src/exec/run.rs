@@ -15,12 +15,12 @@ use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::prepare;
-use crate::exec::probe::Isolation;
+use crate::exec::probe::{Granted, Isolation};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
-use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
+use crate::graph::op::{CacheMount, Expect, From, Limits, Network, Run, Sharing, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
@@ -89,7 +89,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     let memo = supply.memo();
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
+    let mut claims = claim(memo, &caches_of(run, &granted), &of, cancel, &mut say)?;
     let work = memo.used_work_folder()?;
     let prepared = prepare(supply, run, inputs, &granted, work.path(), &mut claims, cancel)?;
     // Lives until the sandbox is over.
@@ -127,6 +127,15 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
         bytes: 0,
     })
+}
+
+/// Where caches cannot be mounted, they are moved, and only one run can have them.
+fn caches_of(run: &Run, granted: &Granted) -> Vec<CacheMount> {
+    let mut caches = run.caches.clone();
+    if !granted.rung.walls().has_namespaces() {
+        caches.iter_mut().for_each(|cache| cache.sharing = cache.sharing.max(Sharing::Locked));
+    }
+    caches
 }
 
 /// Of what a test writes beyond the text that is expected, so much is told.

@@ -84,7 +84,7 @@ impl Rung {
                 "without a network there is no loopback either, and names that were asked for are not told",
                 "read-only mounts can be written to, which is thrown away; the size of a tmpfs does not hold",
                 "System V's shared memory and message queues are refused",
-                "runs on `host` are refused",
+                "runs on `host`, tests with services and what lies in a cache are refused; a cache is one run's at a time",
             ],
             Rung::F => &["nothing keeps a run from anything that you may do yourself"],
         }

@@ -20,6 +20,7 @@ pub(crate) mod lent;
 mod limits;
 mod lockup;
 mod mounts;
+mod moved;
 mod names;
 mod network;
 mod lost;
@@ -61,6 +62,7 @@ use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::copies::Copies;
 use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::moved::Moved;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, Walls, receive, send, word};
@@ -195,6 +197,8 @@ struct Room<'s> {
     stubs: Stubs,
     copies: Copies,
     plan: Plan,
+    /// Moved back when all is over: `init` comes before it.
+    _moved: Vec<Moved>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -223,14 +227,25 @@ impl<'s> Room<'s> {
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
         let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
-        let root::Assembled { top, stubs, gifts, copies } =
+        let root::Assembled { top, stubs, gifts, copies, moved } =
             root::assemble(spec, &folders, &|| is_spoken_to(&told))?;
         let account = look_up_account(spec, top.as_fd())?;
         account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
         let plan = Plan { ready, ..plan(spec, account) };
         watch.begin();
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, copies, plan, _locks: locks })
+        Ok(Room {
+            spec,
+            init,
+            watch,
+            folders,
+            top: Some(top),
+            stubs,
+            copies,
+            plan,
+            _moved: moved,
+            _locks: locks,
+        })
     }
 
     /// Lets the commands run.

@@ -18,7 +18,7 @@ use crate::exec::sandbox::place::{Stubs, open_inside};
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::root::{Assembled, known, make_output_places, source};
 use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, Walls};
-use crate::exec::sandbox::{devices, network, workplace};
+use crate::exec::sandbox::{devices, moved, network, workplace};
 use crate::graph::op::{Access, Network};
 
 /// `folders` are where the spec's snapshots are.
@@ -35,6 +35,7 @@ pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Ass
         devices::make(root, &mut stubs)?;
         left_out.extend(put_names(root, &mut stubs, spec)?);
     }
+    let (mut moved, mut gifts) = (Vec::new(), Vec::new());
     for placed in places::all(spec) {
         match placed {
             Placed::Tree(number, mounted) => {
@@ -42,13 +43,17 @@ pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Ass
                 put_tree(root, &mut stubs, (number, mounted), &source, copying, &mut copies)?;
             }
             Placed::Memory(tmpfs) => put_memory(root, &mut stubs, &tmpfs.at)?,
-            Placed::Cache(_) => unreachable!("bug: refused before"),
+            Placed::Cache(cache) => {
+                let (one, gift) = moved::move_in(root, &mut stubs, cache)?;
+                moved.push(one);
+                gifts.extend(gift);
+            }
         }
     }
     make_output_places(root, &mut stubs, spec)?;
     let again = top.try_clone().map_err(Trouble::at("open the root"))?;
     copies.root = Some(Copied::new(again, left_out)?);
-    Ok(Assembled { top, stubs, gifts: Vec::new(), copies })
+    Ok(Assembled { top, stubs, gifts, copies, moved })
 }
 
 /// What takes a namespace. It says so instead of doing without.
@@ -65,13 +70,23 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Trouble> {
     }
     let used = [
         ("the command uses the network behind the build's own proxy", spec.network == Network::Proxy),
-        ("the run has a `cache`", !spec.lent.caches.is_empty()),
+        ("something is mounted in a cache, or the cache at another place too", has_nested_caches(spec)),
         ("the test has services", !spec.services.is_empty()),
     ];
     match used.iter().find(|(_, is_used)| *is_used) {
         Some((what, _)) => lacking(what, "`memobuild doctor` tells how to get there"),
         None => Ok(()),
     }
+}
+
+/// Caches are moved, so that each can be in one place only, and all that is in it stays in it.
+fn has_nested_caches(spec: &Spec) -> bool {
+    let caches = &spec.lent.caches;
+    let placed = places::all(spec);
+    caches.iter().enumerate().any(|(number, cache)| {
+        let is_twice = caches[..number].iter().any(|other| other.folder == cache.folder);
+        is_twice || placed.iter().any(|it| *it.at() != cache.at && it.at().starts_with(&cache.at))
+    })
 }
 
 /// Where something lies that is no part of the root, and what the root has there is not seen.

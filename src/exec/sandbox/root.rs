@@ -12,6 +12,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts::{self, Overlay};
+use crate::exec::sandbox::moved::Moved;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED, Walls};
@@ -28,6 +29,8 @@ pub(super) struct Assembled {
     /// What was made for the run's user, and is still root's.
     pub gifts: Vec<Gift>,
     pub copies: Copies,
+    /// To be moved back when all is over.
+    pub moved: Vec<Moved>,
 }
 
 /// `folders` are where the spec's snapshots are. Where something is copied, `stop` is asked whether to give up.
@@ -52,7 +55,7 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], stop: &Stop<'_>) -> Res
     let gifts = mount_all(root, &mut stubs, &copying, folders, &mut copies)?;
     make_output_places(root, &mut stubs, spec)?;
     copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
-    Ok(Assembled { top, stubs, gifts, copies })
+    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new() })
 }
 
 pub(super) fn make_output_places(

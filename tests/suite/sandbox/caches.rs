@@ -5,7 +5,7 @@ use memobuild::graph::op::{Access, CacheMount, OutputKind, Owner, Run, Sharing, 
 use memobuild::graph::value::Value;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, input, mount, on_input, output, path, rooms_with_namespaces, rootfs_input,
+    Item, Outcome, Room, input, mount, on_input, output, path, rooms, rooms_with_namespaces, rootfs_input,
 };
 
 fn cache(name: &str, at: &str) -> CacheMount {
@@ -41,7 +41,7 @@ fn run_with(room: &Room, script: &str, change: impl FnOnce(&mut Run)) -> Option<
 
 #[test]
 fn it_outlives_runs_and_leaves_nothing_behind() {
-    for room in rooms_with_namespaces() {
+    for room in rooms() {
         let script =
             "cat /cache/file 2>/dev/null || echo none; echo kept > /cache/file; mkdir -p /cache/below";
         for expected in ["none\n", "kept\n"] {
@@ -103,7 +103,7 @@ fn mounts_nest_in_any_order() {
 
 #[test]
 fn a_new_one_belongs_to_the_runs_user() {
-    for room in rooms_with_namespaces() {
+    for room in rooms() {
         let script = "stat -c '%u:%g %a' /a /b /c; touch /a/mine; stat -c %u /a/mine";
         let has_ids = room.rung() != "C";
         let change = |run: &mut Run| {
@@ -128,7 +128,7 @@ fn a_new_one_belongs_to_the_runs_user() {
 
 #[test]
 fn a_new_one_begins_with_its_seed() {
-    for room in rooms_with_namespaces() {
+    for room in rooms() {
         let script = "cat /c/seed/old; stat -c '%a %Y' /c; echo new > /c/seed/old";
         for expected in ["old\n755 315532800\n", "new\n755 315532800\n"] {
             let change = |run: &mut Run| {
