@@ -54,7 +54,12 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).with_unsafe_host(asked.unsafe_host)))
+        Ok(Box::new(
+            executor
+                .isolated_by(isolation)
+                .with_unsafe_host(asked.unsafe_host)
+                .granting(asked.allowed.grants()),
+        ))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
@@ -188,7 +193,8 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
             if let Some(line) = tell::kept(node, failure) {
                 print::note(&format!("  {line}"));
             }
-            if let Some(mistake) = tell::offline(loaded, node, failure, None) {
+            let mistake = tell::offline(loaded, node, failure, None);
+            if let Some(mistake) = mistake.or_else(|| tell::refused(loaded, node, failure)) {
                 print::mistake(&mistake);
                 continue;
             }

@@ -11,11 +11,15 @@ use clap::ValueEnum as _;
 use crate::cli::args::{Args, Progress};
 use crate::cli::failure::Failure;
 use crate::lang::Loaded;
+use crate::lang::policy::NetworkRule;
 use crate::lang::settings::user::{FILE_NAME, User};
 use crate::lang::settings::{Choice, Remote};
 use crate::net;
 use crate::net::credentials::Places;
+use crate::net::hosts::Hosts;
 use crate::net::network::Network;
+use crate::net::outside::Outside;
+use crate::net::proxies::Proxies;
 use crate::net::settings::Mirror;
 
 /// `$XDG_CONFIG_HOME/memobuild/config.kdl`, else `$HOME/.config/memobuild/config.kdl`; nobody must have one.
@@ -83,7 +87,24 @@ pub(super) fn progress(flag: Option<Progress>) -> Result<Progress, Failure> {
 
 /// The way to registries and URLs.
 pub(super) fn network(loaded: &Loaded) -> Network {
-    Network::new(reach(&loaded.settings.remotes))
+    Network::new(net::settings::Settings { outside: outside(loaded), ..reach(&loaded.settings.remotes) })
+}
+
+/// Where runs get that have a line `network`: to whom the policy lets them, by the way that leads out of this machine.
+fn outside(loaded: &Loaded) -> Outside {
+    let hosts = match loaded.settings.policy.network.as_ref().map(|said| &said.rule) {
+        Some(NetworkRule::Hosts(hosts)) => Some(hosts.clone()),
+        Some(NetworkRule::Deny) => Some(Hosts::default()),
+        Some(NetworkRule::Allow) | None => None,
+    };
+    let variable = |name: &str| {
+        let value = set(name).or_else(|| set(&name.to_uppercase()))?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    let or_all = |name: &str| variable(name).or_else(|| variable("all_proxy"));
+    let [http, https] = ["http_proxy", "https_proxy"].map(or_all);
+    let proxies = Proxies::new(http.as_deref(), https.as_deref(), variable("no_proxy").as_deref());
+    Outside { hosts, proxies }
 }
 
 /// What the workspace and the user say of registries, and where the environment has credentials. A registry that stands
@@ -114,7 +135,7 @@ fn reach(remotes: &BTreeMap<String, Remote>) -> net::settings::Settings {
         home,
         search_path: std::env::var_os("PATH"),
     };
-    net::settings::Settings { http, mirrors, plain_http, credentials }
+    net::settings::Settings { http, mirrors, plain_http, credentials, outside: Outside::default() }
 }
 
 /// A variable that is set, and not to nothing.

@@ -1,6 +1,7 @@
 //! What a build tells of its runs beside that they failed: what they tried without a network, what they wrote
 //! where nothing is kept, what a failed test left.
 
+use crate::cli::build::end_of;
 use crate::cli::output::Planned;
 use crate::cli::output::write::{Desk, Made};
 use crate::engine::build::Built;
@@ -11,7 +12,10 @@ use crate::graph::graph::{Node, OutputRef};
 use crate::lang::Loaded;
 use crate::lang::code::Code;
 use crate::lang::mistake::{Mistake, shorten};
+use crate::lang::policy::{By, NetworkRule, Said};
+use crate::net::hosts::USUAL_PORTS;
 use crate::store::record::Lost;
+use crate::store::traffic::Refused;
 
 /// Names of machines that a message lists.
 const MOST_NAMES: usize = 3;
@@ -29,12 +33,59 @@ pub(super) fn offline(
     }
     let message =
         format!("`{}` failed, and tried to reach {}", shorten(&failure.shown()), names(&failure.tried));
-    let mut help = "add a line `network host` to this node. Runs are offline unless they say so.".to_owned();
+    let mut help = "add a line `network` to this node. Runs are offline unless they say so.".to_owned();
     if let Some(policy) = forbidden_by {
         help += &format!(" (The policy of {policy} forbids it.)");
     }
     let mistake = Mistake::new(Code::RunNetwork, message, help);
     Some(mistake.of_node(&loaded.sources, node, "has no `network`"))
+}
+
+/// For a command that failed and that the policy kept from somewhere.
+pub(super) fn refused(loaded: &Loaded, node: &Node, failure: &Failure) -> Option<Mistake> {
+    if failure.refused.is_empty() {
+        return None;
+    }
+    let mut hosts: Vec<String> = failure.refused.iter().map(written).collect();
+    hosts.sort();
+    hosts.dedup();
+    let message =
+        format!("`{}` failed, and was not let through to {}", shorten(&failure.shown()), names(&hosts));
+    let (by, allowed) = match &loaded.settings.policy.network {
+        Some(Said { rule: NetworkRule::Hosts(allowed), by }) => (by.to_string(), allowed.0.clone()),
+        Some(Said { by, .. }) => (by.to_string(), Vec::new()),
+        None => (By::Workspace.to_string(), Vec::new()),
+    };
+    let allowed = allowed.iter().map(|host| format!("\"{host}\""));
+    let line: Vec<String> = allowed.chain(hosts.iter().map(|host| format!("\"{host}\""))).collect();
+    let line = format!("network {}", line.join(" "));
+    let help = if failure.refused.iter().any(|refused| refused.inside) {
+        format!(
+            "what is this machine's own must be named, and then all that runs may reach. In the policy of {by}: \
+             {line}"
+        )
+    } else {
+        format!("if it may be reached, name it in the policy of {by}: {line}")
+    };
+    let mistake = Mistake::new(Code::RunRefused, message, help);
+    let until = end_of(node, loaded);
+    Some(mistake.of_words(
+        &loaded.sources,
+        node,
+        until,
+        "network",
+        "its proxy lets through what the policy names",
+    ))
+}
+
+/// As the policy would name it.
+fn written(refused: &Refused) -> String {
+    let host = &refused.host;
+    match refused.port.filter(|port| !USUAL_PORTS.contains(port)) {
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+        None => host.clone(),
+    }
 }
 
 /// For a run whose root another node stands on, and that wrote where nothing is kept.
@@ -91,6 +142,21 @@ fn names(tried: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::hosts::HostPattern;
+
+    #[test]
+    fn hosts_are_written_as_policies_name_them() {
+        for (host, port, expected) in [
+            ("a.b", None, "a.b"),
+            ("a.b", Some(443), "a.b"),
+            ("a.b", Some(22), "a.b:22"),
+            ("::1", Some(8080), "[::1]:8080"),
+        ] {
+            let refused = Refused { host: host.to_owned(), port, inside: false };
+            assert_eq!(written(&refused), expected);
+            assert!(written(&refused).parse::<HostPattern>().is_ok());
+        }
+    }
 
     #[test]
     fn a_few_names_are_listed() {

@@ -30,6 +30,7 @@ use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::object::StoreError;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 
 /// What is asked of a build.
 pub struct Order<'o> {
@@ -85,7 +86,7 @@ pub fn build(
             Ok(built)
         });
         match built {
-            Err(error) if is_mended_by_another_attempt(&error) && attempts < ATTEMPTS => {
+            Err(error) if error.is_mended_by_another_attempt() && attempts < ATTEMPTS => {
                 watcher.hear(Event::Again { reason: &error.to_string() });
                 trust = Trust::Nothing;
                 supply.distrust();
@@ -93,14 +94,6 @@ pub fn build(
             other => return other,
         }
     }
-}
-
-/// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
-fn is_mended_by_another_attempt(error: &ExecError) -> bool {
-    matches!(
-        error,
-        ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
-    )
 }
 
 fn attempt(
@@ -290,6 +283,7 @@ impl<'a> Attempt<'a> {
                     why: Some(why),
                     bytes: made.bytes,
                     lost: self.note_lost(node, record.lost),
+                    traffic: record.traffic,
                     attempts: several(record.attempts),
                     ..self.report(node, Outcome::Executed, Some(key), spent)
                 };
@@ -317,6 +311,7 @@ impl<'a> Attempt<'a> {
             rung: record.rung,
             saved_seconds: record.seconds,
             lost: self.note_lost(node, record.lost),
+            traffic: record.traffic,
             attempts: several(record.attempts),
             ..self.report(node, outcome, Some(key), spent)
         };
@@ -340,7 +335,7 @@ impl<'a> Attempt<'a> {
         spent: Duration,
     ) -> Result<(), ExecError> {
         let is_cancelled = matches!(error, ExecError::Cancelled | ExecError::Store(StoreError::Cancelled));
-        if is_cancelled || is_mended_by_another_attempt(&error) {
+        if is_cancelled || error.is_mended_by_another_attempt() {
             return Err(error);
         }
         let (log, kept, attempts) = match &error {
@@ -402,6 +397,7 @@ impl<'a> Attempt<'a> {
             bytes: 0,
             kept: BTreeMap::new(),
             lost: Lost::default(),
+            traffic: Traffic::default(),
             attempts: None,
         }
     }

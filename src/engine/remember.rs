@@ -42,6 +42,9 @@ pub fn recall(
     {
         return Ok(None);
     }
+    if !executor.would_reach(&record.traffic) {
+        return Ok(None);
+    }
     for &object in &record.objects {
         let there = match trust {
             Trust::Record => memo.has(object),
@@ -72,6 +75,7 @@ pub fn remember(
         shareable: made.shareable,
         node: action.node.clone(),
         lost: made.lost.clone(),
+        traffic: made.traffic.clone(),
         attempts: made.attempts,
     };
     memo.remember(key, &record)?;
@@ -87,7 +91,10 @@ pub fn why(previous: Option<&Record>, action: &Action) -> String {
     let facts = action.facts();
     let changed = changed_facts(&previous.facts, &facts);
     match changed.as_slice() {
-        [] => "its result was no longer whole in the store, or made in a weaker sandbox".to_owned(),
+        [] => {
+            "its result was no longer whole in the store, or made in a weaker sandbox or under another policy"
+                .to_owned()
+        }
         [one] => format!("{one} changed"),
         [first, rest @ ..] => format!("{first} and {} more changed", rest.len()),
     }

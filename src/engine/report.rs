@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -43,6 +44,9 @@ pub struct NodeReport {
     /// What it wrote below its mounts and nobody has, if another node stands on its root; else absent.
     #[serde(skip_serializing_if = "Lost::is_empty")]
     pub lost: Lost,
+    /// What it reached through its proxy when it was made; absent where that is nothing.
+    #[serde(skip_serializing_if = "Traffic::is_empty")]
+    pub traffic: Traffic,
     /// How often it was tried, in this build or when it was made; absent where that is once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,

@@ -2,7 +2,7 @@
 //! execute. A plan or a recall needs nothing of it.
 
 use crate::exec::executor::ExecError;
-use crate::graph::op::{Network, Run};
+use crate::graph::op::Run;
 
 /// An error for the first thing in how the run is written that cannot be done yet.
 pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
@@ -10,20 +10,11 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let named = [
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
-        ("ssh", run.ssh.first()),
-        ("device", run.devices.first()),
-    ];
-    let plain = [
-        ("`privileged`", run.privileged),
-        ("a network behind the build's own proxy", run.network == Network::Proxy),
-    ];
-    let named = named.iter().find_map(|(kind, name)| {
+    let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
+    named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
         Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
-    });
-    named.or_else(|| Some(plain.iter().find(|(_, is_used)| *is_used)?.0.to_owned()))
+    })
 }
 
 fn beyond(what: &str) -> ExecError {
@@ -36,7 +27,7 @@ fn beyond(what: &str) -> ExecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::op::{SecretMount, SecretTarget};
+    use crate::graph::op::{Network, SecretMount, SecretTarget};
 
     fn refusal(change: impl FnOnce(&mut Run)) -> String {
         let mut run = Run::default();
@@ -61,14 +52,11 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 7] = [
+        let rows: [Row; 4] = [
             (|_| {}, ""),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
-            (|run| run.privileged = true, "`privileged`"),
-            (|run| run.network = Network::Proxy, "a network behind the build's own proxy"),
         ];
         for (change, feature) in rows {
             let expected = match feature {
@@ -81,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_is_supported_is_not_refused() {
-        for network in [Network::None, Network::Host, Network::Locked] {
+        for network in [Network::None, Network::Host, Network::Proxy, Network::Intercept, Network::Locked] {
             assert_eq!(refusal(|run| run.network = network), "");
         }
         assert_eq!(refusal(|run| run.limits.timeout = Some(1)), "");

@@ -12,6 +12,7 @@ use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::store::object::StoreError;
 use crate::store::record::Lost;
+use crate::store::traffic::{Refused, Traffic};
 
 pub trait Executor: Sync {
     /// Fills in what a name points to now (an image's digest for its tag), so that the key holds it.
@@ -19,6 +20,9 @@ pub trait Executor: Sync {
 
     /// Whether a result made on that isolation rung is as good as one that would be made here.
     fn accepts(&self, rung: &str) -> Result<bool, ExecError>;
+
+    /// Whether a run that reached that, and was refused that, would do just so here.
+    fn would_reach(&self, traffic: &Traffic) -> bool;
 
     /// Hears what a node came to, made or recalled: of a pulled image, where its layers lie.
     fn settled(&self, op: &Op, outputs: &BTreeMap<String, Value>);
@@ -66,6 +70,8 @@ pub struct Made {
     pub attempts: u32,
     /// What a run wrote below its copy-on-write mounts.
     pub lost: Lost,
+    /// What a run reached through its proxy.
+    pub traffic: Traffic,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +98,14 @@ pub enum ExecError {
 }
 
 impl ExecError {
+    /// What was damaged is put aside by now; a file that no longer holds what the scan found is read again.
+    pub fn is_mended_by_another_attempt(&self) -> bool {
+        matches!(
+            self,
+            ExecError::Store(StoreError::Damaged(_) | StoreError::Missing(_) | StoreError::Changed { .. })
+        )
+    }
+
     /// Names the slot whose input does not fit: who looked at the input did not know for what it was.
     pub fn about(self, slot: &str) -> ExecError {
         match self {
@@ -112,6 +126,8 @@ pub struct Failure {
     pub log: Option<BlobDigest>,
     /// Names of machines that it asked for, the first few: it has no network.
     pub tried: Vec<String>,
+    /// Whom its proxy did not let it through to.
+    pub refused: Vec<Refused>,
     /// How often it was tried.
     pub attempts: u32,
     /// The limit on processes, if it wanted more of them at once.
@@ -152,6 +168,7 @@ impl Failure {
             cause,
             log: None,
             tried: Vec::new(),
+            refused: Vec::new(),
             attempts: 1,
             processes: None,
             ended_services: Vec::new(),

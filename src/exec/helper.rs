@@ -1,6 +1,8 @@
 //! Talks to a sandbox's own process, from the main process: spec in, output and reply out.
 //! One thread waits for all of it; no thread is made, and nothing is forked.
 
+pub(crate) mod session;
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -33,6 +35,9 @@ const PIPE_GRACE: Duration = Duration::from_secs(1);
 /// Takes what a command writes, as it comes.
 pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + 'a;
 
+/// Takes the line on which a sandbox sends its sockets.
+pub(crate) type Connect<'a> = dyn FnMut(OwnedFd) -> io::Result<()> + 'a;
+
 /// Removes a folder that a sandbox of this identity left behind.
 pub(crate) fn remove(
     zygote: &Zygote,
@@ -41,11 +46,12 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    attend(zygote, memo, (&duty, &[]), identity, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
+    let (duty, cancel) = ((&duty, [].as_slice()), &Cancel::default());
+    attend(zygote, memo, duty, identity, cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
 }
 
 /// Runs a whole sandbox, which gets copies of `locks`. `output` hears what the command writes; its error ends
-/// the sandbox.
+/// the sandbox. `connect` is asked where the run has a proxy.
 pub(crate) fn run(
     zygote: &Zygote,
     memo: &Memo,
@@ -53,9 +59,11 @@ pub(crate) fn run(
     locks: &[BorrowedFd<'_>],
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
     let identity = spec.identity.clone();
-    match attend(zygote, memo, (&Duty::Run(Box::new(spec)), locks), &identity, cancel, output)? {
+    let duty = Duty::Run(Box::new(spec));
+    match attend(zygote, memo, (&duty, locks), &identity, cancel, output, connect)? {
         Some(done) => Ok(done),
         None => unreachable!("bug: a run is never answered by a removal"),
     }
@@ -68,12 +76,13 @@ fn attend(
     identity: &Identity,
     cancel: &Cancel,
     output: &mut Hear<'_>,
+    connect: &mut Connect<'_>,
 ) -> Result<Option<Done>, ExecError> {
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
     send(&helper.socket, duty)
         .and_then(|()| locks.iter().try_for_each(|lock| rights::send(&helper.socket, b"l", &[*lock])))
         .map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, identity, cancel, output);
+    let done = helper.attend(memo, identity, cancel, output, connect);
     helper.finish(done, cancel)
 }
 
@@ -100,6 +109,7 @@ impl Helper {
         identity: &Identity,
         cancel: &Cancel,
         output: &mut Hear<'_>,
+        connect: &mut Connect<'_>,
     ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
         let mut reply = None;
         let mut until = None;
@@ -120,6 +130,8 @@ impl Helper {
                         bring_in(memo, tree)?;
                         self.say(word::HERE)?;
                     }
+                    Ok(Reply::Line) => self.connect(connect)?,
+                    Ok(Reply::Terminal) => unreachable!("bug: nobody sits at a run"),
                     Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
@@ -178,6 +190,14 @@ impl Helper {
         let said = if urgency == Urgency::Now { word::KILL } else { word::END };
         // A helper that is gone needs no telling.
         let _ = self.socket.write_all(&[said]);
+    }
+
+    fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {
+        let line = rights::receive::<1, 1>(&self.socket).and_then(|sent| match sent {
+            Some((_, [line])) => connect(line),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        });
+        Ok(line.map_err(Trouble::at("take the line to its proxy"))?)
     }
 
     fn say(&mut self, said: u8) -> Result<(), ExecError> {

@@ -11,11 +11,13 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::grants::Grants;
 use crate::exec::probe::{self, Granted, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
+use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
-use crate::exec::{host, locked};
+use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
@@ -23,6 +25,7 @@ use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
 use crate::store::record::Lost;
+use crate::store::traffic::Traffic;
 use crate::tree::scan::{Scan, Scanner};
 use crate::tree::size::size;
 
@@ -36,6 +39,8 @@ pub struct LocalExecutor {
     weakest: Option<Rung>,
     /// Whether runs on `host` may do without any isolation where there is none for them.
     unsafe_host: bool,
+    /// What runs may have beyond their sandbox.
+    grants: Grants,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
@@ -60,6 +65,7 @@ impl LocalExecutor {
             isolation: Mutex::default(),
             weakest: None,
             unsafe_host: false,
+            grants: Grants::default(),
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
@@ -74,6 +80,11 @@ impl LocalExecutor {
     /// With runs on `host` that nothing isolates, where nothing can.
     pub fn with_unsafe_host(self, unsafe_host: bool) -> LocalExecutor {
         LocalExecutor { unsafe_host, ..self }
+    }
+
+    /// With runs that may have what was allowed.
+    pub fn granting(self, grants: Grants) -> LocalExecutor {
+        LocalExecutor { grants, ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -105,12 +116,33 @@ impl LocalExecutor {
             Some(isolation) => Ok(isolation.clone()),
             None => {
                 let found = probe::isolation(self.supply.memo())?;
-                let isolation = Arc::new(Isolation { unsafe_host: self.unsafe_host, ..found });
+                let (unsafe_host, grants) = (self.unsafe_host, self.grants.clone());
+                let isolation = Arc::new(Isolation { unsafe_host, grants, ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
             }
         }
+    }
+}
+
+impl LocalExecutor {
+    /// In the sandbox of a run, which is prepared as for running it. Gives the exit code.
+    pub fn sit(
+        &self,
+        action: &Action,
+        wish: &Wish,
+        seat: &Seat<'_>,
+        cancel: &Cancel,
+    ) -> Result<u8, ExecError> {
+        let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
+        beyond::refuse_run(op)?;
+        let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
+        let isolation = self.isolation()?;
+        self.check_rung(&isolation.for_run(op.from)?)?;
+        let here =
+            Here { isolation: &isolation, emulator, workspace: &self.workspace, platform: &action.platform };
+        sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
 
@@ -138,6 +170,10 @@ impl Executor for LocalExecutor {
             return Ok(true);
         }
         Ok(self.isolation()?.accepts(rung))
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        proxy::would_repeat(self.supply.network().outside(), traffic)
     }
 
     fn finish(&self) -> Result<(), ExecError> {
@@ -209,5 +245,6 @@ fn made(output: &str, value: Value) -> Made {
         bytes: 0,
         attempts: 1,
         lost: Lost::default(),
+        traffic: Traffic::default(),
     }
 }

@@ -1,6 +1,8 @@
 //! From a `run` and its inputs to a sandbox's spec: trees become snapshots, configuration becomes the
 //! command's surroundings. Everything that a run sees, and that is no file, is decided here.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -10,15 +12,18 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::inputs::{Inputs, Made};
 use crate::exec::probe::Granted;
+use crate::exec::proxy;
+use crate::exec::sandbox::CERTIFICATES;
 use crate::exec::sandbox::lent::{CacheFolder, Lent};
 use crate::exec::sandbox::spec::{Root, Spec, Walls};
 use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
-use crate::graph::op::{CacheMount, Command, From, Run, Tmpfs};
+use crate::graph::op::{CacheMount, Command, From, Network, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::oci::supply::Supply;
@@ -33,18 +38,41 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     // The time of every file in a layer, so that compilers of byte code check contents instead of times.
     ("SOURCE_DATE_EPOCH", "315532800"),
 ];
+/// In which programs look for the file of those whom they are to believe.
+const CERTIFICATE_VARIABLES: [&str; 10] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "NIX_SSL_CERT_FILE",
+];
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
+/// What runs of one action are prepared with.
+pub(crate) struct Surroundings<'a> {
+    pub supply: &'a Supply,
+    pub inputs: &'a [ActionInput],
+    pub granted: &'a Granted,
+    pub grants: &'a Grants,
+    pub cancel: &'a Cancel,
+}
+
+/// `work` is a folder of the run's own; `claims` are those of its caches.
 pub(crate) fn prepare(
-    supply: &Supply,
+    with: &Surroundings<'_>,
     run: &Run,
-    inputs: &[ActionInput],
-    granted: &Granted,
     work: &Path,
     claims: &mut Claims,
-    cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
+    let Surroundings { supply, inputs, granted, grants, cancel } = *with;
+    let identity = &granted.identity;
+    grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -52,8 +80,11 @@ pub(crate) fn prepare(
     let memo = supply.memo();
     let trees = supply.trees(&rootfs.layers)?;
     let form = snapshot_form(granted);
-    let Made { snapshots, stack, mounts } =
-        Inputs::of(memo, run, inputs, &trees)?.make(form.as_ref(), claims, cancel)?;
+    let given = Inputs::of(memo, run, inputs, &trees)?;
+    let is_single = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let tells_owners = is_single && granted.rung.walls() == Walls::Mounted;
+    let given = if tells_owners && !run.privileged { given.grounded(run.network)? } else { given };
+    let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
         _ => Root::Layers { stack, trees },
@@ -70,19 +101,24 @@ pub(crate) fn prepare(
         snapshots,
         lent: Lent { caches: cache_folders(run, inputs, claims)?, locks: claims.locks().len() },
         commands: run.commands.iter().map(|command| words(command, &inherited.shell)).collect(),
-        environment: environment(run, &rootfs),
+        environment: environment(run, &rootfs, hostname(run)),
         workdir: inherited.workdir,
         user: inherited.user,
-        hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
+        hostname: hostname(run).to_owned(),
         emulator: None,
         network: run.network,
-        add_hosts: services::hosts(run).chain(run.add_hosts.clone()).collect(),
+        ports: if run.network.has_proxy() { proxy::ports(supply.network().outside()) } else { Vec::new() },
+        authority: None,
+        add_hosts: services::hosts(run).chain(own_hosts(run)).collect(),
         outputs: run.outputs.clone(),
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
+        privileged: run.privileged,
+        devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     })
@@ -120,6 +156,15 @@ fn snapshot_form(granted: &Granted) -> Option<SnapshotForm> {
     }
 }
 
+/// What interprets the run's scripts.
+pub(crate) fn shell(run: &Run, inputs: &[ActionInput]) -> Result<Vec<String>, ExecError> {
+    let rootfs = match run.from {
+        From::Input(index) => rootfs_of(&inputs[index])?.clone(),
+        From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
+    };
+    Ok(Inherited::of(run, &rootfs)?.shell)
+}
+
 /// What the run's own lines override, where the root's configuration is obeyed.
 struct Inherited {
     workdir: TreePath,
@@ -154,7 +199,30 @@ fn words(command: &Command, shell: &[String]) -> Vec<String> {
     }
 }
 
-fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
+pub(super) fn hostname(run: &Run) -> &str {
+    run.hostname.as_deref().unwrap_or(HOSTNAME)
+}
+
+/// Names that a run with a proxy gives to other machines are found by the proxy (`given_hosts`): it gets nowhere else.
+fn own_hosts(run: &Run) -> Vec<(String, String)> {
+    let given = given_hosts(run);
+    run.add_hosts.iter().filter(|(name, _)| !given.contains_key(name)).cloned().collect()
+}
+
+/// Names of other machines, with the addresses that the run itself says.
+pub(super) fn given_hosts(run: &Run) -> BTreeMap<String, IpAddr> {
+    let parsed = |(name, address): &(String, String)| {
+        let address = address.parse::<IpAddr>().ok().filter(|address| !address.is_loopback())?;
+        Some((name.clone(), address))
+    };
+    if run.network.has_proxy() {
+        run.add_hosts.iter().rev().filter_map(parsed).collect()
+    } else {
+        BTreeMap::new()
+    }
+}
+
+fn environment(run: &Run, rootfs: &Rootfs, hostname: &str) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> =
         ENVIRONMENT.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     let mut set = |name: &str, value: Option<&str>| {
@@ -165,6 +233,14 @@ fn environment(run: &Run, rootfs: &Rootfs) -> Vec<(String, String)> {
         for (name, value) in &rootfs.config.env {
             set(name, Some(value));
         }
+    }
+    if run.network.has_proxy() {
+        for (name, value) in proxy::environment(hostname) {
+            set(&name, Some(&value));
+        }
+    }
+    if run.network == Network::Intercept {
+        CERTIFICATE_VARIABLES.into_iter().for_each(|name| set(name, Some(CERTIFICATES)));
     }
     for (name, value) in &run.env {
         set(name, value.as_ref().map(LateText::known));
@@ -243,13 +319,13 @@ mod tests {
     fn environment_in_three_levels() {
         let mut run = run();
         run.env = vec![("LANG".to_owned(), None), ("TZ".to_owned(), Some("CET".into()))];
-        let found = environment(&run, &rootfs());
+        let found = environment(&run, &rootfs(), HOSTNAME);
         assert_eq!(value(&found, "PATH"), Some("/own"));
         assert_eq!(value(&found, "LANG"), None);
         assert_eq!(value(&found, "TZ"), Some("CET"));
         assert_eq!(value(&found, "LC_ALL"), Some("C.UTF-8"));
         run.inherit = false;
-        assert_eq!(value(&environment(&run, &rootfs()), "PATH"), Some(ENVIRONMENT[0].1));
+        assert_eq!(value(&environment(&run, &rootfs(), HOSTNAME), "PATH"), Some(ENVIRONMENT[0].1));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::zygote::Zygote;
 use crate::graph::op::From;
@@ -32,6 +33,8 @@ pub struct Isolation {
     pub findings: Vec<Finding>,
     /// Whether runs on `host` may do without any isolation where there is none for them.
     pub unsafe_host: bool,
+    /// What runs may have beyond their sandbox.
+    pub grants: Grants,
     /// What sandboxes are born from.
     pub zygote: Arc<Zygote>,
 }
@@ -86,7 +89,7 @@ pub fn every(memo: &Memo, program: &Path) -> Result<Vec<Granted>, ExecError> {
 
 impl Isolation {
     pub fn new(granted: Option<Granted>, findings: Vec<Finding>, zygote: Arc<Zygote>) -> Isolation {
-        Isolation { granted, findings, unsafe_host: false, zygote }
+        Isolation { granted, findings, unsafe_host: false, grants: Grants::default(), zygote }
     }
 
     /// How a run is isolated that stands on `from`. The machine's own programs can be shown to a sandbox by mounts

@@ -9,6 +9,7 @@ use crate::graph::action::Action;
 use crate::graph::op::Op;
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
+use crate::store::traffic::Traffic;
 
 pub struct Recalling<E> {
     executor: E,
@@ -33,6 +34,10 @@ impl<E: Executor> Executor for Recalling<E> {
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
         self.executor.accepts(rung)
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        self.executor.would_reach(traffic)
     }
 
     fn finish(&self) -> Result<(), ExecError> {

@@ -8,14 +8,16 @@ use crate::base::cancel::Cancel;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
-use crate::exec::caches::{Of, claim};
+use crate::exec::caches::{Claims, Of, claim};
+use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::{Granted, Isolation};
+use crate::exec::proxy::{Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
@@ -24,7 +26,8 @@ use crate::graph::op::{CacheMount, Expect, From, Limits, Network, Run, Sharing, 
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, WorkFolder};
+use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
 
@@ -81,37 +84,78 @@ struct Order<'a> {
     cancel: &'a Cancel,
 }
 
-/// One run in a sandbox of its own. Its log is not finished with it.
-fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
-    let Order { supply, run, inputs, here, cancel } = order;
+/// A sandbox that can be begun, and what must live as long as it does.
+pub(crate) struct Furnished {
+    pub spec: Spec,
+    pub claims: Claims,
+    /// Its own, and those of its services.
+    pub folders: Vec<WorkFolder>,
+    /// For its proxy, where it has one.
+    pub terms: Terms,
+    pub _group: Option<Group>,
+}
+
+/// Everything that a run needs before its first command. `say` hears why it waits, where it does.
+pub(crate) fn furnish(
+    supply: &Supply,
+    run: &Run,
+    inputs: &[ActionInput],
+    here: &Here<'_>,
+    say: &mut dyn FnMut(&str),
+    cancel: &Cancel,
+) -> Result<Furnished, ExecError> {
     let Here { isolation, emulator, workspace, platform } = here;
     let granted = isolation.for_run(run.from)?;
     let memo = supply.memo();
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
-    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let mut claims = claim(memo, &caches_of(run, &granted), &of, cancel, &mut say)?;
+    let mut claims = claim(memo, &caches_of(run, &granted), &of, cancel, say)?;
     let work = memo.used_work_folder()?;
-    let prepared = prepare(supply, run, inputs, &granted, work.path(), &mut claims, cancel)?;
-    // Lives until the sandbox is over.
-    let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let (services, folders) = prepare_services(supply, run, inputs, &granted, (emulator, &bounds), cancel)?;
-    let spec = Spec { emulator: emulator.clone(), bounds, services, ..prepared };
+    let with = Surroundings { supply, inputs, granted: &granted, grants: &isolation.grants, cancel };
+    let prepared = prepare(&with, run, work.path(), &mut claims)?;
+    let (bounds, group) = Bounds::of(&run.limits, memo);
+    let (services, folders) = prepare_services(&with, run)?;
+    let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
+    let terms = terms(supply, run)?;
+    let authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
+    let spec = Spec { emulator: emulator.clone(), bounds, services, authority, ..prepared };
+    let folders = [work].into_iter().chain(folders).collect();
+    Ok(Furnished { spec, claims, folders, terms, _group: group })
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, here, cancel } = order;
+    let memo = supply.memo();
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let Furnished { spec, claims, folders, mut terms, _group } =
+        furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
     let locks = claims.locks();
-    let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut |stream, bytes| {
+    let mut hear = |stream, bytes: &[u8]| {
         listener.output(stream, bytes);
         heard.write(stream, bytes)
-    })?;
+    };
+    let mut proxy = None;
+    let mut connect = |line| {
+        proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
+        Ok(())
+    };
+    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
     drop(claims);
+    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
-    let folders = [work].into_iter().chain(folders).zip(is_tidy);
-    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
+    folders
+        .into_iter()
+        .zip(is_tidy)
+        .filter(|(_, is_tidy)| *is_tidy)
+        .for_each(|(folder, _)| memo.lay_aside(folder));
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
         let processes = run.limits.pids.filter(|_| done.was_full);
         let failure = Failure::new(as_typed(&commands[command]), cause);
-        return Err(Failure { tried, kept, processes, ended_services, ..failure }.into());
+        let refused = traffic.refused;
+        return Err(Failure { tried, refused, kept, processes, ended_services, ..failure }.into());
     }
     if let Some(trouble) = done.lacking {
         return Err(trouble.into());
@@ -122,9 +166,9 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         log: None,
         attempts: 1,
         lost,
-        rung: Some(granted.rung.name().to_owned()),
-        // What the machine itself put in is no use to others.
-        shareable: run.network != Network::Host && !matches!(run.from, From::Host(_)),
+        rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
+        shareable: is_shareable(run, &traffic),
+        traffic,
         bytes: 0,
     })
 }
@@ -136,6 +180,30 @@ fn caches_of(run: &Run, granted: &Granted) -> Vec<CacheMount> {
         caches.iter_mut().for_each(|cache| cache.sharing = cache.sharing.max(Sharing::Locked));
     }
     caches
+}
+
+/// What the machine itself put in is no use to others. What came through the proxy is what anybody could have got,
+/// but where it came from this machine.
+fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
+    let is_of_host = matches!(run.from, From::Host(_)) || run.network == Network::Host;
+    let is_of_its_devices = run.privileged || !run.devices.is_empty();
+    !is_of_host && !is_of_its_devices && !traffic.is_of_this_machine()
+}
+
+fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
+    let opened = match run.network {
+        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
+            message: format!("`network intercept` is not possible here: {error}"),
+            help: None,
+        })?),
+        _ => None,
+    };
+    Ok(Terms {
+        outside: supply.network().outside().clone(),
+        given: given_hosts(run),
+        hostname: hostname(run).to_owned(),
+        opened,
+    })
 }
 
 /// Of what a test writes beyond the text that is expected, so much is told.
@@ -206,7 +274,7 @@ fn verdict(
     })
 }
 
-fn beyond(limit: Limit, limits: &Limits) -> Cause {
+pub(crate) fn beyond(limit: Limit, limits: &Limits) -> Cause {
     match limit {
         Limit::Memory => Cause::OutOfMemory(limits.memory.unwrap_or_default()),
         Limit::Pids => Cause::TooManyProcesses(limits.pids.unwrap_or_default()),

@@ -317,8 +317,22 @@ pub enum Network {
     Host,
     /// What the build's own proxy lets through.
     Proxy,
+    /// The same, and it sees what TLS hides.
+    Intercept,
     /// The network is allowed since the digests of all outputs are known beforehand.
     Locked,
+}
+
+impl Network {
+    /// Whether the run sees no network but its own.
+    pub fn is_own(self) -> bool {
+        matches!(self, Network::None | Network::Proxy | Network::Intercept)
+    }
+
+    /// Whether a proxy leads out of it.
+    pub fn has_proxy(self) -> bool {
+        matches!(self, Network::Proxy | Network::Intercept)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -390,6 +404,14 @@ pub struct Limits {
     /// Bytes written to the disk, beside what is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<u64>,
+}
+
+/// The path of a device: `kvm` stands for `/dev/kvm`. `None` where it would lie elsewhere.
+pub fn device_path(name: &str) -> Option<String> {
+    let path = if name.starts_with('/') { name.to_owned() } else { format!("/dev/{name}") };
+    let below = path.strip_prefix("/dev/")?;
+    let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    below.split('/').all(is_plain).then_some(path)
 }
 
 /// Outputs that every run on a rootfs has beside its declared ones.

@@ -10,6 +10,7 @@ use std::fmt;
 use crate::lang::code::Code;
 use crate::lang::mistake::Mistake;
 use crate::lang::settings::replace;
+use crate::net::hosts::Hosts;
 
 /// `None`: nobody says, which allows everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +45,7 @@ pub enum NetworkRule {
     Allow,
     Deny,
     /// Only these may be reached.
-    Hosts(Vec<String>),
+    Hosts(Hosts),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

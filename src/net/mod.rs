@@ -2,6 +2,10 @@
 //! registries, but neither images nor trees. Everything that waits ends soon after a `Cancel` is raised.
 
 pub mod error;
+pub mod hosts;
+pub mod proxies;
+pub mod outside;
+pub mod tls;
 pub mod settings;
 pub mod reference;
 pub mod patience;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::net::error::NetError;
 use crate::net::http::Client;
+use crate::net::outside::Outside;
 use crate::net::registry::Registries;
 use crate::net::settings::Settings;
 use crate::net::traffic::Traffic;
@@ -30,6 +31,11 @@ impl Network {
 
     pub fn registries(&self) -> Result<Arc<Registries>, NetError> {
         Ok(self.made()?.1)
+    }
+
+    /// Where commands that are let out may get.
+    pub fn outside(&self) -> &Outside {
+        &self.0.settings.outside
     }
 
     /// Of all clones together.

@@ -1,9 +1,10 @@
-//! How registries are reached: what the user and the workspace say, as values. Nothing here reads the environment.
+//! How other machines are reached: what the user and the workspace say, as values. Nothing here reads the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::net::credentials::Places;
 use crate::net::http;
+use crate::net::outside::Outside;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -13,6 +14,8 @@ pub struct Settings {
     /// `host[:port]` of registries that speak plain HTTP.
     pub plain_http: BTreeSet<String>,
     pub credentials: Places,
+    /// Where commands that are let out may get.
+    pub outside: Outside,
 }
 
 /// Is read from, and never written to.

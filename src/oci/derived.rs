@@ -11,6 +11,7 @@ use crate::base::facts::{FactSink as _, HashSink, ListSink};
 use crate::store::memo::Memo;
 use crate::store::object::{Object, StoreError};
 use crate::store::record::{Lost, Record};
+use crate::store::traffic::Traffic;
 
 /// What is asked for, and all that decides the answer.
 pub(crate) struct Question {
@@ -54,6 +55,7 @@ impl Question {
             shareable: true,
             node: self.output.to_owned(),
             lost: Lost::default(),
+            traffic: Traffic::default(),
             attempts: 1,
         };
         memo.remember(self.key(), &record)

@@ -2,6 +2,7 @@
 
 pub mod memo;
 pub mod object;
+pub mod traffic;
 pub mod record;
 pub mod tier;
 pub mod memory;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{ActionKey, BlobDigest};
 use crate::store::object::Object;
+use crate::store::traffic::Traffic;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -29,6 +30,9 @@ pub struct Record {
     /// What the run wrote and nobody has. Records of before know nothing of it.
     #[serde(default, skip_serializing_if = "Lost::is_empty")]
     pub lost: Lost,
+    /// What the run reached through its proxy.
+    #[serde(default, skip_serializing_if = "Traffic::is_empty")]
+    pub traffic: Traffic,
     /// How often it was tried until it did not fail. Records of before knew of one attempt only.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub attempts: u32,
@@ -103,6 +107,7 @@ pub(crate) mod tests {
             shareable: true,
             node: node.into(),
             lost: Lost::default(),
+            traffic: Traffic::default(),
             attempts: 1,
         }
     }

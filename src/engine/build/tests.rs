@@ -14,6 +14,7 @@ use crate::graph::op::{Host, Op, Run};
 use crate::graph::value::{Type, Value};
 use crate::oci::image::Platform;
 use crate::store::object::Object;
+use crate::store::traffic::Traffic;
 
 /// What each node makes, by name.
 #[derive(Default)]
@@ -35,6 +36,10 @@ impl Executor for &Script {
 
     fn accepts(&self, rung: &str) -> Result<bool, ExecError> {
         Ok(self.refused != Some(rung))
+    }
+
+    fn would_reach(&self, traffic: &Traffic) -> bool {
+        traffic.is_empty()
     }
 
     fn settled(&self, _op: &Op, _outputs: &BTreeMap<String, Value>) {}
@@ -70,6 +75,7 @@ impl Executor for &Script {
             bytes: 0,
             attempts: 1,
             lost: Lost::default(),
+            traffic: Traffic::default(),
         })
     }
 }

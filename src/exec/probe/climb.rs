@@ -159,17 +159,22 @@ pub(super) fn attempt(
         hostname: "probe".to_owned(),
         emulator,
         network: Network::None,
+        ports: Vec::new(),
+        authority: None,
         add_hosts: Vec::new(),
         outputs: Vec::new(),
         exit: 0,
         expected_files: Vec::new(),
         is_test: false,
+        privileged: false,
+        devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()))?;
+    let done = helper::run(zygote, memo, spec, &[], &Cancel::default(), &mut |_, _| Ok(()), &mut |_| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

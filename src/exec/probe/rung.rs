@@ -39,8 +39,8 @@ impl Rung {
         ALL.into_iter().find(|rung| rung.name() == name)
     }
 
-    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id all files seem to be
-    /// root's, and devices and file capabilities are missing: who looks at them sees another root. In a copy, hard
+    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id everybody may do
+    /// what root may, and file capabilities are missing. In a copy, hard
     /// links act otherwise; and what a weak wall let through nobody knows. A result from above is always right.
     pub fn accepts(self, made_on: &str) -> bool {
         let Some(made_on) = Rung::named(made_on) else { return false };
@@ -65,7 +65,9 @@ impl Rung {
         match self {
             Rung::A => "root: all user ids",
             Rung::B => "a user namespace with a range of user ids",
-            Rung::C => "a user namespace with one user id: commands cannot give files to other users",
+            Rung::C => {
+                "a user namespace with one user id: all others are remembered, and may do what root may"
+            }
             Rung::D => "namespaces without overlay mounts: each run works on a copy of its root",
             Rung::E => "root without namespaces: each run is locked into a copy of its root",
             Rung::F => "nothing: with --unsafe-host, runs on `host` have your own rights",

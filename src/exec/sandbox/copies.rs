@@ -46,7 +46,7 @@ impl Copying<'_> {
             make_folder(around, 0o700)?;
         }
         make_folder(&place, 0o755)?;
-        let mut lowers = vec![make_ground(&workplace::ground(&self.spec.work))?];
+        let mut lowers = vec![make_ground(&workplace::ground(&self.spec.work), self.spec)?];
         if let Root::Layers { stack, .. } = &self.spec.root {
             lowers.extend(stack.iter().map(|&number| folders[number].clone()));
         }

@@ -6,12 +6,14 @@
 //! The zygote dies with the main process, a helper with the zygote, `init` with the helper, and all else with `init`.
 
 mod account;
+mod authority;
 mod births;
 mod caches;
 mod copies;
 mod command;
 mod devices;
 mod emulation;
+mod user_namespace;
 mod gift;
 mod host_root;
 mod init;
@@ -22,7 +24,9 @@ mod lockup;
 mod mounts;
 mod moved;
 mod names;
-mod network;
+pub(crate) mod network;
+mod notify;
+mod ownership;
 mod lost;
 mod place;
 mod places;
@@ -35,7 +39,9 @@ mod root;
 mod seccomp;
 mod service;
 mod snapshots;
+mod sockets;
 pub(crate) mod spec;
+pub(crate) mod session;
 mod supervise;
 pub(crate) mod trial;
 mod usage;
@@ -61,8 +67,10 @@ use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
 use crate::exec::sandbox::copies::Copies;
-use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
 use crate::exec::sandbox::moved::Moved;
+use crate::exec::sandbox::ownership::Ownership;
+use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, Walls, receive, send, word};
@@ -70,7 +78,8 @@ use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
 use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
-use crate::graph::op::Network;
+
+pub(crate) use authority::CERTIFICATES;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
@@ -115,9 +124,10 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     umask(Mode::from_raw_mode(0o022));
     let done = if spec.walls.has_namespaces() {
         die_with(parent)?;
-        enter_identity(&spec.identity, main)?;
+        enter_identity(&spec.identity, keeps_groups(spec), main)?;
         die_with(parent)?;
         keep_mounts_to_itself()?;
+        session::take_input(spec, main)?;
         run_in_private(spec, main)
     } else {
         // This process notices by itself that the main one is gone: were it killed for that, as others are, nobody
@@ -164,21 +174,30 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     let spec = room.spec;
     room.begin()?;
     let start = Instant::now();
-    let Room { init, watch, .. } = room;
-    let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
+    let End { command, ended, tried } = room.supervise(spec.timeout, main)?;
     let ended_services = service::ended(services);
-    let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
-    let results = results::Results::new(spec, start.elapsed());
+    let mut done =
+        Done { tried, was_full: room.watch.was_full(), ended_services, ..Done::new(ended, command) };
+    if spec.session.is_some() {
+        return Ok(done);
+    }
+    let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
+    let results = results::Results::new(spec, start.elapsed(), inodes);
     if ended == Ended::Exit(spec.exit) {
         let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders, &room.copies);
+        // Without what hangs in it.
+        let bare = match spec.walls.has_namespaces() {
+            true => mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?,
+            false => top.try_clone().map_err(Trouble::at("open the root"))?,
+        };
         drop(top);
         if spec.walls.has_namespaces() {
             workplace::unmount(&spec.work)?;
         }
-        done.change = results.change(&room.stubs, &room.copies)?;
+        done.change = results.change(&room.stubs, bare.as_fd(), &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
@@ -199,6 +218,10 @@ struct Room<'s> {
     plan: Plan,
     /// Moved back when all is over: `init` comes before it.
     _moved: Vec<Moved>,
+    /// Who owns what, where the disk cannot show it.
+    ownership: Option<Ownership>,
+    /// Keeps the terminal of who sits at it open.
+    _terminal: Option<OwnedFd>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -215,13 +238,14 @@ impl<'s> Room<'s> {
         let (ready, tell) = ready.unzip();
         let locks = take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
-        let inherited = Inherited { tell, locks: &locks };
-        let init = match ward {
+        if ward.is_some() {
+            plain::refuse(spec)?;
+        }
+        let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
+        let inherited = Inherited { tell, locks: &locks, calls: None, line };
+        let mut init = match ward {
             None => start_init(spec, inherited)?,
-            Some(ward) => {
-                plain::refuse(spec)?;
-                start_in_ward(ward, inherited)?
-            }
+            Some(ward) => start_in_ward(ward, inherited)?,
         };
         let mut watch = Watch::new(spec, init.pid)?;
         let folders = snapshots::folders(spec, main)?;
@@ -230,8 +254,24 @@ impl<'s> Room<'s> {
         let root::Assembled { top, stubs, gifts, copies, moved } =
             root::assemble(spec, &folders, &|| is_spoken_to(&told))?;
         let account = look_up_account(spec, top.as_fd())?;
-        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        if !spec.tells_owners() {
+            account::check(
+                &spec.identity,
+                &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
+            )?;
+        }
+        let ownership = match init.calls.take() {
+            Some(calls) => {
+                let shown = Shown::new(spec, &folders, top.as_fd())?;
+                Some(Ownership::new(calls, &account, shown)?)
+            }
+            None => None,
+        };
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
+            Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),
+            None => None,
+        };
         let plan = Plan { ready, ..plan(spec, account) };
         watch.begin();
         Ok(Room {
@@ -244,6 +284,8 @@ impl<'s> Room<'s> {
             copies,
             plan,
             _moved: moved,
+            ownership,
+            _terminal: terminal,
             _locks: locks,
         })
     }
@@ -251,6 +293,11 @@ impl<'s> Room<'s> {
     /// Lets the commands run.
     fn begin(&self) -> Result<(), Trouble> {
         self.init.tell(&self.plan)
+    }
+
+    /// Until nothing inside lives any more. `above` says when to end.
+    fn supervise(&mut self, timeout: Option<u64>, above: &mut UnixStream) -> Result<End, Trouble> {
+        supervise::supervise(&mut self.init, above, timeout, &mut self.watch, self.ownership.as_mut())
     }
 
     /// Nothing may hold it when the root is unmounted.
@@ -261,7 +308,7 @@ impl<'s> Room<'s> {
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
     die_with(parent)?;
-    enter_identity(identity, main)?;
+    enter_identity(identity, false, main)?;
     die_with(parent)?;
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
@@ -275,7 +322,12 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     }
 }
 
-fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trouble> {
+/// Who may use a device is often a group that the caller is in, and that has no number inside.
+fn keeps_groups(spec: &Spec) -> bool {
+    !spec.devices.is_empty() && spec.identity.has_namespace()
+}
+
+fn enter_identity(identity: &Identity, keeps_groups: bool, main: &mut UnixStream) -> Result<(), Trouble> {
     if !identity.has_namespace() {
         return Ok(());
     }
@@ -284,7 +336,7 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
     ask(main, &Reply::WantsIds)?;
-    become_root()
+    become_root(keeps_groups)
 }
 
 /// Waits until the main process has done what only it can do.
@@ -308,33 +360,36 @@ fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
 }
 
 /// Until then it is nobody in the namespace.
-fn become_root() -> Result<(), Trouble> {
+fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let root = || {
         set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-        set_thread_groups(&[])
+        if keeps_groups { Ok(()) } else { set_thread_groups(&[]) }
     };
     root().map_err(Trouble::at("become root inside"))
 }
 
 /// What is `inherited` is its own from now on.
-fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
+fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
-    if spec.network == Network::None && spec.services.is_empty() && !spec.is_service {
+    if spec.network.is_own() && spec.services.is_empty() && !spec.is_service {
         namespaces |= UnshareFlags::NEWNET;
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
-            drop(ours);
+            drop((ours, our_calls));
+            inherited.calls = their_calls;
             init::live(OwnedFd::from(theirs), inherited)
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pid, pidfd, socket: ours, ward: None })
+            Ok(Init { pid, pidfd, socket: ours, ward: None, calls: our_calls })
         }
     }
 }
@@ -352,7 +407,7 @@ fn start_in_ward(ward: Ward, inherited: Inherited<'_>) -> Result<Init, Trouble> 
             let number = Pid::from_raw(pid).expect("bug: fork gives a positive number");
             let pidfd =
                 pidfd_open(number, PidfdFlags::empty()).map_err(Trouble::at("watch its first process"))?;
-            Ok(Init { pid, pidfd, socket: ours, ward: Some(ward) })
+            Ok(Init { pid, pidfd, socket: ours, ward: Some(ward), calls: None })
         }
     }
 }
@@ -373,6 +428,16 @@ fn look_up_account(spec: &Spec, top: BorrowedFd<'_>) -> Result<Account, Trouble>
     let account = account::look_up(machine.as_fd(), user)?;
     // What a command keeps at home is none of the user's.
     Ok(Account { home: workplace::copied_root(&spec.work).to_string_lossy().into_owned(), ..account })
+}
+
+/// Who is root of the machine inside, too, could change the machine by files of /proc alone: there, what covers them
+/// is put where it cannot be taken away.
+fn rights(spec: &Spec) -> Rights {
+    match (&spec.identity, spec.privileged) {
+        (_, false) => Rights::Few,
+        (Identity::Single { uid, .. } | Identity::Ranges { uid, .. }, true) if *uid != 0 => Rights::All,
+        (_, true) => Rights::AllBelow,
+    }
 }
 
 fn plan(spec: &Spec, account: Account) -> Plan {
@@ -402,12 +467,16 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ids: !matches!(spec.identity, Identity::Single { .. }),
         hostname: spec.hostname.clone(),
         network: spec.network,
+        ports: spec.ports.clone(),
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        rights: rights(spec),
+        keeps_groups: keeps_groups(spec),
+        processes: spec.bounds.pids,
+        session: spec.session.clone(),
         ready: None,
         answers_names: !spec.is_service,
         processors: spec.bounds.processors,
-        pids: spec.bounds.pids,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

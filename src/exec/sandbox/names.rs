@@ -8,14 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, bind, recvfrom, sendto};
 
-/// Where names are asked for (RFC 1035, section 4.2).
-const PORT: u16 = 53;
+use crate::exec::question::{LONGEST, PORT, Question};
+
 /// Names that are kept: the first ones tell enough.
 const MOST: usize = 8;
 /// Questions that are answered before anything else is looked at again.
 const AT_ONCE: usize = 64;
-/// A question has a header of 12 bytes, a name of at most 255, type and class. Whatever follows may be lost.
-const LONGEST: usize = 512;
 
 pub(super) struct Names {
     socket: OwnedFd,
@@ -40,7 +38,7 @@ impl Names {
                 return;
             };
             let Some(question) = Question::read(&bytes[..length]) else { continue };
-            let _ = sendto(&self.socket, &question.answer, SendFlags::empty(), &asker);
+            let _ = sendto(&self.socket, &question.no_such_name(), SendFlags::empty(), &asker);
             if let Some(name) = question.name {
                 self.note(name);
             }
@@ -66,109 +64,12 @@ impl AsFd for Names {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Question {
-    /// In lower case; `None` where it holds what no machine's name holds.
-    name: Option<String>,
-    answer: Vec<u8>,
-}
-
-impl Question {
-    /// RFC 1035, sections 4.1.1 and 4.1.2.
-    fn read(bytes: &[u8]) -> Option<Question> {
-        let header: &[u8; 12] = bytes.first_chunk()?;
-        let is_plain_question = header[2] & 0xf8 == 0 && header[4..6] == [0, 1];
-        if !is_plain_question {
-            return None;
-        }
-        let (mut labels, mut at) = (Vec::new(), header.len());
-        loop {
-            let length = usize::from(*bytes.get(at)?);
-            at += 1;
-            match length {
-                0 => break,
-                1..=63 => labels.push(bytes.get(at..at + length)?),
-                _ => return None,
-            }
-            at += length;
-        }
-        let mut answer = bytes.get(..at + 4)?.to_vec();
-        // An answer, from one that could have asked others, and there is no such name.
-        answer[2] |= 0x80;
-        answer[3] = 0x80 | 3;
-        answer[6..12].fill(0);
-        Some(Question { name: name(&labels), answer })
-    }
-}
-
-fn name(labels: &[&[u8]]) -> Option<String> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
-    let is_name = !labels.is_empty() && labels.iter().all(|label| label.iter().all(is_plain));
-    is_name.then(|| String::from_utf8_lossy(&labels.join(&b'.')).to_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
 
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn question(labels: &[&str]) -> Vec<u8> {
-        // Number 0x1234, recursion desired, one question, one additional record.
-        let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-        for label in labels {
-            bytes.push(label.len() as u8);
-            bytes.extend(label.bytes());
-        }
-        bytes.extend([0, 0, 1, 0, 1]);
-        bytes
-    }
-
-    #[test]
-    fn a_question_is_answered_with_itself() {
-        let asked = question(&["Registry", "example"]);
-        let mut with_more = asked.clone();
-        with_more.extend([0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 0]);
-        let question = Question::read(&with_more).unwrap();
-        assert_eq!(question.name.as_deref(), Some("registry.example"));
-        let mut expected = asked;
-        (expected[2], expected[3], expected[11]) = (0x81, 0x83, 0);
-        assert_eq!(question.answer, expected);
-    }
-
-    #[test]
-    fn noise_has_no_answer() {
-        let asked = question(&["a", "b"]);
-        for length in 0..asked.len() {
-            assert_eq!(Question::read(&asked[..length]), None, "{length} bytes");
-        }
-        for (place, value) in [(2, 0x80), (2, 0x08), (5, 2), (5, 0), (12, 64), (12, 0xc0)] {
-            let mut broken = asked.clone();
-            broken[place] = value;
-            assert_eq!(Question::read(&broken), None, "byte {place}");
-        }
-        assert_eq!(Question::read(&question(&["a\u{1b}[2J", "b"])).unwrap().name, None);
-        assert_eq!(Question::read(&question(&[])).unwrap().name, None);
-    }
-
-    proptest! {
-        /// Whatever is sent, an answer is a question that came, and its name can be shown.
-        #[test]
-        fn no_bytes_do_harm(mut bytes in vec(any::<u8>(), 0..80), like_a_question in any::<bool>()) {
-            if like_a_question && bytes.len() > 12 {
-                bytes[2] &= 0x07;
-                bytes[4..6].copy_from_slice(&[0, 1]);
-                bytes[12..].iter_mut().for_each(|byte| *byte %= 5);
-            }
-            if let Some(Question { name, answer }) = Question::read(&bytes) {
-                prop_assert_eq!(&answer[12..], &bytes[12..answer.len()]);
-                prop_assert!(name.is_none_or(|name| name.chars().all(|c| c.is_ascii_graphic())));
-            }
-        }
-    }
+    use crate::exec::question::tests::question;
 
     #[test]
     fn the_first_names_are_kept_each_once() {
@@ -193,7 +94,7 @@ mod tests {
         names.answer();
         let mut answer = [0; LONGEST];
         let length = asker.recv(&mut answer).unwrap();
-        assert_eq!(answer[..length], Question::read(&question(&["a", "b"])).unwrap().answer);
+        assert_eq!(answer[..length], Question::read(&question(&["a", "b"])).unwrap().no_such_name());
         assert_eq!(names.into_asked(), ["a.b"]);
     }
 }

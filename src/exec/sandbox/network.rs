@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::authority;
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
 use crate::exec::sandbox::root::known;
@@ -26,33 +27,19 @@ const LONGEST_SERVERS: u64 = 64 << 10;
 /// Files of the machine that a run on the machine's network sees.
 const HOSTS: &str = "etc/hosts";
 /// Shown only where the root has none of its own.
-const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
+pub(crate) const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
     let own = made_files(&spec.work);
     match spec.network {
-        Network::None => {
-            let hosts = added_hosts(spec) + LOCAL_HOSTS;
-            show(root, stubs, &own, HOSTS, hosts.as_bytes())?;
-            match servers(root) {
-                Some(file) => hide_servers(&own, file.as_fd()),
-                None => Ok(()),
-            }
+        Network::None | Network::Proxy => own_names(root, stubs, spec, &own),
+        Network::Intercept => {
+            own_names(root, stubs, spec, &own)?;
+            authority::mount(root, spec, &own)
         }
-        Network::Host | Network::Proxy | Network::Locked => {
+        Network::Host | Network::Locked => {
             show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
-            show_machines(root, stubs, &own, SERVERS, "")?;
-            // The host root has the machine's certificates already, read-only.
-            let is_missing = |path| {
-                matches!(spec.root, Root::Layers { .. })
-                    && place::open_following(root, &known(path), OFlags::PATH).is_err()
-            };
-            for path in WHERE_MISSING {
-                if is_missing(path) {
-                    show_machines(root, stubs, &own, path, "")?;
-                }
-            }
-            Ok(())
+            show_machines(root, stubs, &own, SERVERS, "")
         }
     }
 }
@@ -76,6 +63,35 @@ pub(super) fn files(root: BorrowedFd<'_>, spec: &Spec) -> Result<Vec<(TreePath, 
         }
     }
     Ok(files)
+}
+
+/// What lies under a root that has none of its own: there a command may put another in its place, which a mount would
+/// not let it.
+pub(super) fn lay_ground(ground: &Path, spec: &Spec) -> Result<(), Trouble> {
+    // The host root has the machine's certificates already, read-only.
+    if spec.network == Network::None || matches!(spec.root, Root::Host { .. }) {
+        return Ok(());
+    }
+    for path in WHERE_MISSING {
+        let lay = || {
+            let Ok(content) = fs::read(Path::new("/").join(path)) else { return Ok(()) };
+            let place = ground.join(path);
+            fs::create_dir_all(place.parent().unwrap_or(ground))?;
+            fs::write(place, content)
+        };
+        lay().map_err(Trouble::at::<io::Error>(format!("copy /{path}")))?;
+    }
+    Ok(())
+}
+
+/// Resolvers find whoever answers inside the sandbox, and nobody else.
+fn own_names(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec, own: &Path) -> Result<(), Trouble> {
+    let hosts = added_hosts(spec) + LOCAL_HOSTS;
+    show(root, stubs, own, HOSTS, hosts.as_bytes())?;
+    match servers(root) {
+        Some(file) => hide_servers(own, file.as_fd()),
+        None => Ok(()),
+    }
 }
 
 /// The root's own file that names servers, if it does: nobody could reach them.

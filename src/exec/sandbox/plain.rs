@@ -19,7 +19,7 @@ use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::root::{Assembled, known, make_output_places, source};
 use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, Walls};
 use crate::exec::sandbox::{devices, moved, network, workplace};
-use crate::graph::op::{Access, Network};
+use crate::graph::op::Access;
 
 /// `folders` are where the spec's snapshots are.
 pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
@@ -69,7 +69,10 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Trouble> {
         );
     }
     let used = [
-        ("the command uses the network behind the build's own proxy", spec.network == Network::Proxy),
+        ("the command uses the network behind the build's own proxy", spec.network.has_proxy()),
+        ("somebody is to sit in the sandbox", spec.session.is_some()),
+        ("the run is `privileged`", spec.privileged),
+        ("the run has a device", !spec.devices.is_empty()),
         ("something is mounted in a cache, or the cache at another place too", has_nested_caches(spec)),
         ("the test has services", !spec.services.is_empty()),
     ];

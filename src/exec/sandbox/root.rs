@@ -17,7 +17,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED, Walls};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{caches, devices, host_root, network, plain};
+use crate::exec::sandbox::{caches, devices, host_root, network, plain, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 use crate::tree::disk::copy::Stop;
 
@@ -50,7 +50,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], stop: &Stop<'_>) -> Res
         host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
-    devices::mount(root, &mut stubs)?;
+    devices::mount(root, &mut stubs, &spec.devices)?;
+    if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
+        session::mount_terminals(root)?;
+    }
     network::mount(root, &mut stubs, spec)?;
     let gifts = mount_all(root, &mut stubs, &copying, folders, &mut copies)?;
     make_output_places(root, &mut stubs, spec)?;
@@ -74,7 +77,10 @@ pub(super) fn make_output_places(
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
-    let mut lowers = vec![make_ground(&workplace::ground(&spec.work))?];
+    let mut lowers = Vec::new();
+    if !spec.has_ground() {
+        lowers.push(make_ground(&workplace::ground(&spec.work), spec)?);
+    }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
@@ -104,12 +110,14 @@ fn hang(spec: &Spec, root: BorrowedFd<'_>) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
-pub(super) fn make_ground(ground: &Path) -> Result<PathBuf, Trouble> {
+/// `inputs.rs` has the same as a tree.
+pub(super) fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
     }
     fs::write(ground.join("etc/hosts"), "").map_err(Trouble::at("make /etc/hosts"))?;
+    network::lay_ground(ground, spec)?;
     Ok(ground.to_owned())
 }
 

@@ -1,9 +1,12 @@
-//! The system calls that no crate wraps safely; all `unsafe` of the sandbox is in this file.
+//! The system calls that no crate wraps safely; all `unsafe` of the sandbox is in this file and below it.
 //! Knows nothing of sandboxes: each function is one call, or the few that make no sense apart.
+
+pub(super) mod listener;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
@@ -169,6 +172,26 @@ pub(super) fn kill_all_but_outsiders(outsider: Pid) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(true),
         killed => killed.map(|()| true),
     }
+}
+
+/// One more address for `lo`: where 127.0.0.1 is all there is, programs that ask only for kinds of addresses which the
+/// machine has (`AI_ADDRCONFIG`) take it for one that has none.
+pub(super) fn add_loopback_address(socket: &OwnedFd, address: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: `ifreq` is plain data, for which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, byte) in request.ifr_name.iter_mut().zip(b"lo:1") {
+        *to = *byte as libc::c_char;
+    }
+    let own = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+        sin_zero: [0; 8],
+    };
+    // SAFETY: both are structures of 16 bytes that begin with a family, which says what the rest is.
+    request.ifr_ifru.ifru_addr = unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(own) };
+    // SAFETY: the kernel reads one `ifreq`, which outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) }.into())
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {

@@ -85,13 +85,13 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 fn network(id: NodeId, node: &Node, run: &Run, policy: &Policy) -> Option<Violation> {
     let Said { rule, by } = policy.network.as_ref()?;
     let (refusal, help) = match (rule, run.network) {
-        (NetworkRule::Deny, Network::Host | Network::Proxy) => (
+        (NetworkRule::Deny, Network::Host | Network::Proxy | Network::Intercept) => (
             "network deny".to_owned(),
             "remove the line `network`; or write `network locked`, which pins the outputs, and run `memobuild lock`",
         ),
         // What a run on the machine's own network reaches cannot be limited.
         (NetworkRule::Hosts(hosts), Network::Host) => (
-            format!("network {}", hosts.join(" ")),
+            format!("network {hosts}"),
             "write `network` alone, so that the build's proxy can see which hosts are reached",
         ),
         _ => return None,

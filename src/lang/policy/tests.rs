@@ -10,6 +10,7 @@ use crate::lang::lock::pin::pin;
 use crate::lang::mistake::draw;
 use crate::lang::settings::profiles;
 use crate::lang::{Loaded, Request, load_text, lock};
+use crate::net::hosts::Hosts;
 use crate::oci::image::Platform;
 
 const FILE: &str = "memobuild 1\n\
@@ -100,7 +101,7 @@ fn a_locked_run_must_be_locked() {
 
 #[test]
 fn hosts_are_for_the_proxy() {
-    let rule = NetworkRule::Hosts(vec!["a.example".to_owned()]);
+    let rule = NetworkRule::Hosts(Hosts(vec!["a.example".parse().unwrap()]));
     let policy = Policy { network: Some(Said::new(rule, &By::Workspace)), ..Policy::default() };
     assert_eq!(found(&loaded(), &policy), [("memo::policy::network", Severity::Error)]);
     let mut loaded = loaded();

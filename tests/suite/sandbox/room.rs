@@ -35,6 +35,8 @@ pub(crate) enum Item {
 pub(crate) struct Room {
     pub(crate) memo: Memo,
     pub(crate) isolation: Isolation,
+    /// Where its runs get, if they are let out.
+    pub(crate) network: Network,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -84,17 +86,28 @@ pub(crate) fn rooms_with_namespaces() -> Vec<Room> {
     rooms().into_iter().filter(Room::has_namespaces).collect()
 }
 
+/// Those of them in which files have owners, be it that these are remembered.
+pub(crate) fn rooms_with_owners() -> Vec<Room> {
+    let rooms = rooms_with_namespaces().into_iter();
+    rooms.filter(|room| !room.has_one_id() || room.tells_owners()).collect()
+}
+
 impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        Room { memo, isolation: Room::isolation(granted), _folder: Some(folder) }
+        Room { memo, isolation: Room::isolation(granted), network: Network::default(), _folder: Some(folder) }
+    }
+
+    /// The same room, with another way out.
+    pub(crate) fn reaching(self, network: &Network) -> Room {
+        Room { network: network.clone(), ..self }
     }
 
     /// The same room with another store, which stays.
     pub(crate) fn at(&self, folder: &Path) -> Room {
         let isolation = Room::isolation(self.isolation.granted.as_ref().unwrap());
-        Room { memo: Memo::open(folder).unwrap(), isolation, _folder: None }
+        Room { memo: Memo::open(folder).unwrap(), isolation, network: self.network.clone(), _folder: None }
     }
 
     fn isolation(granted: &Granted) -> Isolation {
@@ -113,6 +126,11 @@ impl Room {
     /// Whether nobody but root is there.
     pub(crate) fn has_one_id(&self) -> bool {
         matches!(self.isolation.granted.as_ref().unwrap().identity, Identity::Single { .. })
+    }
+
+    /// Whether others are remembered all the same.
+    pub(crate) fn tells_owners(&self) -> bool {
+        self.rung() == "C"
     }
 
     pub(crate) fn tree(&self, items: Vec<(&'static str, Item)>) -> Entry {
@@ -168,7 +186,7 @@ impl Room {
     pub(crate) fn run_until(&self, run_: &Run, inputs: &[ActionInput], cancel: &Cancel) -> Outcome {
         let mut ears = Ears::default();
         let mut result = run(
-            &Supply::new(&self.memo, &Network::default(), cancel),
+            &Supply::new(&self.memo, &self.network, cancel),
             run_,
             inputs,
             Here {

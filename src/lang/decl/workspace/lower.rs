@@ -9,6 +9,7 @@ use crate::lang::item::{Given, Item};
 use crate::lang::mistake::{Findings, Mistake, Span, shorten};
 use crate::lang::policy::{By, LockRule, NetworkRule, Policy, Said, Unpinned};
 use crate::lang::settings::{ProfileParam, Remote, SecretSource, Settings, Workspace};
+use crate::net::hosts::{HostPattern, Hosts};
 
 /// `item` is a line `workspace`.
 pub fn read(item: &Item, findings: &mut Findings) -> Workspace {
@@ -107,6 +108,7 @@ fn network(line: &Item, findings: &mut Findings) -> Option<NetworkRule> {
         _ => {}
     }
     let before = findings.count();
+    let mut hosts = Vec::new();
     for given in &line.arguments {
         let Some(text) = given.text() else { continue };
         if !text.contains(['.', ':']) && text != "localhost" {
@@ -116,9 +118,18 @@ fn network(line: &Item, findings: &mut Findings) -> Option<NetworkRule> {
                 _ => suggest::help(text, &["allow", "deny"], suggest::ticked, "one of"),
             };
             findings.add(Mistake::new(Code::TypeValue, message, help).at(given.span.clone(), "given here"));
+            continue;
+        }
+        match text.parse::<HostPattern>() {
+            Ok(host) => hosts.push(host),
+            Err(error) => {
+                let help = "write: network \"example.org\" \"*.example.org\" \"example.org:8080\"";
+                let mistake = Mistake::new(Code::TypeValue, error.to_string(), help);
+                findings.add(mistake.at(given.span.clone(), "given here"));
+            }
         }
     }
-    (findings.count() == before && !texts.is_empty()).then_some(NetworkRule::Hosts(texts))
+    (findings.count() == before && !hosts.is_empty()).then_some(NetworkRule::Hosts(Hosts(hosts)))
 }
 
 fn secrets(item: &Item, findings: &mut Findings) -> BTreeMap<String, SecretSource> {

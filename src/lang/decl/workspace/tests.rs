@@ -10,6 +10,7 @@ use crate::lang::read::Reader;
 use crate::lang::scope::Env;
 use crate::lang::settings::{Cache, Remote, SecretSource, Workspace};
 use crate::lang::{Request, declare, files};
+use crate::net::hosts::Hosts;
 
 fn lowered(text: &str) -> Result<Workspace, Vec<(&'static str, String)>> {
     let mut findings = Findings::default();
@@ -71,7 +72,7 @@ fn a_whole_block() {
         ("pass".to_owned(), SecretSource::Command("pass show x".to_owned())),
     ]);
     assert_eq!(base.secrets, secrets);
-    let hosts = vec!["a.example".to_owned(), "b.example:8080".to_owned()];
+    let hosts = Hosts(["a.example", "b.example:8080"].map(|host| host.parse().unwrap()).to_vec());
     assert_eq!(base.policy.network, Some(Said::new(NetworkRule::Hosts(hosts), &By::Workspace)));
     assert_eq!(base.policy.unpinned, Some(Said::new(Unpinned::Warn, &By::Workspace)));
     assert_eq!(base.policy.isolation.as_ref().map(|said| said.rule.as_str()), Some("C"));
