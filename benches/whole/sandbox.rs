@@ -1,4 +1,5 @@
-//! The sandbox alone around `/bin/true`, beside runc and bwrap. Bar: 6 ms of CPU.
+//! The sandbox alone around `/bin/true`, beside runc and bwrap. Bar: 6 ms of CPU. What a run writes, captured: 20,000
+//! new files in less than 1 s of CPU.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -55,6 +56,30 @@ pub(crate) fn run(folder: &Path) {
     };
     print("memobuild, one sandbox of forty", each);
     peers(folder, &workspace);
+    capture(folder, &workspace);
+}
+
+/// The same files written onto the root and into memory, where nobody looks at them; each time into a new store.
+fn capture(folder: &Path, workspace: &Path) {
+    for number in 0..20_000 {
+        let place = workspace.join(format!("many/{}", number % 200));
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join(number.to_string()), format!("{number} ").repeat(700)).unwrap();
+    }
+    let build = |to: &str| {
+        let run = format!(
+            "files many {{ include \"many/**\"; }}\nrun r {{ from root; mount many at=\"/src\" access=ro; \
+             tmpfs \"/memory\"; exec \"/bin/busybox\" \"cp\" \"-r\" \"/src/many\" \"{to}\"; }}\ndefault r\n"
+        );
+        fs::write(workspace.join("memobuild.kdl"), ROOT.to_owned() + &run).unwrap();
+        let _ = fs::remove_dir_all(folder.join("store"));
+        once(&mut memobuild(folder, &["build"]))
+    };
+    let thrown_away = best(3, || build("/memory/many"));
+    let kept = best(3, || build("/made"));
+    let each =
+        Cost { wall: kept.wall - thrown_away.wall, cpu: kept.cpu - thrown_away.cpu, memory: kept.memory };
+    print("capture of 20,000 new files", each);
 }
 
 fn peers(folder: &Path, workspace: &Path) {

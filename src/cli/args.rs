@@ -118,6 +118,10 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "RUNG", value_parser = rung)]
     pub(super) min_isolation: Option<Rung>,
 
+    /// Where this machine isolates no run on `host`, run it all the same, with your own rights
+    #[arg(long)]
+    pub(super) unsafe_host: bool,
+
     #[command(flatten)]
     pub(super) allowed: Allowed,
 
@@ -265,6 +269,10 @@ pub(super) struct ExportArgs {
     /// Write nothing, and fail where something would change
     #[arg(long)]
     pub(super) check: bool,
+
+    /// Where this machine isolates no run on `host`, run it all the same, with your own rights
+    #[arg(long)]
+    pub(super) unsafe_host: bool,
 
     #[command(flatten)]
     pub(super) allowed: Allowed,
@@ -466,5 +474,5 @@ pub(super) struct DoctorArgs {
 }
 
 fn rung(text: &str) -> Result<Rung, String> {
-    Rung::named(text).ok_or_else(|| "rungs are A, B and C; A is the strongest".to_owned())
+    Rung::named(text).ok_or_else(|| "rungs are A to F; A is the strongest, F is none".to_owned())
 }

@@ -55,7 +55,8 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
+        let executor = executor.isolated_by(isolation).with_unsafe_host(asked.unsafe_host);
+        Ok(Box::new(executor.granting(asked.allowed.grants()).lending(&lender)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };
@@ -85,6 +86,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
         print::mistake(&tell::lost_writes(&loaded, loaded.graph.node(*id), lost));
     }
     tell_failures(&memo, &loaded, &built);
+    tell::unsafe_host(&built.report).iter().for_each(|line| print::note(line));
     print::note(&last_line(&built.report.totals, began.elapsed().as_secs_f64()));
     conclude(&built)
 }

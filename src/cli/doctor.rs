@@ -9,21 +9,26 @@ use crate::cli::args::{Args, DoctorArgs, Format};
 use crate::cli::failure::Failure;
 use crate::cli::{place, print};
 use crate::exec::cgroup;
-use crate::exec::probe::{self, Isolation};
+use crate::exec::probe::{self, Fact, Isolation};
 
 /// Tries every rung anew, whatever is kept.
 pub(super) fn doctor(args: &Args, asked: &DoctorArgs) -> Result<(), Failure> {
     let memo = place::open(args)?;
     let isolation = probe::doctor(&memo, Path::new("/proc/self/exe"))?;
+    let facts = probe::facts(&memo, &isolation)?;
     let rung = isolation.granted.as_ref().map(|granted| granted.rung.name());
     let limits = cgroup::finding();
     match asked.format {
         Format::Json => {
-            print::json(
-                &json!({ "version": 1, "rung": rung, "findings": isolation.findings, "limits": limits }),
-            )?;
+            print::json(&json!({
+                "version": 1,
+                "rung": rung,
+                "findings": isolation.findings,
+                "limits": limits,
+                "facts": facts,
+            }))?;
         }
-        Format::Text => print::data(text(rung, &isolation) + &limits_text(&limits))?,
+        Format::Text => print::data(text(rung, &isolation) + &limits_text(&limits) + &facts_text(&facts))?,
     }
     match rung {
         Some(_) => Ok(()),
@@ -41,6 +46,24 @@ fn text(rung: Option<&str>, isolation: &Isolation) -> String {
         let _ = writeln!(text, "  {} {mark}  {}", finding.rung.name(), finding.message);
         if let Some(help) = &finding.help {
             let _ = writeln!(text, "           to get there: {help}");
+        }
+        if rung == Some(finding.rung.name()) {
+            for leak in &finding.leaks {
+                let _ = writeln!(text, "           but {leak}");
+            }
+        }
+    }
+    text
+}
+
+fn facts_text(facts: &[Fact]) -> String {
+    let mut text = "what sandboxes use:\n".to_owned();
+    let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or_default();
+    for fact in facts {
+        let mark = if fact.holds { "yes" } else { "no " };
+        let _ = writeln!(text, "  {:width$} {mark}  {}", fact.name, fact.message);
+        if let Some(help) = &fact.help {
+            let _ = writeln!(text, "  {:width$}      to get there: {help}", "");
         }
     }
     text

@@ -9,7 +9,9 @@ use crate::base::suggest;
 use crate::base::tree_path::TreePath;
 use crate::cli::args::{Args, ExportArgs, Format};
 use crate::cli::failure::Failure;
-use crate::cli::{build, interrupt, lender, load, place as places, policy, print, progress, settings};
+use crate::cli::{
+    build, interrupt, lender, load, place as places, policy, print, progress, settings, tell as telling,
+};
 use crate::engine::build::{Order, build as run_build};
 use crate::engine::history::History;
 use crate::engine::remember::Trust;
@@ -43,7 +45,8 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &left_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants()).lending(&lender)))
+        let executor = executor.isolated_by(isolation).with_unsafe_host(asked.unsafe_host);
+        Ok(Box::new(executor.granting(asked.allowed.grants()).lending(&lender)))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: false };
@@ -69,6 +72,7 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     drop(progress);
     let built = built?;
     build::tell_failures(&memo, &loaded, &built);
+    telling::unsafe_host(&built.report).iter().for_each(|line| print::note(line));
     build::conclude(&built)?;
     tell(&told, asked.format)?;
     conclude(&told, asked.check)

@@ -15,8 +15,9 @@ pub(super) fn enforce(loaded: &Loaded, needed: &[NodeId]) -> Result<(), Failure>
     if errors.shown.is_empty() { Ok(()) } else { Err(errors.into()) }
 }
 
-/// The weakest rung on which commands may run: what the command line asks for, else the policy.
+/// The weakest rung on which commands may run: the stronger of what the command line asks for and the policy.
 pub(super) fn isolation(flag: Option<Rung>, loaded: &Loaded) -> Option<Rung> {
     let policy = loaded.settings.policy.isolation.as_ref();
-    flag.or_else(|| Rung::named(&policy?.rule))
+    let policy = policy.and_then(|policy| Rung::named(&policy.rule));
+    flag.into_iter().chain(policy).min()
 }

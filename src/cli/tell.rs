@@ -5,7 +5,9 @@ use crate::cli::build::end_of;
 use crate::cli::output::Planned;
 use crate::cli::output::write::{Desk, Made};
 use crate::engine::build::Built;
+use crate::engine::report::Report;
 use crate::exec::executor::{ExecError, Failure};
+use crate::exec::probe::Rung;
 use crate::graph::graph::{Node, OutputRef};
 use crate::lang::Loaded;
 use crate::lang::code::Code;
@@ -105,6 +107,15 @@ pub(super) fn lost_writes(loaded: &Loaded, node: &Node, lost: &Lost) -> Mistake 
 pub(super) fn kept(node: &Node, failure: &Failure) -> Option<String> {
     let names: Vec<String> = failure.kept.keys().map(|name| format!("{}.{name}", node.name)).collect();
     if names.is_empty() { None } else { Some(format!("kept: {}", names.join(", "))) }
+}
+
+/// For a build that stands on what nothing isolated.
+pub(super) fn unsafe_host(report: &Report) -> Option<String> {
+    let bare = report.nodes.iter().filter(|node| node.rung.as_deref() == Some(Rung::F.name()));
+    let bare: Vec<String> = bare.map(|node| node.name.clone()).collect();
+    (!bare.is_empty()).then(|| {
+        format!("warning: nothing isolated {}: with --unsafe-host, they have your own rights", names(&bare))
+    })
 }
 
 /// Writes what failed tests left to where it was asked for, and gives one line for each.

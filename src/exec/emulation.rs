@@ -72,6 +72,24 @@ pub fn emulator(node: &str, platform: &Platform, here: &Platform) -> Result<Opti
     }
 }
 
+/// Go's names of the other processors whose programs this machine can execute; with what a sandbox has to register for
+/// that, where the machine has not.
+pub(crate) fn all() -> Vec<(&'static str, Option<Emulator>)> {
+    let here = Platform::current();
+    let platform =
+        |name: &str| Platform { os: here.os.clone(), architecture: name.to_owned(), variant: None };
+    PROCESSORS
+        .iter()
+        .filter(|(name, ..)| !executes(&here, &platform(name)))
+        .filter_map(|(name, emulated, header)| {
+            if is_registered(Path::new(REGISTERED), *header) {
+                return Some((*name, None));
+            }
+            Some((*name, Some(Emulator { program: program(emulated)?, header: *header })))
+        })
+        .collect()
+}
+
 fn executes(here: &Platform, platform: &Platform) -> bool {
     let architectures = (here.architecture.as_str(), platform.architecture.as_str());
     here.os == platform.os && (architectures.0 == architectures.1 || architectures == ("amd64", "386"))

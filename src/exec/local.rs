@@ -12,7 +12,7 @@ use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
 use crate::exec::grants::Grants;
 use crate::exec::lender::Lender;
-use crate::exec::probe::{self, Isolation, Rung};
+use crate::exec::probe::{self, Granted, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
 use crate::exec::session::{Seat, Wish, sit};
@@ -37,6 +37,8 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// Whether runs on `host` may do without any isolation where there is none for them.
+    unsafe_host: bool,
     /// What runs may have beyond their sandbox.
     grants: Grants,
     lender: Arc<Lender>,
@@ -63,6 +65,7 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            unsafe_host: false,
             grants: Grants::default(),
             lender: Arc::default(),
             fetching: Fetching::new(supply, workspace),
@@ -81,6 +84,11 @@ impl LocalExecutor {
         LocalExecutor { lender: lender.clone(), ..self }
     }
 
+    /// With runs on `host` that nothing isolates, where nothing can.
+    pub fn with_unsafe_host(self, unsafe_host: bool) -> LocalExecutor {
+        LocalExecutor { unsafe_host, ..self }
+    }
+
     /// With runs that may have what was allowed.
     pub fn granting(self, grants: Grants) -> LocalExecutor {
         LocalExecutor { grants, ..self }
@@ -92,11 +100,8 @@ impl LocalExecutor {
     }
 
     /// The rung must be strong enough, before a command runs on it.
-    fn check_rung(&self, isolation: &Isolation) -> Result<(), ExecError> {
-        let (Some(weakest), Some(granted)) = (self.weakest, &isolation.granted) else { return Ok(()) };
-        if granted.rung <= weakest {
-            return Ok(());
-        }
+    fn check_rung(&self, granted: &Granted) -> Result<(), ExecError> {
+        let Some(weakest) = self.weakest.filter(|weakest| granted.rung > *weakest) else { return Ok(()) };
         Err(ExecError::Environment {
             message: format!(
                 "commands are to be isolated on rung {} or better, and this machine gives rung {}",
@@ -118,7 +123,8 @@ impl LocalExecutor {
             Some(isolation) => Ok(isolation.clone()),
             None => {
                 let found = probe::isolation(self.supply.memo())?;
-                let isolation = Arc::new(Isolation { grants: self.grants.clone(), ..found });
+                let (unsafe_host, grants) = (self.unsafe_host, self.grants.clone());
+                let isolation = Arc::new(Isolation { unsafe_host, grants, ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
@@ -139,7 +145,7 @@ impl LocalExecutor {
         let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
         let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
         let isolation = self.isolation()?;
-        self.check_rung(&isolation)?;
+        self.check_rung(&isolation.for_run(op.from)?)?;
         let here = Here {
             isolation: &isolation,
             emulator,
@@ -174,8 +180,7 @@ impl Executor for LocalExecutor {
         if Rung::A.accepts(rung) {
             return Ok(true);
         }
-        // Where no command may run, whatever is known will do.
-        Ok(self.isolation()?.granted.as_ref().is_none_or(|here| here.rung.accepts(rung)))
+        Ok(self.isolation()?.accepts(rung))
     }
 
     fn would_reach(&self, traffic: &Traffic) -> bool {
@@ -210,7 +215,7 @@ impl Executor for LocalExecutor {
                 let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
-                self.check_rung(&isolation)?;
+                self.check_rung(&isolation.for_run(op.from)?)?;
                 let here = Here {
                     isolation: &isolation,
                     emulator,

@@ -15,10 +15,11 @@ use crate::exec::executor::ExecError;
 use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::inputs::{Inputs, Made};
+use crate::exec::probe::Granted;
 use crate::exec::proxy;
 use crate::exec::sandbox::CERTIFICATES;
 use crate::exec::sandbox::lent::{CacheFolder, Lent};
-use crate::exec::sandbox::spec::{Root, Spec};
+use crate::exec::sandbox::spec::{Root, Spec, Walls};
 use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
@@ -57,7 +58,7 @@ const HOSTNAME: &str = "build";
 pub(crate) struct Surroundings<'a> {
     pub supply: &'a Supply,
     pub inputs: &'a [ActionInput],
-    pub identity: &'a Identity,
+    pub granted: &'a Granted,
     pub grants: &'a Grants,
     pub cancel: &'a Cancel,
 }
@@ -69,7 +70,8 @@ pub(crate) fn prepare(
     work: &Path,
     claims: &mut Claims,
 ) -> Result<Spec, ExecError> {
-    let Surroundings { supply, inputs, identity, grants, cancel } = *with;
+    let Surroundings { supply, inputs, granted, grants, cancel } = *with;
+    let identity = &granted.identity;
     grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
@@ -77,9 +79,10 @@ pub(crate) fn prepare(
     };
     let memo = supply.memo();
     let trees = supply.trees(&rootfs.layers)?;
-    let form = snapshot_form(identity);
+    let form = snapshot_form(granted);
     let given = Inputs::of(memo, run, inputs, &trees)?;
-    let tells_owners = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let is_single = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let tells_owners = is_single && granted.rung.walls() == Walls::Mounted;
     let given = if tells_owners && !run.privileged { given.grounded(run.network)? } else { given };
     let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
@@ -90,7 +93,8 @@ pub(crate) fn prepare(
     Ok(Spec {
         store: memo.folder().to_owned(),
         work: work.to_owned(),
-        identity: identity.clone(),
+        identity: granted.identity.clone(),
+        walls: granted.rung.walls(),
         root,
         mounts,
         tmpfs: sorted(&run.tmpfs)?,
@@ -143,8 +147,13 @@ pub(crate) fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
 }
 
 /// `None`: they must be made inside the sandbox's user namespace.
-fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
-    match identity {
+fn snapshot_form(granted: &Granted) -> Option<SnapshotForm> {
+    match granted.rung.walls() {
+        Walls::Mounted | Walls::Copied => {}
+        Walls::Chrooted => return Some(SnapshotForm::root_without_trust()),
+        Walls::Bare => return Some(SnapshotForm::one_id()),
+    }
+    match &granted.identity {
         Identity::Real => Some(SnapshotForm::root()),
         Identity::Single { .. } => Some(SnapshotForm::one_id()),
         Identity::Ranges { .. } => None,

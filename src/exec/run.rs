@@ -17,7 +17,7 @@ use crate::exec::helper;
 use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
-use crate::exec::probe::Isolation;
+use crate::exec::probe::{Granted, Isolation};
 use crate::exec::proxy::{Opened, Proxy, Terms};
 use crate::exec::sandbox::lent::{AgentSocket, Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
@@ -25,7 +25,7 @@ use crate::exec::secrets::Masks;
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
-use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
+use crate::graph::op::{CacheMount, Expect, From, Limits, Network, Run, Sharing, free_output};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
@@ -114,14 +114,13 @@ pub(crate) fn furnish(
     cancel: &Cancel,
 ) -> Result<Furnished, ExecError> {
     let Here { isolation, emulator, workspace, platform, lender } = here;
-    let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
+    let granted = isolation.for_run(run.from)?;
     let memo = supply.memo();
     let (lending, secret_files, secret_variables) = lender.lend(run, cancel)?;
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
-    let mut claims = claim(memo, &run.caches, &of, cancel, say)?;
+    let mut claims = claim(memo, &caches_of(run, &granted), &of, cancel, say)?;
     let work = memo.used_work_folder()?;
-    let (identity, grants) = (&granted.identity, &isolation.grants);
-    let with = Surroundings { supply, inputs, identity, grants, cancel };
+    let with = Surroundings { supply, inputs, granted: &granted, grants: &isolation.grants, cancel };
     let prepared = prepare(&with, run, work.path(), &mut claims)?;
     let (bounds, group) = Bounds::of(&run.limits, memo);
     let (services, folders) = prepare_services(&with, run)?;
@@ -188,6 +187,15 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
         traffic,
         bytes: 0,
     })
+}
+
+/// Where caches cannot be mounted, they are moved, and only one run can have them.
+fn caches_of(run: &Run, granted: &Granted) -> Vec<CacheMount> {
+    let mut caches = run.caches.clone();
+    if !granted.rung.walls().has_namespaces() {
+        caches.iter_mut().for_each(|cache| cache.sharing = cache.sharing.max(Sharing::Locked));
+    }
+    caches
 }
 
 /// What the machine itself put in is no use to others. What came through the proxy is what anybody could have got,

@@ -10,12 +10,14 @@
 mod skipped;
 mod space;
 mod programs;
+mod places;
 mod tidy;
 mod commands;
 mod fmt;
 mod examples;
 mod reuse;
 mod sandbox;
+mod ladder;
 mod images;
 mod input;
 mod mistakes;

@@ -6,6 +6,8 @@ mod room;
 mod commands;
 mod files;
 mod walls;
+mod chrooted;
+mod bare;
 mod ends;
 mod surroundings;
 mod user;

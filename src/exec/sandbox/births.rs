@@ -6,11 +6,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, wait};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, wait};
 
 use crate::base::digest::TreeDigest;
-use crate::exec::sandbox::rights;
 use crate::exec::sandbox::sys::{self, Side};
+use crate::exec::sandbox::{rights, ward};
 
 /// What a new helper is given.
 struct Dowry {
@@ -24,20 +25,34 @@ struct Dowry {
 pub(super) fn live(wishes: OwnedFd) -> ExitCode {
     let own = std::process::id().cast_signed();
     know_the_processor();
+    let Ok(signals) = sys::child_signals() else { return ExitCode::FAILURE };
+    if ward::adopt_orphans().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut helpers = Vec::new();
     loop {
-        let wish = rights::receive::<1, 3>(&wishes);
-        reap();
-        let dowry = match wish {
+        wait_for_either(&wishes, &signals);
+        bury(&mut helpers, &signals);
+        if !has_wish(&wishes) {
+            continue;
+        }
+        let dowry = match rights::receive::<1, 3>(&wishes) {
             Ok(Some((_, [socket, stdout, stderr]))) => Dowry { socket, stdout, stderr },
-            Ok(None) => return ExitCode::SUCCESS,
+            Ok(None) => {
+                end_orphans(&mut helpers, &signals);
+                return ExitCode::SUCCESS;
+            }
             Err(_) => return ExitCode::FAILURE,
         };
         match sys::fork() {
             Ok(Side::Child) => {
-                drop(wishes);
+                drop((wishes, signals));
                 return leave_home(dowry, own);
             }
-            Ok(Side::Parent { pid }) => announce(&dowry, pid),
+            Ok(Side::Parent { pid }) => {
+                helpers.extend(Pid::from_raw(pid));
+                announce(&dowry, pid);
+            }
             // The main process finds its socket closed.
             Err(_) => {}
         }
@@ -69,6 +84,39 @@ fn announce(dowry: &Dowry, pid: i32) {
     }
 }
 
-fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+/// Of helpers that were killed; those that live end theirs themselves.
+fn end_orphans(helpers: &mut Vec<Pid>, signals: &OwnedFd) {
+    loop {
+        bury(helpers, signals);
+        match ward::kill_descendants(getpid(), helpers) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => std::thread::sleep(ward::PAUSE),
+        }
+    }
+}
+
+fn wait_for_either(wishes: &OwnedFd, signals: &OwnedFd) {
+    let mut events = [PollFd::new(wishes, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+    // Whatever it is, the next call tells it again.
+    let _ = poll(&mut events, None);
+}
+
+fn has_wish(wishes: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(wishes, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
+}
+
+/// Takes the dead away. What a helper that was killed has left comes to this process, and is killed as well.
+fn bury(helpers: &mut Vec<Pid>, signals: &OwnedFd) {
+    let mut pending = [0; 128];
+    while rustix::io::read(signals, &mut pending[..]).is_ok_and(|count| count > 0) {}
+    let mut was_killed = false;
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        let is_helper = helpers.contains(&pid);
+        helpers.retain(|helper| *helper != pid);
+        was_killed |= !is_helper || status.terminating_signal().is_some();
+    }
+    if was_killed {
+        let _ = ward::kill_descendants(getpid(), helpers);
+    }
 }

@@ -29,7 +29,7 @@ use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry, Metadata};
 
 /// Of a folder that has not got its owner yet: the next run finds it so, and gives it one, should this one die.
-const UNFINISHED: u32 = 0;
+pub(super) const UNFINISHED: u32 = 0;
 
 /// Makes those that are not there. Another run may be faster: then its folder is taken.
 pub(super) fn make(spec: &Spec, main: &mut UnixStream) -> Result<(), Trouble> {

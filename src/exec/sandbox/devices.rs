@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, symlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, chmodat, fchmod, fstat, major, makedev, minor, mkdirat, mknodat,
+    openat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -38,6 +41,42 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, more: &[String]) ->
     let memory = mounts::memory("1777", attributes | MountAttrFlags::MOUNT_ATTR_NODEV)?;
     let place = open(devices.as_fd(), "shm").map_err(Trouble::at("make /dev/shm"))?;
     mounts::attach(memory.as_fd(), place.as_fd()).map_err(Trouble::at("mount /dev/shm"))
+}
+
+/// The same in a plain folder. Where the machine makes no devices, or none that can be opened, `null` is an empty
+/// file, and the others are not there.
+pub(super) fn make(root: BorrowedFd<'_>, stubs: &mut Stubs) -> Result<(), Trouble> {
+    let place = stubs.folder(root, &TreePath::parse("dev").expect("bug: a plain name"))?;
+    let make = || {
+        for (name, major, minor) in DEVICES {
+            if !make_device(place.as_fd(), name, makedev(major, minor))? && name == "null" {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                let file = openat(&place, name, flags, Mode::from_raw_mode(0o666))?;
+                fchmod(file, Mode::from_raw_mode(0o666))?;
+            }
+        }
+        for (name, target) in LINKS {
+            symlinkat(target, &place, name)?;
+        }
+        mkdirat(&place, "shm", Mode::from_raw_mode(0o755))?;
+        chmodat(&place, "shm", Mode::from_raw_mode(0o1777), AtFlags::empty())
+    };
+    make().map_err(Trouble::at("make /dev"))
+}
+
+/// Whether it is there and can be used.
+fn make_device(folder: BorrowedFd<'_>, name: &str, device: u64) -> Result<bool, Errno> {
+    match mknodat(folder, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device) {
+        Err(Errno::PERM) => return Ok(false),
+        made => made?,
+    }
+    chmodat(folder, name, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+    match openat(folder, name, OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()) {
+        // The filesystem has none, or the container's administrator does not want this one.
+        Err(Errno::ACCESS | Errno::PERM) => unlinkat(folder, name, AtFlags::empty()).map(|()| false),
+        // There is no terminal.
+        _ => Ok(true),
+    }
 }
 
 fn fill(devices: BorrowedFd<'_>) -> Result<(), Errno> {

@@ -17,6 +17,11 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::root::known;
 use crate::exec::sandbox::spec::Trouble;
 
+/// All of the machine that such a run sees, beside folders that a build file names.
+pub(super) fn places() -> impl Iterator<Item = PathBuf> {
+    PROGRAMS.iter().chain(&SETTINGS).map(|path| Path::new("/").join(path))
+}
+
 const PROGRAMS: [&str; 8] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt"];
 
 /// Who users are, where libraries lie, which of several programs is meant, whom to trust.

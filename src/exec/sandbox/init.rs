@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -28,17 +28,20 @@ use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::place::make_following;
 use crate::exec::sandbox::probe::Probe;
 use crate::exec::sandbox::session::Session;
-use crate::exec::sandbox::spec::{Ended, Trouble, as_typed, receive, send, word};
+use crate::exec::sandbox::spec::{Ended, Trouble, Walls, as_typed, receive, send, word};
 use crate::exec::sandbox::{
-    emulation, landlock, limits, ownership, processes, seccomp, sockets, sys, user_namespace,
+    emulation, landlock, limits, lockup, ownership, processes, seccomp, sockets, sys, user_namespace,
 };
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
-    /// Where the root hangs.
+    pub walls: Walls,
+    /// Where the root hangs, or lies.
     pub root: PathBuf,
+    /// Of the machine, beside its programs, where commands have its own root.
+    pub folders: Vec<String>,
     pub commands: Vec<Vec<String>>,
     pub environment: Vec<(String, String)>,
     /// Names of variables whose values follow the plan.
@@ -178,7 +181,10 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
     plan.take_secrets(helper)?;
     let signals = sys::child_signals().map_err(Trouble::at("watch for ended processes"))?;
     let program = plan.emulator.as_ref().map(emulation::open).transpose()?;
-    let names = enter(&plan, line)?;
+    let names = match plan.walls.has_namespaces() {
+        true => enter(&plan, line)?,
+        false => lockup::enter(&plan).map(|()| None)?,
+    };
     let emulator = match (&plan.emulator, program) {
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
@@ -300,9 +306,12 @@ fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
     }
-    enter_workdir(&plan.workdir)?;
+    enter_workdir(plan)?;
+    if !plan.walls.has_namespaces() {
+        return lockup::restrict(plan);
+    }
     if plan.rights == Rights::Few {
-        limits::give_up_capabilities()?;
+        limits::give_up_capabilities(limits::KEPT)?;
     }
     // It would keep a privileged run from mounting.
     if !plan.network.is_own() && plan.rights == Rights::Few {
@@ -325,10 +334,12 @@ fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
 }
 
 /// Made where it is missing, and kept.
-fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
+fn enter_workdir(plan: &Plan) -> Result<(), Trouble> {
+    let workdir = &plan.workdir;
     let enter = || -> Result<(), Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, "/", flags, Mode::empty())?;
+        let root = if plan.walls == Walls::Bare { &plan.root } else { Path::new("/") };
+        let root = openat(CWD, root, flags, Mode::empty())?;
         fchdir(make_following(root.as_fd(), workdir)?)
     };
     enter().map_err(|error| {

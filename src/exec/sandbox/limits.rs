@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, CpuSet, capability_is_in_bounding_set,
+    CapabilitySet, CapabilitySets, CpuSet, capabilities, capability_is_in_bounding_set,
     remove_capability_from_bounding_set, sched_getaffinity, sched_setaffinity, set_capabilities,
     set_no_new_privs,
 };
@@ -14,7 +14,7 @@ use rustix::thread::{
 use crate::exec::sandbox::spec::Trouble;
 
 /// What package managers need of root. All of it ends at the sandbox's own files and processes.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
+pub(super) const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
@@ -41,20 +41,31 @@ const NO_DUMP: u64 = 1;
 /// Numbers that the kernel may know; it answers EINVAL for those it doesn't.
 const MOST_CAPABILITIES: u32 = 64;
 
-pub(super) fn give_up_capabilities() -> Result<(), Trouble> {
+/// Where no namespace holds them: by a second change of the root, one gets out of the first.
+pub(super) const WITHOUT_NAMESPACES: CapabilitySet = KEPT.difference(CapabilitySet::SYS_CHROOT);
+
+/// What of `kept` the process has, and nothing else.
+pub(super) fn keep_capabilities(kept: CapabilitySet) -> Result<(), Trouble> {
+    let cannot = || Trouble::at::<rustix::io::Errno>("drop capabilities");
+    let kept = kept & capabilities(None).map_err(cannot())?.permitted;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(cannot())
+}
+
+/// The same, and no way leads to others.
+pub(super) fn give_up_capabilities(kept: CapabilitySet) -> Result<(), Trouble> {
     let cannot = || Trouble::at::<rustix::io::Errno>("drop capabilities");
     for number in 0..MOST_CAPABILITIES {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match capability_is_in_bounding_set(capability) {
-            Ok(true) if !KEPT.contains(capability) => {
+            Ok(true) if !kept.contains(capability) => {
                 remove_capability_from_bounding_set(capability).map_err(cannot())?;
             }
             Ok(_) => {}
             Err(_) => break,
         }
     }
-    let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
-    set_capabilities(None, sets).map_err(cannot())?;
+    keep_capabilities(kept)?;
     set_no_new_privs(true).map_err(cannot())
 }
 

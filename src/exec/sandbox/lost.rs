@@ -4,34 +4,46 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::copies::{Copied, Copies};
 use crate::exec::sandbox::places;
 use crate::exec::sandbox::root::{copied_place, own_place};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, WRAPPED};
+use crate::exec::sandbox::workplace::copied_root;
 use crate::graph::op::Access;
 use crate::store::record::Lost;
+use crate::tree::disk::copied::touched;
 
 /// Entries that are looked at: who writes more is told of so many.
 const MOST_ENTRIES: usize = 10_000;
 
 /// `folders` are where the spec's snapshots are. Nothing where no node can stand on the root. What cannot be read
 /// is not told: it is for a warning only.
-pub(super) fn lost(spec: &Spec, folders: &[PathBuf]) -> Lost {
+pub(super) fn lost(spec: &Spec, folders: &[PathBuf], copies: &Copies) -> Lost {
     if spec.is_test || matches!(spec.root, Root::Host { .. }) {
         return Lost::default();
     }
     let places = places::all(spec).into_iter().map(|placed| placed.at().clone()).collect();
     let mut search = Search { spec, places, lost: Lost::default(), left: MOST_ENTRIES };
     for (number, mounted) in spec.mounts.iter().enumerate() {
+        if let Some(copied) = copies.mounts.get(&number) {
+            search.look_at_copy(mounted, copied);
+            continue;
+        }
         match (mounted.source.part, mounted.access) {
             (_, Access::Ro) => {}
             (Part::File, Access::Cow) => {
                 let source = folders[mounted.source.snapshot].join(WRAPPED);
-                search.look_at_file(mounted, &source, &copied_place(spec, number));
+                let copy = match spec.walls.has_namespaces() {
+                    true => copied_place(spec, number),
+                    false => copied_root(&spec.work).join(mounted.at.as_path()),
+                };
+                search.look_at_file(mounted, &source, &copy);
             }
             (Part::All | Part::Folder, Access::Cow) => {
                 search.look_below(mounted.at.clone(), own_place(spec, number).join("upper"));
@@ -51,6 +63,23 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    fn look_at_copy(&mut self, mounted: &Mounted, copied: &Copied) {
+        let touched = touched(copied.folder.as_fd(), &copied.notes, self.left);
+        self.left -= touched.len();
+        for path in touched {
+            let path = path.split(|&byte| byte == b'/').fold(mounted.at.clone(), |at, name| at.join(name));
+            if !self.is_in_a_lower_mount(&path, &mounted.at) {
+                self.add(&path);
+            }
+        }
+    }
+
+    /// Whether something else is mounted in this mount, and has the path.
+    fn is_in_a_lower_mount(&self, path: &TreePath, this: &TreePath) -> bool {
+        let mut lower = self.places.iter().filter(|at| *at != this && at.starts_with(this));
+        lower.any(|at| path.starts_with(at))
+    }
+
     fn look_at_file(&mut self, mounted: &Mounted, source: &Path, copy: &Path) {
         let facts = |path: &Path| {
             let metadata = fs::metadata(path).ok()?;

@@ -10,6 +10,7 @@ mod agents;
 mod authority;
 mod births;
 mod caches;
+mod copies;
 mod command;
 mod devices;
 mod emulation;
@@ -20,7 +21,9 @@ mod init;
 mod landlock;
 pub(crate) mod lent;
 mod limits;
+mod lockup;
 mod mounts;
+mod moved;
 mod names;
 pub(crate) mod network;
 mod notify;
@@ -28,6 +31,7 @@ mod ownership;
 mod lost;
 mod place;
 mod places;
+mod plain;
 mod probe;
 mod processes;
 mod results;
@@ -41,41 +45,50 @@ mod sockets;
 pub(crate) mod spec;
 pub(crate) mod session;
 mod supervise;
+pub(crate) mod trial;
 mod usage;
+mod ward;
 mod watch;
 mod sys;
 mod workplace;
 
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal, umask};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, set_parent_process_death_signal, umask};
 use rustix::thread::UnshareFlags;
 
 use crate::base::hidden::Hidden;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::copies::Copies;
 use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
+use crate::exec::sandbox::moved::Moved;
 use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
-use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, Walls, receive, send, word};
 use crate::exec::sandbox::supervise::Init;
 use crate::exec::sandbox::sys::{Cloned, Side};
+use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 
 pub(crate) use authority::CERTIFICATES;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
+
+/// Tells commands that have the machine's own root where the folder is that stands for theirs.
+const BARE_ROOT: &str = "MEMOBUILD_ROOT";
 
 /// What `main` calls when the first argument is `ARGUMENT`. Standard input is a socket to the main process.
 pub fn sandbox_main() -> ExitCode {
@@ -112,12 +125,18 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
-    die_with(parent)?;
-    enter_identity(&spec.identity, keeps_groups(spec), main)?;
-    die_with(parent)?;
-    keep_mounts_to_itself()?;
-    session::take_input(spec, main)?;
-    let done = run_in_private(spec, main);
+    let done = if spec.walls.has_namespaces() {
+        die_with(parent)?;
+        enter_identity(&spec.identity, keeps_groups(spec), main)?;
+        die_with(parent)?;
+        keep_mounts_to_itself()?;
+        session::take_input(spec, main)?;
+        run_in_private(spec, main)
+    } else {
+        // This process notices by itself that the main one is gone: were it killed for that, as others are, nobody
+        // would be left to end what a command has started.
+        run_in_ward(spec, Ward::begin(parent)?, main)
+    };
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
 }
@@ -136,7 +155,7 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
         sys::bring_loopback_up().map_err(Trouble::at("bring up the loopback network"))?;
     }
     let mut services = service::start(&spec.services, main)?;
-    let mut room = Room::furnish(spec, None, main)?;
+    let mut room = Room::furnish(spec, None, None, main)?;
     let mut done = match service::wait_until_ready(&mut services, main) {
         Ok(()) => run_in(&mut room, &services, main)?,
         Err(NotReady::Failed { name, why }) => {
@@ -147,6 +166,11 @@ fn run_in_private(spec: &Spec, main: &mut UnixStream) -> Result<Done, Trouble> {
     };
     done.tidy_services = service::stop(services);
     Ok(done)
+}
+
+/// In no namespace of its own.
+fn run_in_ward(spec: &Spec, ward: Ward, main: &mut UnixStream) -> Result<Done, Trouble> {
+    run_in(&mut Room::furnish(spec, None, Some(ward), main)?, &[], main)
 }
 
 fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) -> Result<Done, Trouble> {
@@ -166,12 +190,17 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
-        done.lost = lost::lost(spec, &room.folders);
+        done.lost = lost::lost(spec, &room.folders, &room.copies);
         // Without what hangs in it.
-        let bare = mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?;
+        let bare = match spec.walls.has_namespaces() {
+            true => mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?,
+            false => top.try_clone().map_err(Trouble::at("open the root"))?,
+        };
         drop(top);
-        workplace::unmount(&spec.work)?;
-        done.change = results.change(&room.stubs, bare.as_fd())?;
+        if spec.walls.has_namespaces() {
+            workplace::unmount(&spec.work)?;
+        }
+        done.change = results.change(&room.stubs, bare.as_fd(), &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
@@ -188,9 +217,12 @@ struct Room<'s> {
     /// The root's top, until it is given away.
     top: Option<OwnedFd>,
     stubs: Stubs,
+    copies: Copies,
     plan: Plan,
     /// Values of the plan's secret variables.
     secrets: Vec<Hidden>,
+    /// Moved back when all is over: `init` comes before it.
+    _moved: Vec<Moved>,
     /// Who owns what, where the disk cannot show it.
     ownership: Option<Ownership>,
     /// Keeps the terminal of who sits at it open.
@@ -200,24 +232,35 @@ struct Room<'s> {
 }
 
 impl<'s> Room<'s> {
-    /// `ready` is a command that says when the service in it is ready, and where that is told.
+    /// `ready` is a command that says when the service in it is ready, and where that is told. `ward`: where no
+    /// namespaces are made.
     fn furnish(
         spec: &'s Spec,
         ready: Option<(Vec<String>, OwnedFd)>,
+        ward: Option<Ward>,
         main: &mut UnixStream,
     ) -> Result<Room<'s>, Trouble> {
         let (ready, tell) = ready.unzip();
         let locks = lent::take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
+        if ward.is_some() {
+            plain::refuse(spec)?;
+        }
         let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
-        let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None, line })?;
-        let watch = Watch::new(spec, init.pid)?;
+        let inherited = Inherited { tell, locks: &locks, calls: None, line };
+        let mut init = match ward {
+            None => start_init(spec, inherited)?,
+            Some(ward) => start_in_ward(ward, inherited)?,
+        };
+        let mut watch = Watch::new(spec, init.pid)?;
         let lent::Values { files, variables } = lent::take_values(spec, main)?;
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
-        let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders, &files)?;
+        let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
+        let root::Assembled { top, stubs, gifts, copies, moved } =
+            root::assemble(spec, &folders, &files, &|| is_spoken_to(&told))?;
         drop(files);
-        let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
+        let account = look_up_account(spec, top.as_fd())?;
         if !spec.tells_owners() {
             account::check(
                 &spec.identity,
@@ -238,6 +281,7 @@ impl<'s> Room<'s> {
             None => None,
         };
         let plan = Plan { ready, ..plan(spec, account) };
+        watch.begin();
         Ok(Room {
             spec,
             init,
@@ -245,8 +289,10 @@ impl<'s> Room<'s> {
             folders,
             top: Some(top),
             stubs,
+            copies,
             plan,
             secrets: variables,
+            _moved: moved,
             ownership,
             _terminal: terminal,
             _locks: locks,
@@ -343,9 +389,45 @@ fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pid, pidfd, socket: ours, calls: our_calls })
+            Ok(Init { pid, pidfd, socket: ours, ward: None, calls: our_calls })
         }
     }
+}
+
+/// The same in no namespace.
+fn start_in_ward(ward: Ward, inherited: Inherited<'_>) -> Result<Init, Trouble> {
+    let cannot = || Trouble::at::<std::io::Error>("start its first process");
+    let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    match sys::fork().map_err(cannot())? {
+        Side::Child => {
+            drop(ours);
+            init::live(OwnedFd::from(theirs), inherited)
+        }
+        Side::Parent { pid } => {
+            let number = Pid::from_raw(pid).expect("bug: fork gives a positive number");
+            let pidfd =
+                pidfd_open(number, PidfdFlags::empty()).map_err(Trouble::at("watch its first process"))?;
+            Ok(Init { pid, pidfd, socket: ours, ward: Some(ward), calls: None })
+        }
+    }
+}
+
+/// Whether the main process has said something, or is gone: either way, it wants no more of this.
+fn is_spoken_to(main: &UnixStream) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(main, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
+}
+
+/// In the root's own files; where commands have the machine's root, in the machine's.
+fn look_up_account(spec: &Spec, top: BorrowedFd<'_>) -> Result<Account, Trouble> {
+    let user = spec.user.as_deref();
+    if spec.walls != Walls::Bare {
+        return account::look_up(top, user);
+    }
+    let machine = workplace::open(Path::new("/")).map_err(Trouble::at("open /"))?;
+    let account = account::look_up(machine.as_fd(), user)?;
+    // What a command keeps at home is none of the user's.
+    Ok(Account { home: workplace::copied_root(&spec.work).to_string_lossy().into_owned(), ..account })
 }
 
 /// Who is root of the machine inside, too, could change the machine by files of /proc alone: there, what covers them
@@ -363,8 +445,21 @@ fn plan(spec: &Spec, account: Account) -> Plan {
     if !environment.iter().any(|(name, _)| name == "HOME") {
         environment.push(("HOME".to_owned(), account.home.clone()));
     }
+    let folders = match &spec.root {
+        Root::Host { folders, .. } => folders.clone(),
+        Root::Layers { .. } => Vec::new(),
+    };
+    let root = match spec.walls.has_namespaces() {
+        true => workplace::root(&spec.work),
+        false => workplace::copied_root(&spec.work),
+    };
+    if spec.walls == Walls::Bare {
+        environment.push((BARE_ROOT.to_owned(), root.to_string_lossy().into_owned()));
+    }
     Plan {
-        root: workplace::root(&spec.work),
+        walls: spec.walls,
+        root,
+        folders,
         commands: spec.commands.clone(),
         environment,
         secret_variables: spec.lent.secret_variables.clone(),

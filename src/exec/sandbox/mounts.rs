@@ -169,6 +169,12 @@ pub(super) fn make_itself_read_only(mount: BorrowedFd<'_>) -> Result<(), Trouble
     set_read_only(mount, 0)
 }
 
+/// No file of it is a device.
+pub(super) fn make_deviceless(mount: BorrowedFd<'_>) -> Result<(), Trouble> {
+    sys::set_mount_attributes(mount, libc::MOUNT_ATTR_NODEV, 0)
+        .map_err(Trouble::at("keep devices out of a mount"))
+}
+
 fn set_read_only(mount: BorrowedFd<'_>, reach: i32) -> Result<(), Trouble> {
     let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     sys::set_mount_attributes(mount, attributes, reach).map_err(Trouble::at("make a mount read-only"))

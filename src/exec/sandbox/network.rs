@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::authority;
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
@@ -41,6 +42,27 @@ pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Res
             show_machines(root, stubs, &own, SERVERS, "")
         }
     }
+}
+
+/// What `mount` shows, as files to be put into a root that nothing can be mounted in. Without a network, what the root
+/// says of servers stays: nobody can ask them.
+pub(super) fn files(root: BorrowedFd<'_>, spec: &Spec) -> Result<Vec<(TreePath, Vec<u8>)>, Trouble> {
+    let added = added_hosts(spec);
+    if spec.network == Network::None {
+        return Ok(vec![(known(HOSTS), (added + LOCAL_HOSTS).into_bytes())]);
+    }
+    let is_missing = |path: &&str| place::open_following(root, &known(path), OFlags::PATH).is_err();
+    let missing = WHERE_MISSING.into_iter().filter(is_missing).map(|path| (path, ""));
+    let wanted = [(HOSTS, added.as_str()), (SERVERS, "")].into_iter().chain(missing);
+    let mut files = Vec::new();
+    for (path, before) in wanted {
+        match fs::read(Path::new("/").join(path)) {
+            Ok(content) => files.push((known(path), [before.as_bytes(), &content].concat())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Trouble::at(format!("read /{path}"))(error)),
+        }
+    }
+    Ok(files)
 }
 
 /// What lies under a root that has none of its own: there a command may put another in its place, which a mount would

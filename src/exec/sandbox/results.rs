@@ -13,6 +13,7 @@ use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::identity::Identity;
+use crate::exec::sandbox::copies::{Copied, Copies};
 use crate::exec::sandbox::ownership::{Inodes, Seen};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
 use crate::exec::sandbox::places;
@@ -21,11 +22,11 @@ use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
 use crate::store::memo::Memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
+use crate::tree::disk::copied::capture_copied;
 use crate::tree::disk::upper::capture_upper;
 use crate::tree::encode;
 use crate::tree::overlay::Layers;
 use crate::tree::tree::{Directory, Entry};
-use crate::tree::xattr::Flavour;
 
 pub(super) struct Results<'a> {
     spec: &'a Spec,
@@ -120,8 +121,16 @@ impl Results<'_> {
     }
 
     /// What changed on the root; nothing where it is the machine's. `root` is a view of the root without mounts.
-    pub(super) fn change(&self, stubs: &Stubs, root: BorrowedFd<'_>) -> Result<Option<TreeDigest>, Trouble> {
+    pub(super) fn change(
+        &self,
+        stubs: &Stubs,
+        root: BorrowedFd<'_>,
+        copies: &Copies,
+    ) -> Result<Option<TreeDigest>, Trouble> {
         let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
+        if let Some(copied) = &copies.root {
+            return self.change_of_copy(stubs, copied, trees).map(Some);
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let upper = openat(CWD, workplace::upper(&self.spec.work), flags, Mode::empty())
             .map_err(Trouble::at("open what the command wrote"))?;
@@ -136,13 +145,27 @@ impl Results<'_> {
         capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }
 
+    fn change_of_copy(
+        &self,
+        stubs: &Stubs,
+        copied: &Copied,
+        trees: &[TreeDigest],
+    ) -> Result<TreeDigest, Trouble> {
+        let folder = copied.folder.as_fd();
+        stubs.remove_from(folder);
+        let memo = self.memo()?;
+        let below = Layers::new(memo, trees.iter().copied());
+        let options =
+            CaptureOptions { unlock: true, leave_out: copied.left_out.clone(), ..self.options(None) };
+        Ok(capture_copied(memo, folder, &copied.notes, &below, &options, &self.never)?)
+    }
+
     /// Who knows whose the files in `folder` are, where that is not on the disk.
     fn seen<'s>(&'s self, folder: BorrowedFd<'s>, below: Option<&'s Layers<'s>>) -> Option<Seen<'s>> {
         self.inodes.as_ref().map(|inodes| Seen { folder, inodes, below })
     }
 
     fn options<'s>(&self, seen: Option<&'s Seen<'s>>) -> CaptureOptions<'s> {
-        let has_namespace = self.spec.identity.has_namespace();
         CaptureOptions {
             ids: match (seen, &self.spec.identity, &self.spec.root) {
                 (Some(seen), ..) => Ids::Told(seen),
@@ -150,7 +173,7 @@ impl Results<'_> {
                 (None, Identity::Single { .. }, _) | (None, _, Root::Host { .. }) => Ids::AllRoot,
                 (None, ..) => Ids::Exact,
             },
-            flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
+            flavour: self.spec.flavour(),
             single_threaded: self.single_threaded,
             ..CaptureOptions::default()
         }

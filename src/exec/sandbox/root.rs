@@ -10,14 +10,17 @@ use rustix::mount::MountAttrFlags;
 
 use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts::{self, Overlay};
+use crate::exec::sandbox::moved::Moved;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
-use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
+use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED, Walls};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{agents, caches, devices, host_root, network, secrets, session};
+use crate::exec::sandbox::{agents, caches, devices, host_root, network, plain, secrets, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
+use crate::tree::disk::copy::Stop;
 
 /// A root with everything in its place.
 pub(super) struct Assembled {
@@ -26,11 +29,27 @@ pub(super) struct Assembled {
     pub stubs: Stubs,
     /// What was made for the run's user, and is still root's.
     pub gifts: Vec<Gift>,
+    pub copies: Copies,
+    /// To be moved back when all is over.
+    pub moved: Vec<Moved>,
 }
 
-/// `folders` are where the spec's snapshots are, `secrets` the values of its secret files.
-pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], secrets: &[Hidden]) -> Result<Assembled, Trouble> {
-    let top = mount_layers(spec, folders)?;
+/// `folders` are where the spec's snapshots are, `secrets` the values of its secret files. Where something is copied, `stop` is asked whether to give up.
+pub(super) fn assemble(
+    spec: &Spec,
+    folders: &[PathBuf],
+    secrets: &[Hidden],
+    stop: &Stop<'_>,
+) -> Result<Assembled, Trouble> {
+    let copying = Copying { spec, stop };
+    if !spec.walls.has_namespaces() {
+        return plain::assemble(&copying, folders);
+    }
+    let mut copies = Copies::default();
+    let (top, copy) = match spec.walls {
+        Walls::Copied => show_copy(&copying, folders).map(|(top, copy)| (top, Some(copy)))?,
+        _ => (mount_layers(spec, folders)?, None),
+    };
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if let Root::Host { folders, hidden } = &spec.root {
@@ -45,14 +64,24 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf], secrets: &[Hidden]) -> 
     if !secrets.is_empty() {
         secrets::set_up(&spec.work)?;
     }
-    let gifts = mount_all(root, &mut stubs, spec, folders, secrets)?;
+    let gifts = mount_all(root, &mut stubs, &copying, folders, secrets, &mut copies)?;
+    make_output_places(root, &mut stubs, spec)?;
+    copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
+    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new() })
+}
+
+pub(super) fn make_output_places(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    spec: &Spec,
+) -> Result<(), Trouble> {
     for output in &spec.outputs {
         match output.kind {
             OutputKind::Dir => stubs.folder(root, &output.path)?,
             OutputKind::File => stubs.folder(root, &output.path.parent().unwrap_or_default())?,
         };
     }
-    Ok(Assembled { top, stubs, gifts })
+    Ok(())
 }
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
@@ -67,16 +96,31 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     let user_marks = spec.identity.has_namespace();
     let (upper, work) = (workplace::upper(&spec.work), workplace::overlay(&spec.work));
     let overlay = Overlay { lowers: &lowers, upper: &upper, work: &work, user_marks }.mount()?;
+    hang(spec, overlay.as_fd())
+}
+
+/// A copy of the layers in the place of a mount; second, the copy itself, with nothing mounted in it.
+fn show_copy(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<(OwnedFd, OwnedFd), Trouble> {
+    let spec = copying.spec;
+    workplace::set_up(&spec.work)?;
+    let copy = copying.lay_root(folders, &[])?;
+    let view = mounts::view(&workplace::copied_root(&spec.work)).map_err(Trouble::at("show the root"))?;
+    mounts::make_deviceless(view.as_fd())?;
+    Ok((hang(spec, view.as_fd())?, copy))
+}
+
+/// Mounts the root, and opens it.
+fn hang(spec: &Spec, root: BorrowedFd<'_>) -> Result<OwnedFd, Trouble> {
     let place = workplace::root(&spec.work);
     let under = open(&place).map_err(Trouble::at("open the root's place"))?;
-    mounts::attach(overlay.as_fd(), under.as_fd()).map_err(Trouble::at("mount the root"))?;
+    mounts::attach(root, under.as_fd()).map_err(Trouble::at("mount the root"))?;
     open(&place).map_err(Trouble::at("open the root"))
 }
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
 /// `inputs.rs` has the same as a tree.
-fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
+pub(super) fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
         make_folder(&ground.join(name), mode)?;
@@ -89,15 +133,22 @@ fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
 fn mount_all(
     root: BorrowedFd<'_>,
     stubs: &mut Stubs,
-    spec: &Spec,
+    copying: &Copying<'_>,
     folders: &[PathBuf],
     secrets: &[Hidden],
+    copies: &mut Copies,
 ) -> Result<Vec<Gift>, Trouble> {
+    let spec = copying.spec;
     let (mut to_be_sealed, mut gifts) = (Vec::new(), Vec::new());
     for placed in places::all(spec) {
         match placed {
             Placed::Tree(number, mounted) => {
-                let mount = mount_tree(root, stubs, spec, folders, (number, mounted))?;
+                let source = source(mounted, folders);
+                let mount = match own_mount(copying, (number, mounted), &source, copies)? {
+                    Some(copy) => copy,
+                    None => shown(spec, (number, mounted), &source)?,
+                };
+                attach_tree(root, stubs, mounted, mount.as_fd())?;
                 if mounted.access == Access::Ro && has_more_below(mounted, spec) {
                     to_be_sealed.push(mount);
                 }
@@ -115,30 +166,52 @@ fn mount_all(
     Ok(gifts)
 }
 
-fn mount_tree(
-    root: BorrowedFd<'_>,
-    stubs: &mut Stubs,
-    spec: &Spec,
-    folders: &[PathBuf],
-    (number, mounted): (usize, &Mounted),
-) -> Result<OwnedFd, Trouble> {
+/// Of what is mounted.
+pub(super) fn source(mounted: &Mounted, folders: &[PathBuf]) -> PathBuf {
     let folder = &folders[mounted.source.snapshot];
-    let source = match mounted.source.part {
+    match mounted.source.part {
         Part::All => folder.clone(),
         Part::Folder | Part::File => folder.join(WRAPPED),
-    };
-    let mount = match (mounted.source.part, mounted.access) {
-        (Part::File, Access::Cow) => copied(&source, &copied_place(spec, number))?,
-        (_, Access::Ro) if !has_more_below(mounted, spec) => read_only(&source)?,
-        _ => copy_on_write(&source, &own_place(spec, number), spec.identity.has_namespace())?,
-    };
+    }
+}
+
+/// A copy, where nothing can be stacked and something has to be written.
+fn own_mount(
+    copying: &Copying<'_>,
+    (number, mounted): (usize, &Mounted),
+    source: &Path,
+    copies: &mut Copies,
+) -> Result<Option<OwnedFd>, Trouble> {
+    let is_written = mounted.access == Access::Cow || has_more_below(mounted, copying.spec);
+    if copying.spec.walls != Walls::Copied || mounted.source.part == Part::File || !is_written {
+        return Ok(None);
+    }
+    let (mount, copied) = copying.mount(number, source)?;
+    if mounted.access == Access::Cow {
+        copies.mounts.insert(number, copied);
+    }
+    Ok(Some(mount))
+}
+
+fn shown(spec: &Spec, (number, mounted): (usize, &Mounted), source: &Path) -> Result<OwnedFd, Trouble> {
+    match (mounted.source.part, mounted.access) {
+        (Part::File, Access::Cow) => copied(source, &copied_place(spec, number)),
+        (_, Access::Ro) if !has_more_below(mounted, spec) => read_only(source),
+        _ => copy_on_write(source, &own_place(spec, number), spec.identity.has_namespace()),
+    }
+}
+
+fn attach_tree(
+    root: BorrowedFd<'_>,
+    stubs: &mut Stubs,
+    mounted: &Mounted,
+    mount: BorrowedFd<'_>,
+) -> Result<(), Trouble> {
     let under = match mounted.source.part {
         Part::All | Part::Folder => stubs.folder(root, &mounted.at)?,
         Part::File => stubs.file(root, &mounted.at)?,
     };
-    mounts::attach(mount.as_fd(), under.as_fd())
-        .map_err(Trouble::at(format!("mount at `{}`", mounted.at)))?;
-    Ok(mount)
+    mounts::attach(mount, under.as_fd()).map_err(Trouble::at(format!("mount at `{}`", mounted.at)))
 }
 
 /// Whoever the run's user is may write there.

@@ -104,6 +104,19 @@ const OWNERSHIP: &[i64] = &[
     libc::SYS_fchownat,
 ];
 
+/// System V's and POSIX's own shared things: the whole machine or container has one set of them.
+const MACHINE_WIDE: &[i64] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+
 /// Holds for the calling process and all that come from it. Sets `no_new_privs`.
 pub(super) fn restrict() -> Result<(), seccompiler::Error> {
     apply_filter(&unknown_calls(Some(libc::SYS_clone3)))?;
@@ -118,6 +131,25 @@ pub(super) fn restrict() -> Result<(), seccompiler::Error> {
 pub(super) fn restrict_to_namespaces() -> Result<(), seccompiler::Error> {
     apply_filter(&unknown_calls(None))?;
     apply_filter(&refusing(refused_calls()?)?)
+}
+
+/// What namespaces would hold back: other machines, the processes of the whole machine, and its shared memory, which
+/// outlives those who made it. To be followed by `restrict`.
+pub(super) fn restrict_without_namespaces(has_network: bool) -> Result<(), seccompiler::Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        MACHINE_WIDE.iter().map(|&call| (call, Vec::new())).collect();
+    // 0 is the caller itself.
+    let of_another = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0);
+    rules.insert(libc::SYS_prlimit64, any_of([of_another])?);
+    if !has_network {
+        let local = libc::AF_UNIX as u64;
+        let others = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, local);
+        rules.insert(libc::SYS_socket, any_of([others])?);
+    }
+    let refuse = SeccompAction::Errno(libc::EACCES as u32);
+    let program: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture())?.try_into()?;
+    apply_filter(&program)
 }
 
 /// Answers that a file has a new owner, and does nothing: for a run whose files all become 0:0, in a place

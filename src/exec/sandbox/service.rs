@@ -224,7 +224,7 @@ fn attend(
     rustix::stdio::dup2_stdout(std::io::stderr().as_fd())
         .map_err(Trouble::at("keep the service's output apart"))?;
     keep_mounts_to_itself()?;
-    let mut room = Room::furnish(spec, ready, main)?;
+    let mut room = Room::furnish(spec, ready, None, main)?;
     room.begin()?;
     send(&*helper, &Told::Started).map_err(Trouble::at("tell that the service runs"))?;
     Ok(room.supervise(None, helper)?.ended)

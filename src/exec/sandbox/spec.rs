@@ -22,6 +22,7 @@ use crate::store::record::Lost;
 use crate::tree::disk::snapshot::Age;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Entry;
+use crate::tree::xattr::Flavour;
 
 /// What a sandbox's own process is there for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +43,7 @@ pub(crate) struct Spec {
     /// A folder of this run's own, on the store's filesystem; empty, or as `Done::tidy` says.
     pub work: PathBuf,
     pub identity: Identity,
+    pub walls: Walls,
     /// Of all that is stacked and mounted.
     pub snapshots: Vec<Snapshot>,
     pub root: Root,
@@ -123,6 +125,7 @@ impl Spec {
     /// own would be told of owners that are not there.
     pub(crate) fn tells_owners(&self) -> bool {
         matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
+            && self.walls == Walls::Mounted
             && !self.privileged
     }
 
@@ -131,6 +134,19 @@ impl Spec {
     pub(crate) fn has_ground(&self) -> bool {
         self.tells_owners()
     }
+}
+
+/// What closes a sandbox off, and so what its root can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Walls {
+    /// Namespaces; the root is a stack of mounts.
+    Mounted,
+    /// Namespaces; the root is a copy, where the kernel stacks nothing.
+    Copied,
+    /// No namespace and no mount: the root is a copy, and its processes are locked into it.
+    Chrooted,
+    /// None: processes have the machine's own root, and a folder for what they are given and make.
+    Bare,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -184,6 +200,20 @@ pub(crate) enum Snapshot {
         tree: TreeDigest,
         age: Age,
     },
+}
+
+impl Spec {
+    /// In which its snapshots are made.
+    pub(crate) fn flavour(&self) -> Flavour {
+        let has_trusted = self.walls.has_namespaces() && !self.identity.has_namespace();
+        if has_trusted { Flavour::Trusted } else { Flavour::User }
+    }
+}
+
+impl Walls {
+    pub(crate) const fn has_namespaces(self) -> bool {
+        matches!(self, Walls::Mounted | Walls::Copied)
+    }
 }
 
 /// From the sandbox to the main process.

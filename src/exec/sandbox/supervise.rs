@@ -15,6 +15,7 @@ use crate::exec::sandbox::init::{End, Plan, Report};
 use crate::exec::sandbox::lent::send_value;
 use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
+use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 
 /// Between asking to end and killing.
@@ -25,6 +26,8 @@ pub(super) struct Init {
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub socket: UnixStream,
+    /// Where its end is not the end of everything inside.
+    pub ward: Option<Ward>,
     /// Where it sends what its system calls are heard by, where somebody answers them.
     pub calls: Option<UnixStream>,
 }
@@ -69,6 +72,9 @@ pub(super) fn supervise(
         }
     }
     reap(init)?;
+    if let Some(ward) = &init.ward {
+        ward.end()?;
+    }
     if let Phase::Running { .. } = phase
         && let Some(limit) = watch.last_look()
     {
@@ -206,6 +212,9 @@ impl Init {
 impl Drop for Init {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if let Some(ward) = &self.ward {
+            let _ = ward.end();
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 /// Which side of a `clone3` or `fork` this is.
@@ -156,6 +158,20 @@ pub(super) fn bring_loopback_up() -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads one `ifreq`, which outlives the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())?;
     Ok(socket)
+}
+
+/// Kills every process that the caller may signal but itself, in one moment, if `outsider` is not among them: a
+/// living process of the caller's own user, which it may not signal only where landlock forbids it. Says whether.
+pub(super) fn kill_all_but_outsiders(outsider: Pid) -> io::Result<bool> {
+    if rustix::process::test_kill_process(outsider) != Err(Errno::PERM) {
+        return Ok(false);
+    }
+    // SAFETY: numbers only. Who is meant by -1 is in kill(2).
+    match check(unsafe { libc::kill(-1, libc::SIGKILL) }.into()) {
+        // There is nobody.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(true),
+        killed => killed.map(|()| true),
+    }
 }
 
 /// One more address for `lo`: where 127.0.0.1 is all there is, programs that ask only for kinds of addresses which the

@@ -28,6 +28,11 @@ pub(super) fn processes(first: i32) -> Vec<Process> {
     below(first, stats.collect())
 }
 
+/// `None` where there is no such process any more.
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    Some(parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?.parent)
+}
+
 fn below(first: i32, stats: Vec<Stat>) -> Vec<Process> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for stat in &stats {

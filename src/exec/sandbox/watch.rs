@@ -19,6 +19,8 @@ pub(super) struct Watch<'s> {
     spec: &'s Spec,
     /// The number of the run's first process.
     init: i32,
+    /// Bytes that lay in the work folder before the first command, where the root is a copy.
+    before: u64,
     next: Instant,
     next_count: Instant,
 }
@@ -30,7 +32,14 @@ impl<'s> Watch<'s> {
             group.join(init).map_err(Trouble::at("enter its control group"))?;
         }
         let now = Instant::now();
-        Ok(Watch { spec, init, next: now, next_count: now })
+        Ok(Watch { spec, init, before: 0, next: now, next_count: now })
+    }
+
+    /// The root is in its place: what lies there was not written by the run.
+    pub(super) fn begin(&mut self) {
+        if self.bounds().disk.is_some() {
+            self.before = usage::written(&self.spec.work);
+        }
     }
 
     /// When it wants to look next; never where there is nothing to be seen.
@@ -96,6 +105,6 @@ impl<'s> Watch<'s> {
 
     fn written(&self) -> Option<Limit> {
         let most = self.bounds().disk?;
-        (usage::written(&self.spec.work) > most).then_some(Limit::Disk)
+        (usage::written(&self.spec.work).saturating_sub(self.before) > most).then_some(Limit::Disk)
     }
 }

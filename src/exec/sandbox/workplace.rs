@@ -54,6 +54,20 @@ pub(super) fn overlay(work: &Path) -> PathBuf {
     work.join("overlay")
 }
 
+/// The root, where it is a copy. Nobody else looks into the folder around it.
+pub(super) fn copied_root(work: &Path) -> PathBuf {
+    work.join("copy").join("root")
+}
+
+/// In a folder that is empty, or tidy, where nothing can be mounted.
+pub(super) fn set_up_without_mounts(work: &Path) -> Result<(), Trouble> {
+    let memory = memory(work);
+    if !memory.exists() {
+        make_folder(&memory, 0o700)?;
+    }
+    Ok(())
+}
+
 /// In a folder that is empty, or tidy.
 pub(super) fn set_up(work: &Path) -> Result<(), Trouble> {
     for folder in [upper(work), overlay(work), memory(work)] {

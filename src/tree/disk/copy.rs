@@ -7,7 +7,7 @@ mod file;
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode};
@@ -27,25 +27,40 @@ pub struct ToCopy<'a> {
     pub lowers: &'a [PathBuf],
     /// Of the overlay mount that the snapshots are made for.
     pub flavour: Flavour,
-    /// Relative to the top. What lies below is left out as well.
+    /// Folders, relative to the top, that are left out with all below them. What else is there is copied.
     pub leave_out: &'a [TreePath],
 }
 
-/// Into `dest`, an empty folder, whose own owner and mode stay. `stop` is asked now and then whether to give up.
-pub fn copy(what: &ToCopy<'_>, dest: &Path, stop: &(dyn Fn() -> bool + Sync)) -> Result<(), TreeError> {
+/// Asked now and then whether to give up.
+pub type Stop<'a> = dyn Fn() -> bool + Sync + 'a;
+
+/// Into `dest`, an empty folder, whose own owner and mode stay.
+pub fn copy(what: &ToCopy<'_>, dest: BorrowedFd<'_>, stop: &Stop<'_>) -> Result<(), TreeError> {
+    copying(what, dest, stop)?.copy().map(drop)
+}
+
+/// As `copy`, and `dest` looks like the topmost snapshot afterwards.
+pub fn copy_with_top(what: &ToCopy<'_>, dest: BorrowedFd<'_>, stop: &Stop<'_>) -> Result<(), TreeError> {
+    let copied = copying(what, dest, stop)?.copy()?;
+    copied.finish(&Folder { id: Folders::ROOT, lowers: vec![what.lowers.len() - 1] })
+}
+
+fn copying<'a>(
+    what: &'a ToCopy<'_>,
+    dest: BorrowedFd<'a>,
+    stop: &'a Stop<'_>,
+) -> Result<Copying<'a>, TreeError> {
     let lowers: Result<Vec<_>, _> = what.lowers.iter().map(|lower| descent::open_path(lower)).collect();
-    let dest = descent::open_path(dest)?;
-    let copying = Copying {
+    Ok(Copying {
         lowers: lowers?,
-        dest: dest.as_fd(),
+        dest,
         copier: Copier::new(what.flavour),
         leave_out: what.leave_out.iter().map(TreePath::as_bytes).collect(),
         stop,
         never: Cancel::default(),
         folders: Folders::new(),
         linked: Mutex::default(),
-    };
-    copying.copy()
+    })
 }
 
 struct Copying<'a> {
@@ -54,7 +69,7 @@ struct Copying<'a> {
     dest: BorrowedFd<'a>,
     copier: Copier,
     leave_out: HashSet<&'a [u8]>,
-    stop: &'a (dyn Fn() -> bool + Sync),
+    stop: &'a Stop<'a>,
     never: Cancel,
     folders: Folders,
     /// Files with several names, made when all folders are there.
@@ -95,7 +110,7 @@ struct Linked {
 
 impl Copying<'_> {
     /// From the top down folders are made, open to us; then from the bottom up they get their own modes.
-    fn copy(mut self) -> Result<(), TreeError> {
+    fn copy(mut self) -> Result<Self, TreeError> {
         let all = (0..self.lowers.len()).rev().collect();
         let mut levels = vec![vec![Folder { id: Folders::ROOT, lowers: all }]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
@@ -112,7 +127,7 @@ impl Copying<'_> {
         for level in levels.iter().skip(1).rev() {
             descent::for_each(level, false, &self.never, |folder| self.finish(folder))?;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Makes everything in a folder, and gives the folders in it, which are made but empty.
@@ -172,14 +187,17 @@ impl Copying<'_> {
             let names = descent::list(source.opened.as_fd())
                 .map_err(|error| failed("cannot list", path, b"", error))?;
             for (name, kind) in names {
-                if !self.leave_out.is_empty() && self.leave_out.contains(&*joined(path, &name)) {
-                    continue;
-                }
                 match merged.entry(name) {
                     Place::Vacant(place) => {
-                        let first = source
-                            .first(number, place.key(), kind, self.copier.flavour)
-                            .map_err(|error| failed("cannot look at", path, place.key(), error))?;
+                        let is_left_out = kind == FileType::Directory
+                            && !self.leave_out.is_empty()
+                            && self.leave_out.contains(&*joined(path, place.key()));
+                        let first = match is_left_out {
+                            true => Seen::Removed,
+                            false => source
+                                .first(number, place.key(), kind, self.copier.flavour)
+                                .map_err(|error| failed("cannot look at", path, place.key(), error))?,
+                        };
                         place.insert(first);
                     }
                     Place::Occupied(mut place) => place.get_mut().add(source.lower, kind),

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags};
@@ -66,15 +65,14 @@ impl Notes {
 
     /// Looks at all below `folder` but at what is left out, and waits until the clock of files has moved on: whatever
     /// is done from then on shows.
-    pub fn take(folder: &Path, leave_out: &[TreePath]) -> Result<Notes, TreeError> {
-        let top = descent::open_path(folder)?;
+    pub fn take(folder: BorrowedFd<'_>, leave_out: &[TreePath]) -> Result<Notes, TreeError> {
         let leave_out: HashSet<&[u8]> = leave_out.iter().map(TreePath::as_bytes).collect();
         let mut folders = Folders::new();
         let mut notes = Vec::new();
         let mut level = vec![Folders::ROOT];
         while !level.is_empty() {
             let noted = descent::for_each(&level, false, &Cancel::default(), |&id| {
-                note(top.as_fd(), &folders, id, &leave_out)
+                note(folder, &folders, id, &leave_out)
             })?;
             let mut next = Vec::new();
             for (&id, (mut folder, below)) in level.iter().zip(noted) {

@@ -66,6 +66,11 @@ impl SnapshotForm {
         SnapshotForm { owners: Owners::Exact, flavour: Flavour::Trusted, class: String::new() }
     }
 
+    /// For root where it may not write `trusted` attributes, and mounts nothing: the tree's own ids.
+    pub fn root_without_trust() -> SnapshotForm {
+        SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class: String::new() }
+    }
+
     /// For mounts in a user namespace with one id.
     pub fn one_id() -> SnapshotForm {
         SnapshotForm { owners: Owners::Single, flavour: Flavour::User, class: String::new() }

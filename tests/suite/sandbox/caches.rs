@@ -4,7 +4,9 @@ use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, CacheMount, OutputKind, Owner, Run, Sharing, Tmpfs};
 use memobuild::graph::value::Value;
 
-use crate::sandbox::room::{Item, Outcome, Room, input, mount, on_input, output, path, rooms, rootfs_input};
+use crate::sandbox::room::{
+    Item, Outcome, Room, input, mount, on_input, output, path, rooms, rooms_with_namespaces, rootfs_input,
+};
 
 fn cache(name: &str, at: &str) -> CacheMount {
     CacheMount {
@@ -60,7 +62,7 @@ fn mounts_nest_in_any_order() {
                   ls /src /src/cache; echo m > /src/cache/tmp/m; echo w > /src/cache/in/w; cat /src/cache/in/a; \
                   echo o > /src/cache-not/o; echo deep > /src/cache/in/deep/d; echo top > /out/top; \
                   echo c > /out/cached/c; (echo r > /ro/r) 2>/dev/null || echo sealed; echo y > /ro/c/y";
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         for round in 0..2 {
             let change = |run: &mut Run| {
                 run.mounts = vec![
@@ -150,7 +152,7 @@ fn a_new_one_begins_with_its_seed() {
 #[test]
 fn links_in_a_shared_cache_lead_nowhere() {
     let rounds = if std::env::var_os("MEMOBUILD_LONG").is_some() { 10_000 } else { 40 };
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret"), "secret").unwrap();
         let target = outside.path().display();

@@ -16,7 +16,7 @@ const STORE: &str = "MEMOBUILD_TEST_STORE";
 
 #[test]
 fn background_processes_end_with_the_command() {
-    for (room, seconds) in rooms().iter().zip(["77001", "77002", "77003"]) {
+    for (room, seconds) in rooms().iter().zip(["77001", "77002", "77003", "77004", "77005"]) {
         let script = format!("setsid sleep {seconds} & (trap '' TERM; sleep {seconds}) & echo done");
         let start = Instant::now();
         let Some(outcome) = room.script(&script) else { return };
@@ -111,8 +111,50 @@ fn runs_for_ever_when_it_is_the_victim() {
         .script(&format!("trap '' TERM; setsid sleep 7703{number}; sleep 7703{number}"));
 }
 
+/// The helper is what watches over a run; it ends by itself, or the whole machine's memory does that for it.
+#[test]
+fn a_killed_helper_leaves_nothing() {
+    for (number, room) in rooms().iter().enumerate() {
+        // Nobody else's, though other users run this test at the same time.
+        let seconds = &format!("7704{number}{}", std::process::id());
+        let script = format!("setsid sleep {seconds} & (trap '' TERM; sleep {seconds}; sleep {seconds})");
+        let outcome = std::thread::scope(|scope| {
+            let outcome = scope.spawn(|| room.script(&script));
+            wait_until(|| running(seconds).len() > 1 || outcome.is_finished());
+            kill_helper_of(seconds);
+            outcome.join().unwrap()
+        });
+        let Some(outcome) = outcome else { return };
+        assert!(matches!(outcome.result, Err(ExecError::Environment { .. })), "{:?}", outcome.result);
+        wait_until(|| !is_running(seconds));
+        room.script("true").unwrap().made();
+    }
+}
+
+/// The last process below the zygote that is above all of the run's.
+fn kill_helper_of(word: &str) {
+    let parent = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let Some(first) = running(word).first().copied() else { return };
+    let above: Vec<i32> = std::iter::successors(Some(first), parent).collect();
+    let is_ours = |pid: &&i32| has_argument(Path::new(&format!("/proc/{pid}/cmdline")), "__sandbox");
+    let own: Vec<&i32> = above.iter().filter(is_ours).collect();
+    // Init, helper, zygote.
+    let helper = rustix::process::Pid::from_raw(*own[own.len() - 2]).unwrap();
+    rustix::process::kill_process(helper, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Processes of the machine that have `word` among their arguments.
+fn running(word: &str) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    numbers.filter(|pid: &i32| has_argument(Path::new(&format!("/proc/{pid}/cmdline")), word)).collect()
+}
+
 /// Whether any process of the machine has `word` among its arguments.
-fn is_running(word: &str) -> bool {
+pub(crate) fn is_running(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes.map(|process| process.path().join("cmdline")).any(|path| has_argument(&path, word))
 }

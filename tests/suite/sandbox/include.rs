@@ -8,7 +8,7 @@ use memobuild::exec::host;
 use memobuild::graph::op::{HostFolder, OutputKind};
 use memobuild::graph::value::{Machine, Value};
 
-use crate::sandbox::room::{Outcome, Room, input, on_host, output, rooms};
+use crate::sandbox::room::{Outcome, Room, input, on_host, output, rooms_with_namespaces};
 
 fn run_seeing(room: &Room, machine: &Machine, script: &str) -> Outcome {
     let mut run = on_host(script);
@@ -36,7 +36,7 @@ fn included_folders_are_seen_where_they_are_and_cannot_be_changed() {
         .map(|name| HostFolder { path: text(&at(name)), optional: name == "missing" });
     let machine = host::look(&include, &[at("tools/workspace")]).unwrap();
     assert_eq!(machine.folders, [text(&at("current")), text(&at("tools"))]);
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let script = format!(
             "{}/tools/bin/tool; {0}/current/bin/tool; ls {0} {0}/tools/workspace {0}/current/workspace; \
              touch {0}/tools/x 2>&1 || echo refused; echo > {0}/own",

@@ -6,7 +6,8 @@ use memobuild::graph::value::Value;
 use memobuild::store::record::Lost;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, path, rooms, rootfs_input,
+    Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, path, rooms,
+    rooms_with_namespaces, rootfs_input,
 };
 
 /// A run with a folder at `/src` that holds `old/file`, and a file at `/src/one`.
@@ -61,7 +62,7 @@ fn writes_below_a_mount_are_told() {
 
 #[test]
 fn nobody_stands_on_a_test_or_on_the_machine() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(rootfs) = room.busybox() else { return };
         let tree = Value::Tree(room.tree(vec![("a", Item::File("a"))]));
         let mounts = vec![mount(1, "/src", Access::Cow)];

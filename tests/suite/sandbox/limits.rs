@@ -6,7 +6,7 @@ use std::time::Instant;
 use memobuild::exec::executor::Cause;
 use memobuild::graph::op::{Limits, Run};
 
-use crate::sandbox::room::{Outcome, Room, on_input, rooms, rootfs_input};
+use crate::sandbox::room::{Outcome, Room, on_input, rooms, rooms_with_namespaces, rootfs_input};
 use crate::skipped::skipped;
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, is_root};
 
@@ -91,6 +91,10 @@ fn one_that_writes_too_much_is_named() {
             assert_eq!(outcome.failure().cause, Cause::TooMuchWritten(16 * MIB), "{script}");
             assert!(start.elapsed().as_secs() < 30);
         }
+        // In a folder that is no memory, all counts.
+        if !room.has_namespaces() {
+            continue;
+        }
         let script = "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null; dd if=/dev/zero of=/dev/shm/big bs=1M count=20";
         limited(&room, script, limits(16 * MIB)).unwrap().made();
     }
@@ -100,7 +104,7 @@ fn one_that_writes_too_much_is_named() {
 #[test]
 fn processors_are_shared_out() {
     const LOOP: &str = "loop() { i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; };";
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let one_by_one = format!("{LOOP} loop; loop; loop; loop; cat /proc/$$/stat");
         let Some(outcome) = limited(&room, &one_by_one, Limits::default()) else { return };
         // Ticks of a hundredth of a second, in user and system mode (proc_pid_stat(5)).

@@ -6,7 +6,9 @@ use std::path::Path;
 use memobuild::graph::op::Network;
 use memobuild::oci::image::{Layer, Rootfs};
 
-use crate::sandbox::room::{Item, Room, host_input, on_host, on_input, output, rooms, rootfs_input};
+use crate::sandbox::room::{
+    Item, Room, host_input, on_host, on_input, output, rooms_with_namespaces, rootfs_input,
+};
 
 /// Busybox, and in `/etc` what is given.
 fn root_with(room: &Room, etc: Vec<(&'static str, Item)>, more: Vec<(&'static str, Item)>) -> Option<Rootfs> {
@@ -23,7 +25,7 @@ const ASK: &str = "ping -c 1 registry.example; ping -c 1 Registry.example; ping 
 
 #[test]
 fn names_are_told_when_the_run_fails() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(rootfs) = room.busybox() else { return };
         let mut run = on_input(&ASK.replace("; ", " || true; "));
         let outcome = room.run(&run, &[rootfs_input(rootfs.clone())]);
@@ -40,7 +42,7 @@ fn names_are_told_when_the_run_fails() {
 fn servers_that_the_root_names_are_not_asked() {
     let servers = || Item::File("search example\nnameserver 192.0.2.53\n");
     let nameless = || Item::File("# none\n");
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let ways = [
             (vec![("resolv.conf", servers())], vec![], ""),
             (vec![("resolv.conf", nameless())], vec![], "# none\n"),
@@ -68,7 +70,7 @@ fn the_machines_own_programs_ask_as_well() {
         skipped("no /usr/bin/getent");
         return;
     }
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let mut run = on_host("getent hosts registry.example");
         run.outputs = vec![output("out", "/out", memobuild::graph::op::OutputKind::Dir)];
         let outcome = room.run(&run, &[host_input()]);

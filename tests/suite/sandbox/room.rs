@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
-use memobuild::exec::grants::Grants;
+use memobuild::exec::identity::Identity;
 use memobuild::exec::lender::Lender;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
@@ -84,6 +84,17 @@ pub(crate) fn rooms() -> Vec<Room> {
     holding.iter().map(Room::new).collect()
 }
 
+/// Those of them that have namespaces, and so processes, a network and this machine's programs of their own.
+pub(crate) fn rooms_with_namespaces() -> Vec<Room> {
+    rooms().into_iter().filter(Room::has_namespaces).collect()
+}
+
+/// Those of them in which files have owners, be it that these are remembered.
+pub(crate) fn rooms_with_owners() -> Vec<Room> {
+    let rooms = rooms_with_namespaces().into_iter();
+    rooms.filter(|room| !room.has_one_id() || room.tells_owners()).collect()
+}
+
 impl Room {
     fn new(granted: &Granted) -> Room {
         let folder = tempfile::tempdir().unwrap();
@@ -115,16 +126,26 @@ impl Room {
     }
 
     fn isolation(granted: &Granted) -> Isolation {
-        Isolation {
-            granted: Some(granted.clone()),
-            findings: Vec::new(),
-            zygote: Arc::new(Zygote::new(program())),
-            grants: Grants::default(),
-        }
+        Isolation::new(Some(granted.clone()), Vec::new(), Arc::new(Zygote::new(program())))
     }
 
     pub(crate) fn rung(&self) -> &'static str {
         self.isolation.granted.as_ref().unwrap().rung.name()
+    }
+
+    /// What the lowest rungs lack.
+    pub(crate) fn has_namespaces(&self) -> bool {
+        !matches!(self.rung(), "E" | "F")
+    }
+
+    /// Whether nobody but root is there.
+    pub(crate) fn has_one_id(&self) -> bool {
+        matches!(self.isolation.granted.as_ref().unwrap().identity, Identity::Single { .. })
+    }
+
+    /// Whether others are remembered all the same.
+    pub(crate) fn tells_owners(&self) -> bool {
+        self.rung() == "C"
     }
 
     pub(crate) fn tree(&self, items: Vec<(&'static str, Item)>) -> Entry {

@@ -6,7 +6,7 @@ use memobuild::base::cancel::Cancel;
 use memobuild::exec::executor::{Cause, ExecError};
 use memobuild::graph::op::{Command, Expect, Network, Ready, Run, Service};
 
-use crate::sandbox::room::{Outcome, Room, on_input, rooms, rootfs_input};
+use crate::sandbox::room::{Outcome, Room, on_input, rooms_with_namespaces, rootfs_input};
 
 const HTTPD: &str = "exec busybox httpd -f -p 8080 -h /data";
 
@@ -39,7 +39,7 @@ fn run(room: &Room, run: &Run) -> Option<Outcome> {
 
 #[test]
 fn a_service_is_reached_by_its_name_as_soon_as_its_port_accepts() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let slow = format!("sleep 0.3; {HTTPD}");
         let test = test("wget -q -O - http://api:8080/old", vec![service("api", 8080, &slow)]);
         let Some(outcome) = run(&room, &test) else { return };
@@ -51,7 +51,7 @@ fn a_service_is_reached_by_its_name_as_soon_as_its_port_accepts() {
 /// What it writes is told, and is no part of what the test writes.
 #[test]
 fn services_reach_each_other_and_write_into_the_log() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let back = service("back", 8080, HTTPD);
         let front = "echo front begins; until wget -q -O /tmp/got http://back:8080/old; do sleep 0.1; done; \
                      exec nc -ll -p 9090 -e cat /tmp/got";
@@ -65,7 +65,7 @@ fn services_reach_each_other_and_write_into_the_log() {
 
 #[test]
 fn a_command_says_when_a_service_is_ready() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let script = "sleep 0.3; touch /tmp/ready; exec nc -ll -p 8080 -e echo served";
         let mut asked = service("db", 8080, script);
         asked.ready = ready("test -e /tmp/ready && echo seen", 20);
@@ -78,7 +78,7 @@ fn a_command_says_when_a_service_is_ready() {
 
 #[test]
 fn a_service_that_is_not_ready_fails_the_test_before_it_begins() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let mut patient = service("db", 8080, "exec sleep 60");
         patient.ready = ready("false", 1);
         let table = [
@@ -100,7 +100,7 @@ fn a_service_that_is_not_ready_fails_the_test_before_it_begins() {
 
 #[test]
 fn a_failed_test_says_which_services_had_ended() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let script = "nc -l -p 8080 -e true; exit 1";
         let service = Service { ready: ready("true", 5), ..service("db", 8080, script) };
         let Some(outcome) =
@@ -117,7 +117,7 @@ fn a_failed_test_says_which_services_had_ended() {
 fn the_network_holds_the_test_and_its_services_alone() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let script = format!(
             "ip -o link | wc -l; nc -w 1 127.0.0.1 {port} </dev/null && echo reached; \
              wget -q -O /dev/null http://example.org/ || echo nowhere"
@@ -135,7 +135,7 @@ fn the_network_holds_the_test_and_its_services_alone() {
 /// What a service writes on its root is seen by nobody, and is there no more the next time.
 #[test]
 fn a_service_begins_anew_each_time() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let script = format!("echo new >>/data/old; {HTTPD}");
         let test =
             test("wget -q -O - http://api:8080/old; cat /data/old", vec![service("api", 8080, &script)]);
@@ -149,7 +149,7 @@ fn a_service_begins_anew_each_time() {
 
 #[test]
 fn two_services_on_one_port_are_refused() {
-    let Some(room) = rooms().into_iter().next() else { return };
+    let Some(room) = rooms_with_namespaces().into_iter().next() else { return };
     let test = test("true", vec![service("one", 8080, HTTPD), service("two", 8080, HTTPD)]);
     let Some(outcome) = run(&room, &test) else { return };
     assert!(outcome.error().contains("`one` and `two` both want port 8080"));
@@ -157,7 +157,7 @@ fn two_services_on_one_port_are_refused() {
 
 #[test]
 fn who_stops_a_test_stops_its_services() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(rootfs) = room.busybox() else { return };
         let mut late = service("api", 8080, "exec sleep 600");
         for is_ready in [true, false] {

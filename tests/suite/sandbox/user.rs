@@ -16,7 +16,7 @@ const EXPECTED: &str = "MEMOBUILD_TEST_RUNGS";
 
 #[test]
 fn an_ordinary_user_gets_the_same() {
-    run_all(&[], "C");
+    run_all(&[], "CD");
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn an_ordinary_user_with_more_ids_gets_the_same() {
     let ranges = folder.path().join("ranges");
     std::fs::write(&ranges, format!("{ID}:200000:65536\n")).unwrap();
     let ranges = ranges.to_str().unwrap();
-    run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BC");
+    run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BCD");
 }
 
 /// All tests of sandboxes, as nobody, started by way of `before`.

@@ -7,14 +7,15 @@ use memobuild::graph::value::Value;
 use memobuild::oci::image::Layer;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, host_input, input, mount, on, on_host, on_input, output, rooms, rootfs_input,
+    Item, Outcome, Room, host_input, input, mount, on, on_host, on_input, output, rooms,
+    rooms_with_namespaces, rootfs_input,
 };
 
 #[test]
 fn only_the_sandbox_is_there() {
     let script = "ls /; ls /dev; ls -d /proc/[0-9]*; grep -c : /proc/net/dev; ls /sys 2>&1; \
                   cat /proc/kcore /proc/keys /proc/kmsg;";
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(outcome) = room.script(script) else { return };
         let expected = "bin\ndata\ndev\netc\nproc\ntmp\n\
              fd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n\
@@ -34,7 +35,7 @@ fn only_the_sandbox_is_there() {
 fn the_network_is_unreachable_and_loopback_works() {
     let script = "echo hello | nc -l -p 5000 & sleep 0.2; nc localhost 5000 < /dev/null; \
                   nc -w 2 192.0.2.1 80 < /dev/null 2>&1 || true";
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(outcome) = room.script(script) else { return };
         assert!(outcome.stdout.starts_with("hello\n"), "{} {}", outcome.stdout, outcome.stderr);
         assert!(outcome.stdout.contains("unreachable"), "{}", outcome.stdout);
@@ -43,7 +44,7 @@ fn the_network_is_unreachable_and_loopback_works() {
 
 #[test]
 fn the_machines_network_makes_a_result_unshareable() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(rootfs) = room.busybox() else { return };
         let mut run = on_input("wc -l < /proc/net/dev; cat /etc/hosts > /dev/null; ls /etc");
         run.network = Network::Host;
@@ -58,7 +59,7 @@ fn the_machines_network_makes_a_result_unshareable() {
 
 #[test]
 fn a_locked_run_has_the_machines_network_and_its_results_travel() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(rootfs) = room.busybox() else { return };
         let mut run = on_input("wc -l < /proc/net/dev");
         run.network = Network::Locked;
@@ -159,7 +160,7 @@ fn no_system_call_leads_out() {
         })
         .collect();
     let expected: String = escapes().iter().map(|(name, _, _, error)| format!("{name}: {error}\n")).collect();
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let mut run = on_host("exec perl /script/all");
         run.outputs = vec![output("nothing", "/nothing", OutputKind::Dir)];
         run.mounts = vec![mount(1, "/script", Access::Ro)];
@@ -219,7 +220,7 @@ fn capabilities_end_at_the_sandbox() {
     let numbers = [0, 1, 3, 4, 5, 6, 7, 10, 18, 31];
     let kept = format!("{:016x}", numbers.iter().fold(0u64, |set, number| set | 1 << number));
     let script = "grep -E 'Cap(Prm|Eff|Bnd|Inh)|NoNewPrivs|Seccomp:' /proc/self/status";
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let Some(outcome) = room.script(script) else { return };
         let expected = format!(
             "CapInh: 0000000000000000\nCapPrm: {kept}\nCapEff: {kept}\nCapBnd: {kept}\nNoNewPrivs: 1\nSeccomp: 2\n"

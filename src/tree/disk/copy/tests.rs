@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 
 use proptest::prelude::*;
 
@@ -24,7 +25,7 @@ fn copy_of(memo: &Memo, layers: &[TreeDigest], leave_out: &[&str]) -> tempfile::
     let dest = tempfile::tempdir().unwrap();
     fs::set_permissions(dest.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let what = ToCopy { lowers: &lowers, flavour: form.flavour, leave_out: &leave_out };
-    copy(&what, dest.path(), &|| false).unwrap();
+    copy(&what, descent::open_path(dest.path()).unwrap().as_fd(), &|| false).unwrap();
     dest
 }
 
@@ -51,9 +52,9 @@ fn a_copy_shows_what_the_layers_come_to() {
 #[test]
 fn what_is_left_out_is_not_copied() {
     let (_folder, memo) = memo();
-    let tree = dsl::tree(&memo, "dev/null=x etc/hosts=x etc/passwd=x src/a/b=x srcs=x");
-    let copied = copy_of(&memo, &[tree], &["dev", "etc/hosts", "src/a"]);
-    assert_eq!(dsl::show(&memo, shown(&memo, copied.path())), "etc/passwd=x src/ srcs=x");
+    let tree = dsl::tree(&memo, "dev/null=x etc/hosts=x etc/passwd=x lib->x src/a/b=x srcs=x");
+    let copied = copy_of(&memo, &[tree], &["dev", "etc/hosts", "lib", "src/a"]);
+    assert_eq!(dsl::show(&memo, shown(&memo, copied.path())), "etc/hosts=x etc/passwd=x lib->x src/ srcs=x");
 }
 
 #[test]
@@ -81,5 +82,6 @@ fn large_files_and_long_stops() {
     assert!(fs::read(copied.path().join("large")).unwrap() == content);
     let again = tempfile::tempdir().unwrap();
     let what = ToCopy { lowers: &[copied.path().to_owned()], flavour: Flavour::User, leave_out: &[] };
-    assert!(matches!(copy(&what, again.path(), &|| true), Err(TreeError::Cancelled)));
+    let again = descent::open_path(again.path()).unwrap();
+    assert!(matches!(copy(&what, again.as_fd(), &|| true), Err(TreeError::Cancelled)));
 }

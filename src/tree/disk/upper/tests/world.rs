@@ -92,10 +92,10 @@ impl World {
         let root = self.folder("copied");
         let lowers = [self.snapshot(self.base, 0)];
         let leave_out = paths(leave_out);
-        let to_copy = ToCopy { lowers: &lowers, flavour: self.form.flavour, leave_out: &leave_out };
-        copy(&to_copy, &root, &|| false).unwrap();
-        let notes = Notes::take(&root, &leave_out).unwrap();
+        let to_copy = ToCopy { lowers: &lowers, flavour: self.form.flavour, leave_out: &[] };
         let opened = descent::open_path(&root).unwrap();
+        copy(&to_copy, opened.as_fd(), &|| false).unwrap();
+        let notes = Notes::take(opened.as_fd(), &leave_out).unwrap();
         let layers = Layers::plain(&self.memo, self.base);
         let options = CaptureOptions { leave_out, unlock: true, ..self.options() };
         let capture = || {
