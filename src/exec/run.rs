@@ -16,13 +16,14 @@ use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
-use crate::exec::proxy::{Opened, Proxy, Terms};
+use crate::exec::proxy::{Differs, Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::services::prepare_services;
 use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{Expect, From, Limits, Network, Run, free_output};
 use crate::graph::value::Value;
+use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::Memo;
@@ -114,10 +115,13 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
     };
     let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
     drop(claims);
-    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
+    let (traffic, differs) = proxy.map(Proxy::finish).unwrap_or_default();
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     let folders = [work].into_iter().chain(folders).zip(is_tidy);
     folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
+    if let Some(differs) = differs {
+        return Err(pinned_differs(&differs));
+    }
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
@@ -149,12 +153,28 @@ fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
     !is_of_host && !traffic.is_of_this_machine()
 }
 
+/// Whatever the command made of it: nothing that stands on other bytes is used.
+fn pinned_differs(differs: &Differs) -> ExecError {
+    let Differs { url, expected, found, status } = differs;
+    ExecError::Mistake {
+        code: Code::LockDiffers,
+        message: format!(
+            "{url} is not what memobuild.lock holds: it answers {status} with {found}, not {expected}"
+        ),
+        words: Some("network intercept".to_owned()),
+        label: "asked for it",
+        help: "if that is meant: `memobuild lock --update` and the name of this node".to_owned(),
+    }
+}
+
 fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
     let opened = match run.network {
-        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
-            message: format!("`network intercept` is not possible here: {error}"),
-            help: None,
-        })?),
+        Network::Intercept => {
+            Some(Opened::new(supply.memo(), &run.pins).map_err(|error| ExecError::Environment {
+                message: format!("`network intercept` is not possible here: {error}"),
+                help: None,
+            })?)
+        }
         _ => None,
     };
     Ok(Terms {

@@ -187,6 +187,7 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
         devices: item.each("device").filter_map(|line| Some(line.argument(0)?.path()?.to_string())).collect(),
         retry: item.only("retry").and_then(|line| line.argument(0)?.int()).map_or(0, small),
         services: Vec::new(),
+        pins: Vec::new(),
     }
 }
 
