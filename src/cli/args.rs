@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::exec::grants::{Grant, Grants};
 use crate::exec::probe::Rung;
 
 /// Container builds that recompute only what changed.
@@ -30,6 +31,10 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Bring targets up to date
     Build(BuildArgs),
+    /// Sit at the sandbox of a run or test; what you change there is thrown away
+    Shell(ShellArgs),
+    /// Run an image; what it changes is thrown away
+    Run(RunArgs),
     /// Send an image that was built to registries; runs nothing
     Push(PushArgs),
     /// Give an image that was built to Docker, podman or containerd; runs nothing
@@ -94,6 +99,9 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "RUNG", value_parser = rung)]
     pub(super) min_isolation: Option<Rung>,
 
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
+
     /// Write what was done, node by node, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -101,6 +109,84 @@ pub(super) struct BuildArgs {
     /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
     #[arg(long, value_enum)]
     pub(super) progress: Option<Progress>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ShellArgs {
+    /// The run or test; what it needs is built first
+    #[arg(value_name = "NODE")]
+    pub(super) node: String,
+
+    /// As its commands leave it, of which the first that fails is the last [default: before the first]
+    #[arg(long)]
+    pub(super) failed: bool,
+
+    #[command(flatten)]
+    pub(super) sitting: Sitting,
+
+    /// What to run there [default: its shell]
+    #[arg(value_name = "CMD", last = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct RunArgs {
+    /// The image, or another root filesystem; it is built first
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+
+    /// What it reaches [default: nothing]
+    #[arg(long, value_enum)]
+    pub(super) network: Option<NetworkOf>,
+
+    #[command(flatten)]
+    pub(super) sitting: Sitting,
+
+    /// Arguments for its entrypoint, or what to run where it has none [default: its own]
+    #[arg(value_name = "CMD", last = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NetworkOf {
+    /// All that this machine reaches
+    Host,
+}
+
+/// For whatever somebody sits at.
+#[derive(clap::Args, Debug)]
+pub(super) struct Sitting {
+    /// Set a param
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(super) params: Vec<String>,
+
+    /// Nodes that may execute at once [default: $MEMOBUILD_JOBS, else as set, else 8 or more]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
+
+    /// Use no result of a command that was isolated less well: `memobuild doctor` tells the rungs
+    #[arg(long, value_name = "RUNG", value_parser = rung)]
+    pub(super) min_isolation: Option<Rung>,
+
+    /// How to show what goes on [default: $MEMOBUILD_PROGRESS, else as set, else auto]
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Allowed {
+    /// Let runs have more than a sandbox gives, where the build file asks for it, too: privileged, device=NAME
+    #[arg(long = "allow", value_name = "WHAT", value_parser = Grant::parse)]
+    what: Vec<Grant>,
+}
+
+impl Allowed {
+    pub(super) fn grants(&self) -> Grants {
+        Grants::new(&self.what)
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -157,6 +243,9 @@ pub(super) struct ExportArgs {
     /// Write nothing, and fail where something would change
     #[arg(long)]
     pub(super) check: bool,
+
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -315,6 +404,9 @@ pub(super) struct LockArgs {
     /// Look again at what these nodes name, and change no other entry
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(super) update: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) allowed: Allowed,
 
     /// Set a param
     #[arg(long = "param", value_name = "NAME=VALUE")]

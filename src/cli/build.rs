@@ -54,7 +54,7 @@ pub(super) fn build(args: &Args, asked: &BuildArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &leave_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation)))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants())))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: asked.keep_going };

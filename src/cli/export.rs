@@ -42,7 +42,7 @@ pub(super) fn export(args: &Args, asked: &ExportArgs) -> Result<(), Failure> {
     let supply = Supply::new(&memo, &settings::network(&loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, &workspace, &left_out, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation)))
+        Ok(Box::new(executor.isolated_by(isolation).granting(asked.allowed.grants())))
     };
     let jobs = settings::jobs(asked.jobs)?;
     let order = Order { graph, needed: &needed, workspace: &workspace, jobs, keep_going: false };

@@ -28,6 +28,8 @@ pub(super) enum Failure {
         help: Option<String>,
     },
     Cancelled,
+    /// How the command ended that somebody sat at.
+    Code(u8),
     /// Whoever read our output has gone.
     Quiet,
 }
@@ -45,7 +47,7 @@ impl Failure {
     pub(super) fn report(self) -> ExitCode {
         let code = self.code();
         match self {
-            Failure::Quiet => {}
+            Failure::Quiet | Failure::Code(_) => {}
             Failure::Cancelled => print::note("memobuild: cancelled"),
             Failure::Failed(message) => print::note(&format!("memobuild: {message}")),
             Failure::Mistakes(mistakes) => print::mistakes(&mistakes),
@@ -66,6 +68,7 @@ impl Failure {
             Failure::Mistakes(_) | Failure::Input { .. } => 2,
             Failure::Environment { .. } => 3,
             Failure::Cancelled => 130,
+            Failure::Code(code) => *code,
         }
     }
 }

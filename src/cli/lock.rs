@@ -69,7 +69,7 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
     for entry in fetched::entries(args, &workspace, &loaded, &open)? {
         new.update(entry);
     }
-    for entry in runs::entries(args, &workspace, &loaded, &mut new, &open)? {
+    for entry in runs::entries(args, &workspace, &loaded, &mut new, &open, &asked.allowed.grants())? {
         new.update(entry);
     }
     write(&workspace, &loaded.lock, &new)?;

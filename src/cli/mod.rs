@@ -12,6 +12,7 @@ mod progress;
 mod build;
 mod send;
 mod export;
+mod sit;
 mod plan;
 mod graph;
 mod show;
@@ -55,6 +56,8 @@ pub fn main() -> ExitCode {
 fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Build(build) => build::build(args, build),
+        Command::Shell(shell) => sit::shell(args, shell),
+        Command::Run(run) => sit::run(args, run),
         Command::Push(push) => send::push(args, push),
         Command::Load(load) => send::load(args, load),
         Command::Export(export) => export::export(args, export),

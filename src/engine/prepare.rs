@@ -80,7 +80,8 @@ impl Gathered<'_> {
         }
     }
 
-    fn action(self, supply: &Supply) -> Result<Action, ExecError> {
+    /// The node's action, with all that it is made of.
+    pub fn action(self, supply: &Supply) -> Result<Action, ExecError> {
         let Gathered { node, inputs: held } = self;
         let mut inputs = Vec::with_capacity(held.len());
         for (held, input) in held.into_iter().zip(&node.inputs) {

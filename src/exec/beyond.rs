@@ -10,17 +10,11 @@ pub fn refuse_run(run: &Run) -> Result<(), ExecError> {
 }
 
 fn missing_feature(run: &Run) -> Option<String> {
-    let named = [
-        ("secret", run.secrets.first().map(|secret| &secret.name)),
-        ("ssh", run.ssh.first()),
-        ("device", run.devices.first()),
-    ];
-    let plain = [("`privileged`", run.privileged)];
-    let named = named.iter().find_map(|(kind, name)| {
+    let named = [("secret", run.secrets.first().map(|secret| &secret.name)), ("ssh", run.ssh.first())];
+    named.iter().find_map(|(kind, name)| {
         let name = (*name)?;
         Some(if name.is_empty() { format!("`{kind}`") } else { format!("`{kind} {name}`") })
-    });
-    named.or_else(|| Some(plain.iter().find(|(_, is_used)| *is_used)?.0.to_owned()))
+    })
 }
 
 fn beyond(what: &str) -> ExecError {
@@ -58,13 +52,11 @@ mod tests {
     #[test]
     fn one_sentence_for_each_feature() {
         type Row = (fn(&mut Run), &'static str);
-        let rows: [Row; 6] = [
+        let rows: [Row; 4] = [
             (|_| {}, ""),
             (secret, "`secret token`"),
             (|run| run.ssh.push(String::new()), "`ssh`"),
             (|run| run.ssh.push("github".to_owned()), "`ssh github`"),
-            (|run| run.devices.push("kvm".to_owned()), "`device kvm`"),
-            (|run| run.privileged = true, "`privileged`"),
         ];
         for (change, feature) in rows {
             let expected = match feature {

@@ -1,6 +1,8 @@
 //! Talks to a sandbox's own process, from the main process: spec in, output and reply out.
 //! One thread waits for all of it; no thread is made, and nothing is forked.
 
+pub(crate) mod session;
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -129,6 +131,7 @@ impl Helper {
                         self.say(word::HERE)?;
                     }
                     Ok(Reply::Line) => self.connect(connect)?,
+                    Ok(Reply::Terminal) => unreachable!("bug: nobody sits at a run"),
                     Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
                     Ok(Reply::Removed) => reply = Some(Ok(None)),
                     Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),

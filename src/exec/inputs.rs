@@ -1,18 +1,24 @@
 //! A run's trees: what is stacked and what is mounted, made into folders as far as this process can, each showing
 //! the time that its place calls for.
 
+use std::fs;
+use std::path::Path;
+
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
 use crate::exec::caches::{Claims, Shown, Sight};
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::{check_place, wrong_type};
+use crate::exec::sandbox::network::WHERE_MISSING;
 use crate::exec::sandbox::spec::{MOST_LOWERS, Mounted, Part, Snapshot, Source, WRAPPED};
 use crate::graph::action::ActionInput;
-use crate::graph::op::{From, Mount, Run};
+use crate::graph::op::{From, Mount, Network, Run};
 use crate::graph::value::Value;
 use crate::store::memo::Memo;
+use crate::store::object::StoreError;
 use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
+use crate::tree::edit;
 use crate::tree::encode;
 use crate::tree::flatten;
 use crate::tree::overlay::Layers;
@@ -24,6 +30,8 @@ pub(crate) struct Inputs<'a> {
     memo: &'a Memo,
     /// Of the root, lowest first.
     layers: &'a [TreeDigest],
+    /// What lies under them, where the sandbox makes nothing for that itself.
+    ground: Option<TreeDigest>,
     /// What the root is, where it is the machine's own programs.
     machine: Option<&'a str>,
     /// Sorted by where they are mounted.
@@ -67,7 +75,13 @@ impl<'a> Inputs<'a> {
             Ok(Wanted { mount, tree, part, slot: slot_of_mount(mount, &run.mounts, layers.len()) })
         };
         let mounts = sorted.into_iter().map(wanted).collect::<Result<_, ExecError>>()?;
-        Ok(Inputs { memo, layers, machine, mounts })
+        Ok(Inputs { memo, layers, ground: None, machine, mounts })
+    }
+
+    /// With the places that every sandbox has in a layer of their own, under all others: where that is on the same
+    /// filesystem, the numbers of inodes hold in the whole root.
+    pub(crate) fn grounded(self, network: Network) -> Result<Inputs<'a>, ExecError> {
+        Ok(Inputs { ground: Some(ground(self.memo, network)?), ..self })
     }
 
     /// As folders; those that only the sandbox can make are told to it. What the run's caches have not seen yet
@@ -120,7 +134,10 @@ impl<'a> Inputs<'a> {
             None | Some(0) => 0,
             Some(surplus) => surplus + 1,
         };
-        let mut stack = Vec::with_capacity(self.layers.len() - merged + 1);
+        let mut stack = Vec::with_capacity(self.layers.len() - merged + 2);
+        if let Some(ground) = self.ground {
+            stack.push(making.make_layer(ground, 0)?);
+        }
         if merged > 0 {
             let tree = flatten::flatten(self.memo, &self.layers[..merged])?;
             stack.push(making.make_layer(tree, merged)?);
@@ -130,6 +147,27 @@ impl<'a> Inputs<'a> {
         }
         Ok(stack)
     }
+}
+
+/// `sandbox/root.rs` has the same as a folder.
+fn ground(memo: &Memo, network: Network) -> Result<TreeDigest, ExecError> {
+    let nothing = Entry::directory(encode::save(memo, &Directory::default())?);
+    let tmp = Entry { metadata: Metadata::plain(0o1777), ..nothing.clone() };
+    let places = [("dev", nothing.clone()), ("proc", nothing), ("tmp", tmp)];
+    let entries = places.map(|(name, entry)| (name.as_bytes().to_vec(), entry)).into();
+    let mut trees = vec![encode::save(memo, &Directory { entries })?];
+    let mut files = vec![("etc/hosts", Vec::new())];
+    if network != Network::None {
+        let of_machine = |path: &'static str| Some((path, fs::read(Path::new("/").join(path)).ok()?));
+        files.extend(WHERE_MISSING.into_iter().filter_map(of_machine));
+    }
+    for (path, content) in files {
+        let file = Entry::file(memo.write_blob(&content)?, content.len() as u64, 0o644);
+        let path = TreePath::parse(path).expect("bug: a plain path");
+        let parents = |_: &TreePath| Ok::<_, StoreError>(Metadata::plain(0o755));
+        trees.push(edit::wrap(memo, &path, file, parents)?);
+    }
+    Ok(edit::merge(memo, &trees)?)
 }
 
 /// Bytes of file content in a layer that is not made again for another time.

@@ -11,9 +11,11 @@ use crate::exec::check::check;
 use crate::exec::emulation::emulator;
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
+use crate::exec::grants::Grants;
 use crate::exec::probe::{self, Isolation, Rung};
 use crate::exec::pulling::Pulling;
 use crate::exec::run::{Here, PASSED, run};
+use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
 use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
@@ -35,6 +37,8 @@ pub struct LocalExecutor {
     isolation: Mutex<Option<Arc<Isolation>>>,
     /// Nothing that was made, or would be made, on a weaker rung is used.
     weakest: Option<Rung>,
+    /// What runs may have beyond their sandbox.
+    grants: Grants,
     fetching: Fetching,
     pulling: Pulling,
     /// Whether servers are asked what a name points to now.
@@ -58,6 +62,7 @@ impl LocalExecutor {
             scanner,
             isolation: Mutex::default(),
             weakest: None,
+            grants: Grants::default(),
             fetching: Fetching::new(supply, workspace),
             pulling: Pulling::new(supply, workspace),
             asks: true,
@@ -67,6 +72,11 @@ impl LocalExecutor {
     /// With results only of commands that were isolated at least so well.
     pub fn isolated_by(self, weakest: Option<Rung>) -> LocalExecutor {
         LocalExecutor { weakest, ..self }
+    }
+
+    /// With runs that may have what was allowed.
+    pub fn granting(self, grants: Grants) -> LocalExecutor {
+        LocalExecutor { grants, ..self }
     }
 
     /// For plans: no server is asked what a name points to now.
@@ -100,12 +110,33 @@ impl LocalExecutor {
         match &*known {
             Some(isolation) => Ok(isolation.clone()),
             None => {
-                let isolation = Arc::new(probe::isolation(self.supply.memo())?);
+                let found = probe::isolation(self.supply.memo())?;
+                let isolation = Arc::new(Isolation { grants: self.grants.clone(), ..found });
                 // What nobody may remove yet is no reason not to build.
                 let _ = sweep(self.supply.memo(), &isolation);
                 Ok(known.insert(isolation).clone())
             }
         }
+    }
+}
+
+impl LocalExecutor {
+    /// In the sandbox of a run, which is prepared as for running it. Gives the exit code.
+    pub fn sit(
+        &self,
+        action: &Action,
+        wish: &Wish,
+        seat: &Seat<'_>,
+        cancel: &Cancel,
+    ) -> Result<u8, ExecError> {
+        let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
+        beyond::refuse_run(op)?;
+        let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
+        let isolation = self.isolation()?;
+        self.check_rung(&isolation)?;
+        let here =
+            Here { isolation: &isolation, emulator, workspace: &self.workspace, platform: &action.platform };
+        sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::identity::Identity;
 use crate::exec::inputs::{Inputs, Made};
 use crate::exec::proxy;
@@ -52,15 +53,24 @@ const CERTIFICATE_VARIABLES: [&str; 10] = [
 const SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 const HOSTNAME: &str = "build";
 
+/// What runs of one action are prepared with.
+pub(crate) struct Surroundings<'a> {
+    pub supply: &'a Supply,
+    pub inputs: &'a [ActionInput],
+    pub identity: &'a Identity,
+    pub grants: &'a Grants,
+    pub cancel: &'a Cancel,
+}
+
+/// `work` is a folder of the run's own; `claims` are those of its caches.
 pub(crate) fn prepare(
-    supply: &Supply,
+    with: &Surroundings<'_>,
     run: &Run,
-    inputs: &[ActionInput],
-    identity: &Identity,
     work: &Path,
     claims: &mut Claims,
-    cancel: &Cancel,
 ) -> Result<Spec, ExecError> {
+    let Surroundings { supply, inputs, identity, grants, cancel } = *with;
+    grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
         From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
@@ -68,8 +78,10 @@ pub(crate) fn prepare(
     let memo = supply.memo();
     let trees = supply.trees(&rootfs.layers)?;
     let form = snapshot_form(identity);
-    let Made { snapshots, stack, mounts } =
-        Inputs::of(memo, run, inputs, &trees)?.make(form.as_ref(), claims, cancel)?;
+    let given = Inputs::of(memo, run, inputs, &trees)?;
+    let tells_owners = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
+    let given = if tells_owners && !run.privileged { given.grounded(run.network)? } else { given };
+    let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
         _ => Root::Layers { stack, trees },
@@ -98,8 +110,11 @@ pub(crate) fn prepare(
         exit: run.expect.as_ref().map_or(0, |expect| expect.exit),
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
+        privileged: run.privileged,
+        devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     })
@@ -130,6 +145,15 @@ fn snapshot_form(identity: &Identity) -> Option<SnapshotForm> {
         Identity::Single { .. } => Some(SnapshotForm::one_id()),
         Identity::Ranges { .. } => None,
     }
+}
+
+/// What interprets the run's scripts.
+pub(crate) fn shell(run: &Run, inputs: &[ActionInput]) -> Result<Vec<String>, ExecError> {
+    let rootfs = match run.from {
+        From::Input(index) => rootfs_of(&inputs[index])?.clone(),
+        From::Nothing | From::Scratch | From::Host(_) => Rootfs::default(),
+    };
+    Ok(Inherited::of(run, &rootfs)?.shell)
 }
 
 /// What the run's own lines override, where the root's configuration is obeyed.

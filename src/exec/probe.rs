@@ -11,6 +11,7 @@ use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::executor::ExecError;
+use crate::exec::grants::Grants;
 use crate::exec::helper;
 use crate::exec::identity::{Identity, range};
 use crate::exec::sandbox::lent::Lent;
@@ -46,6 +47,8 @@ pub struct Isolation {
     pub findings: Vec<Finding>,
     /// What sandboxes are born from.
     pub zygote: Arc<Zygote>,
+    /// What runs may have beyond their sandbox.
+    pub grants: Grants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,9 +96,8 @@ impl Rung {
         [Rung::A, Rung::B, Rung::C].into_iter().find(|rung| rung.name() == name)
     }
 
-    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id all files seem to be
-    /// root's, and devices and file capabilities are missing: who looks at them sees another root. A result from
-    /// above is always right.
+    /// Whether a result made on the rung `made_on` is what this rung gives too. With one id everybody may do what root
+    /// may, and file capabilities are missing. A result from above is always right.
     pub fn accepts(self, made_on: &str) -> bool {
         self == Rung::C || made_on != Rung::C.name()
     }
@@ -104,7 +106,9 @@ impl Rung {
         match self {
             Rung::A => "root: all user ids",
             Rung::B => "a user namespace with a range of user ids",
-            Rung::C => "a user namespace with one user id: commands cannot give files to other users",
+            Rung::C => {
+                "a user namespace with one user id: all others are remembered, and may do what root may"
+            }
         }
     }
 }
@@ -119,6 +123,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
             granted: kept.granted,
             findings: kept.findings,
             zygote: Arc::new(Zygote::new(THIS_PROGRAM.into())),
+            grants: Grants::default(),
         });
     }
     let isolation = doctor(memo, Path::new(THIS_PROGRAM))?;
@@ -137,7 +142,7 @@ pub fn isolation(memo: &Memo) -> Result<Isolation, ExecError> {
 pub fn doctor(memo: &Memo, program: &Path) -> Result<Isolation, ExecError> {
     let zygote = Arc::new(Zygote::new(program.to_owned()));
     let (granted, findings) = climb(memo, &zygote)?;
-    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote })
+    Ok(Isolation { granted: granted.into_iter().next(), findings, zygote, grants: Grants::default() })
 }
 
 /// Every rung that holds, the strongest first.
@@ -255,8 +260,11 @@ fn attempt(memo: &Memo, zygote: &Zygote, identity: &Identity) -> Result<(), Exec
         exit: 0,
         expected_files: Vec::new(),
         is_test: false,
+        privileged: false,
+        devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
+        session: None,
         services: Vec::new(),
         is_service: false,
     };

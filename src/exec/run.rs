@@ -8,13 +8,14 @@ use crate::base::cancel::Cancel;
 use crate::base::pattern::Pattern;
 use crate::base::tree_path::TreePath;
 use crate::exec::bounds::{Bounds, Limit};
-use crate::exec::caches::{Of, claim};
+use crate::exec::caches::{Claims, Of, claim};
+use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::helper;
 use crate::exec::log::LogWriter;
 use crate::exec::narrow::narrow;
-use crate::exec::prepare::{given_hosts, hostname, prepare};
+use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::Isolation;
 use crate::exec::proxy::{Differs, Opened, Proxy, Terms};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
@@ -26,7 +27,7 @@ use crate::graph::value::Value;
 use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
-use crate::store::memo::Memo;
+use crate::store::memo::{Memo, WorkFolder};
 use crate::store::traffic::Traffic;
 use crate::tree::encode;
 use crate::tree::tree::{Directory, Entry};
@@ -84,24 +85,52 @@ struct Order<'a> {
     cancel: &'a Cancel,
 }
 
-/// One run in a sandbox of its own. Its log is not finished with it.
-fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
-    let Order { supply, run, inputs, here, cancel } = order;
+/// A sandbox that can be begun, and what must live as long as it does.
+pub(crate) struct Furnished {
+    pub spec: Spec,
+    pub claims: Claims,
+    /// Its own, and those of its services.
+    pub folders: Vec<WorkFolder>,
+    /// For its proxy, where it has one.
+    pub terms: Terms,
+    pub _group: Option<Group>,
+}
+
+/// Everything that a run needs before its first command. `say` hears why it waits, where it does.
+pub(crate) fn furnish(
+    supply: &Supply,
+    run: &Run,
+    inputs: &[ActionInput],
+    here: &Here<'_>,
+    say: &mut dyn FnMut(&str),
+    cancel: &Cancel,
+) -> Result<Furnished, ExecError> {
     let Here { isolation, emulator, workspace, platform } = here;
     let Some(granted) = &isolation.granted else { return Err(isolation.refusal()) };
     let memo = supply.memo();
     let of = Of { workspace, platform: &platform.to_string(), identity: &granted.identity };
-    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let mut claims = claim(memo, &run.caches, &of, cancel, &mut say)?;
+    let mut claims = claim(memo, &run.caches, &of, cancel, say)?;
     let work = memo.used_work_folder()?;
-    let prepared = prepare(supply, run, inputs, &granted.identity, work.path(), &mut claims, cancel)?;
-    // Lives until the sandbox is over.
-    let (bounds, _group) = Bounds::of(&run.limits, memo);
-    let identity = &granted.identity;
-    let (services, folders) = prepare_services(supply, run, inputs, identity, (emulator, &bounds), cancel)?;
-    let mut terms = terms(supply, run)?;
+    let (identity, grants) = (&granted.identity, &isolation.grants);
+    let with = Surroundings { supply, inputs, identity, grants, cancel };
+    let prepared = prepare(&with, run, work.path(), &mut claims)?;
+    let (bounds, group) = Bounds::of(&run.limits, memo);
+    let (services, folders) = prepare_services(&with, run)?;
+    let services = services.into_iter().map(|service| service.bound(emulator.as_ref(), &bounds)).collect();
+    let terms = terms(supply, run)?;
     let authority = terms.opened.as_ref().map(|opened| opened.authority.certificate().to_owned());
     let spec = Spec { emulator: emulator.clone(), bounds, services, authority, ..prepared };
+    let folders = [work].into_iter().chain(folders).collect();
+    Ok(Furnished { spec, claims, folders, terms, _group: group })
+}
+
+/// One run in a sandbox of its own. Its log is not finished with it.
+fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) -> Result<Made, ExecError> {
+    let Order { supply, run, inputs, here, cancel } = order;
+    let memo = supply.memo();
+    let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
+    let Furnished { spec, claims, folders, mut terms, _group } =
+        furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
     let locks = claims.locks();
     let mut hear = |stream, bytes: &[u8]| {
@@ -113,12 +142,15 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
-    let mut done = helper::run(&isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
+    let mut done = helper::run(&here.isolation.zygote, memo, spec, &locks, cancel, &mut hear, &mut connect)?;
     drop(claims);
     let (traffic, differs) = proxy.map(Proxy::finish).unwrap_or_default();
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
-    let folders = [work].into_iter().chain(folders).zip(is_tidy);
-    folders.filter(|(_, is_tidy)| *is_tidy).for_each(|(folder, _)| memo.lay_aside(folder));
+    folders
+        .into_iter()
+        .zip(is_tidy)
+        .filter(|(_, is_tidy)| *is_tidy)
+        .for_each(|(folder, _)| memo.lay_aside(folder));
     if let Some(differs) = differs {
         return Err(pinned_differs(&differs));
     }
@@ -139,7 +171,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
         log: None,
         attempts: 1,
         lost,
-        rung: Some(granted.rung.name().to_owned()),
+        rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
         shareable: is_shareable(run, &traffic),
         traffic,
         bytes: 0,
@@ -150,7 +182,8 @@ fn attempt(order: &Order<'_>, heard: &mut Heard, listener: &mut dyn Listener) ->
 /// but where it came from this machine.
 fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
     let is_of_host = matches!(run.from, From::Host(_)) || run.network == Network::Host;
-    !is_of_host && !traffic.is_of_this_machine()
+    let is_of_its_devices = run.privileged || !run.devices.is_empty();
+    !is_of_host && !is_of_its_devices && !traffic.is_of_this_machine()
 }
 
 /// Whatever the command made of it: nothing that stands on other bytes is used.
@@ -253,7 +286,7 @@ fn verdict(
     })
 }
 
-fn beyond(limit: Limit, limits: &Limits) -> Cause {
+pub(crate) fn beyond(limit: Limit, limits: &Limits) -> Cause {
     match limit {
         Limit::Memory => Cause::OutOfMemory(limits.memory.unwrap_or_default()),
         Limit::Pids => Cause::TooManyProcesses(limits.pids.unwrap_or_default()),

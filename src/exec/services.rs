@@ -1,18 +1,12 @@
 //! The servers beside a test, from their inputs to specs: each is a run of its own on its own root, that ends when
 //! the test does. Whatever it writes is thrown away.
 
-use crate::base::cancel::Cancel;
-use crate::exec::bounds::Bounds;
 use crate::exec::caches::Claims;
-use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
-use crate::exec::identity::Identity;
-use crate::exec::prepare::prepare;
+use crate::exec::prepare::{Surroundings, prepare};
 use crate::exec::sandbox::spec::{ServiceSpec, Spec};
-use crate::graph::action::ActionInput;
 use crate::graph::op::{Command, From, Network, Ready, Run, Service};
 use crate::oci::image::Config;
-use crate::oci::supply::Supply;
 use crate::store::work::WorkFolder;
 
 /// Seconds that a server has until it must be ready, where nothing else is said.
@@ -20,30 +14,26 @@ const PATIENCE: u64 = 60;
 /// All of them are reached over the loopback of the network that they share with the test.
 const ADDRESS: &str = "127.0.0.1";
 
-/// The specs, and the folders that they work in, one for each. They are bound by the test's limits, together with it.
+/// The specs, and the folders that they work in, one for each.
 pub(crate) fn prepare_services(
-    supply: &Supply,
+    with: &Surroundings<'_>,
     run: &Run,
-    inputs: &[ActionInput],
-    identity: &Identity,
-    (emulator, bounds): (&Option<Emulator>, &Bounds),
-    cancel: &Cancel,
 ) -> Result<(Vec<ServiceSpec>, Vec<WorkFolder>), ExecError> {
     check_ports(&run.services)?;
     let mut folders = Vec::with_capacity(run.services.len());
     let mut specs = Vec::with_capacity(run.services.len());
     for service in &run.services {
-        let folder = supply.memo().used_work_folder()?;
-        let config = inputs[service.from].value.rootfs().map(|rootfs| &rootfs.config);
+        let folder = with.supply.memo().used_work_folder()?;
+        let config = with.inputs[service.from].value.rootfs().map(|rootfs| &rootfs.config);
         let own = as_run(service, config, run)?;
-        let spec = prepare(supply, &own, inputs, identity, folder.path(), &mut Claims::none(), cancel)?;
+        let spec = prepare(with, &own, folder.path(), &mut Claims::none())?;
         let ready = ready(service, config, &own);
         specs.push(ServiceSpec {
             name: service.name.clone(),
             port: service.port,
             ready,
             patience: service.ready.as_ref().and_then(|ready| ready.timeout).unwrap_or(PATIENCE),
-            spec: Spec { is_service: true, emulator: emulator.clone(), bounds: bounds.clone(), ..spec },
+            spec: Spec { is_service: true, ..spec },
         });
         folders.push(folder);
     }

@@ -425,6 +425,14 @@ pub struct Limits {
     pub disk: Option<u64>,
 }
 
+/// The path of a device: `kvm` stands for `/dev/kvm`. `None` where it would lie elsewhere.
+pub fn device_path(name: &str) -> Option<String> {
+    let path = if name.starts_with('/') { name.to_owned() } else { format!("/dev/{name}") };
+    let below = path.strip_prefix("/dev/")?;
+    let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    below.split('/').all(is_plain).then_some(path)
+}
+
 /// Outputs that every run on a rootfs has beside its declared ones.
 pub mod free_output {
     /// The rootfs after the run; in references, the node's bare name.

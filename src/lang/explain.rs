@@ -45,6 +45,7 @@ mod tests {
     /// What is wrong here cannot be shown in a few lines of a build file: it is in what lies around it, in
     /// what a command does, or in the file's bytes or size.
     const WITHOUT_EXAMPLE: &[Code] = &[
+        Code::GrantMissing,
         Code::BuildInput,
         Code::FileMissing,
         Code::FileRead,

@@ -3,6 +3,7 @@
 
 pub mod materialize;
 pub mod snapshot;
+pub mod owned;
 pub mod capture;
 pub mod upper;
 pub mod copy;

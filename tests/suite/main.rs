@@ -32,6 +32,7 @@ mod network;
 mod sharing;
 mod equality;
 mod shapes;
+mod sitting;
 mod hermetic;
 mod fuzz;
 mod shown;

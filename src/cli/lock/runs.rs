@@ -13,6 +13,7 @@ use crate::engine::lock::{entries as digests, is_intercepted, locked_runs, pins,
 use crate::engine::remember::Trust;
 use crate::engine::values::Values;
 use crate::exec::executor::{ExecError, Executor};
+use crate::exec::grants::Grants;
 use crate::exec::local::LocalExecutor;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::select;
@@ -29,6 +30,7 @@ pub(super) fn entries(
     loaded: &Loaded,
     lock: &mut Lock,
     open: &BTreeSet<NodeId>,
+    grants: &Grants,
 ) -> Result<Vec<Entry>, Failure> {
     let runs: Vec<NodeId> = locked_runs(&loaded.graph).filter(|id| open.contains(id)).collect();
     if runs.is_empty() {
@@ -45,7 +47,7 @@ pub(super) fn entries(
     let supply = Supply::new(&memo, &settings::network(loaded), &cancel);
     let executor = |trust| -> Result<Box<dyn Executor>, ExecError> {
         let executor = LocalExecutor::new(&supply, workspace, &exports, trust == Trust::Record)?;
-        Ok(Box::new(executor.isolated_by(isolation)))
+        Ok(Box::new(executor.isolated_by(isolation).granting(grants.clone())))
     };
     let order =
         Order { graph: &graph, needed: &needed, workspace, jobs: settings::jobs(None)?, keep_going: false };

@@ -12,6 +12,7 @@ use rustix::process::{Pid, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::session;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::{self, Side};
 
@@ -21,26 +22,38 @@ pub(super) enum NotStarted {
     Other(Trouble),
 }
 
-/// What becomes of what a command writes.
+/// What a command's standard streams are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
-    Kept,
+pub(super) enum Streams {
+    /// Those of the first process.
+    Inherited,
+    /// What is written is lost.
     Lost,
+    /// The sandbox's first terminal.
+    Terminal,
 }
 
-/// `account`: whose ids to take, where there is more than one id to choose from.
+/// Whom a command runs as.
+#[derive(Clone, Copy)]
+pub(super) struct User<'p> {
+    /// Whose ids to take, where there is more than one id to choose from.
+    pub account: Option<&'p Account>,
+    /// Who is in no group stays in those that this process is in.
+    pub keeps_groups: bool,
+}
+
 pub(super) fn start(
     arguments: &[String],
     environment: &[(String, String)],
-    account: Option<&Account>,
-    output: Output,
+    user: User<'_>,
+    streams: Streams,
 ) -> Result<Pid, NotStarted> {
     let command = Command::new(arguments, environment).map_err(NotStarted::Other)?;
     let cannot = || |error: io::Error| NotStarted::Other(Trouble::at("start a command")(error));
     // Closed by a successful `exec`; else it brings the error.
     let (errors, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
     match sys::fork().map_err(cannot())? {
-        Side::Child => become_command(&command, account, output, tell),
+        Side::Child => become_command(&command, user, streams, tell),
         Side::Parent { pid } => {
             drop(tell);
             let pid = Pid::from_raw(pid).expect("bug: fork gives a positive number");
@@ -65,8 +78,8 @@ fn refused(program: &str, error: i32) -> NotStarted {
     ))
 }
 
-fn become_command(command: &Command, account: Option<&Account>, output: Output, tell: OwnedFd) -> ! {
-    let error = match prepare(account, output) {
+fn become_command(command: &Command, user: User<'_>, streams: Streams, tell: OwnedFd) -> ! {
+    let error = match prepare(user, streams) {
         Ok(()) => command.execute(),
         Err(error) => error,
     };
@@ -75,20 +88,25 @@ fn become_command(command: &Command, account: Option<&Account>, output: Output, 
     match sys::exit(127) {}
 }
 
-fn prepare(account: Option<&Account>, output: Output) -> io::Result<()> {
-    if output == Output::Lost {
+fn prepare(user: User<'_>, streams: Streams) -> io::Result<()> {
+    if streams == Streams::Lost {
         // Standard input is /dev/null.
         rustix::stdio::dup2_stdout(io::stdin().as_fd())?;
         rustix::stdio::dup2_stderr(io::stdin().as_fd())?;
     }
     // A session of its own has no terminal, and is a process group that can be ended as one.
     setsid()?;
+    if streams == Streams::Terminal {
+        session::take_terminal()?;
+    }
     sys::reset_signals();
     sys::close_on_exec_from(3)?;
-    if let Some(account) = account {
+    if let Some(account) = user.account {
         let groups: Vec<Gid> = account.groups.iter().map(|&group| Gid::from_raw(group)).collect();
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        set_thread_groups(&groups)?;
+        if !user.keeps_groups || !groups.is_empty() {
+            set_thread_groups(&groups)?;
+        }
         set_thread_res_gid(gid, gid, gid)?;
         set_thread_res_uid(uid, uid, uid)?;
     }

@@ -20,13 +20,17 @@ use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
+use crate::exec::bounds::Limit;
 use crate::exec::emulation::Emulator;
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::command::{self, NotStarted, Output};
+use crate::exec::sandbox::command::{self, NotStarted, Streams, User};
 use crate::exec::sandbox::names::Names;
 use crate::exec::sandbox::probe::Probe;
-use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
-use crate::exec::sandbox::{emulation, landlock, limits, processes, seccomp, sockets, sys};
+use crate::exec::sandbox::session::Session;
+use crate::exec::sandbox::spec::{Ended, Trouble, as_typed, receive, send, word};
+use crate::exec::sandbox::{
+    emulation, landlock, limits, ownership, processes, seccomp, sockets, sys, user_namespace,
+};
 use crate::graph::op::Network;
 
 /// What is still to be done when everything outside is ready.
@@ -45,18 +49,54 @@ pub(super) struct Plan {
     /// At which the run's proxy listens.
     pub ports: Vec<u16>,
     pub emulator: Option<Emulator>,
+    /// Somebody sits at it.
+    pub session: Option<Session>,
     /// Succeeds when what the commands serve is ready.
     pub ready: Option<Vec<String>>,
     /// Whether who asks for names is answered, where there is no network.
     pub answers_names: bool,
     /// Whether the sandbox has a user namespace.
     pub has_namespace: bool,
+    pub rights: Rights,
+    /// Whether it stays in the groups that it came with, as far as nothing else is said.
+    pub keeps_groups: bool,
+    /// Processes and threads at once, where somebody has to look how many they are.
+    pub processes: Option<u64>,
     /// It and what comes from it are kept to so many processors.
     pub processors: Option<u64>,
-    /// Processes and threads that it is not to have many more of, in its own user namespace.
-    pub pids: Option<u64>,
     /// Whether giving files to others is to look as if it worked.
     pub ignore_ownership: bool,
+}
+
+impl Plan {
+    /// What the commands read and write.
+    fn streams(&self) -> Streams {
+        match &self.session {
+            Some(Session { terminal: Some(_), .. }) => Streams::Terminal,
+            _ => Streams::Inherited,
+        }
+    }
+
+    fn stop_signal(&self) -> Signal {
+        let number = self.session.as_ref().map(|session| session.stop_signal);
+        number.and_then(Signal::from_named_raw).unwrap_or(Signal::TERM)
+    }
+
+    /// Whom the commands run as.
+    pub(super) fn user(&self) -> User<'_> {
+        User { account: self.ids.then_some(&self.account), keeps_groups: self.keeps_groups }
+    }
+}
+
+/// What commands may do in the namespaces that they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rights {
+    /// What package managers need.
+    Few,
+    /// Everything. /proc shows all of itself.
+    All,
+    /// Everything in a user namespace one deeper, where what is mounted so far stays as it is.
+    AllBelow,
 }
 
 /// What it says: which command it begins with, and in the end how it went, once.
@@ -105,12 +145,14 @@ pub(super) struct Inherited<'l> {
     /// Hears when it is ready, where the plan says how to see that.
     pub tell: Option<OwnedFd>,
     pub locks: &'l [OwnedFd],
+    /// Takes the listener of who answers its system calls.
+    pub calls: Option<UnixStream>,
     /// Leads to the run's proxy, where it has one.
     pub line: Option<UnixStream>,
 }
 
 fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble> {
-    let Inherited { tell, locks, line } = inherited;
+    let Inherited { tell, locks, calls, line } = inherited;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     // A parent that died before that call has closed its end.
     let plan: Plan = receive(&mut *helper).map_err(Trouble::at("read its plan"))?;
@@ -121,12 +163,17 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
         (Some(emulator), Some(program)) => Some(emulation::register(emulator, program, plan.has_namespace)?),
         _ => None,
     };
+    if plan.rights == Rights::AllBelow {
+        user_namespace::enter_one_deeper()
+            .map_err(Trouble::at("make a user namespace for a privileged run"))?;
+    }
     let names_socket = names.as_ref().map(Names::as_fd);
     let emulator = emulator.as_ref().map(OwnedFd::as_fd);
     let teller = tell.as_ref().map(OwnedFd::as_fd);
-    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller];
+    let calls_socket = calls.as_ref().map(UnixStream::as_fd);
+    let kept = [Some(helper.as_fd()), Some(signals.as_fd()), names_socket, emulator, teller, calls_socket];
     close_all_but(kept.into_iter().flatten().chain(locks.iter().map(OwnedFd::as_fd)))?;
-    restrict(&plan)?;
+    restrict(&plan, calls)?;
     let probe = plan.ready.as_ref().zip(tell).map(|(command, tell)| Probe::new(command, tell));
     let mut watch = Watch { plan: &plan, helper, signals: &signals, names, probe, told_to_end: false };
     let mut last = (0, Ended::Exit(0));
@@ -139,8 +186,27 @@ fn run(helper: &mut UnixStream, inherited: Inherited<'_>) -> Result<End, Trouble
             break;
         }
     }
+    if let Some(session) = plan.session.as_ref().filter(|_| !watch.told_to_end) {
+        if !plan.commands.is_empty() {
+            say_how_it_ended(&plan, last);
+        }
+        last = (plan.commands.len(), run_command(&plan, &session.command, &mut watch)?);
+    }
     let (command, ended) = last;
     Ok(End { command, ended, tried: watch.names.map(Names::into_asked).unwrap_or_default() })
+}
+
+/// For who waited for it. Nobody may be there any more.
+fn say_how_it_ended(plan: &Plan, (command, ended): (usize, Ended)) {
+    let how = match ended {
+        Ended::Exit(0) => "all commands have succeeded".to_owned(),
+        Ended::Exit(code) => format!("`{}` ended with exit code {code}", as_typed(&plan.commands[command])),
+        Ended::Signal(signal) => {
+            format!("`{}` was killed by signal {signal}", as_typed(&plan.commands[command]))
+        }
+        _ => format!("`{}` could not be run", as_typed(&plan.commands[command])),
+    };
+    let _ = rustix::io::write(rustix::stdio::stderr(), format!("memobuild: {how}\r\n").as_bytes());
 }
 
 /// What it listens to while a command runs.
@@ -162,7 +228,13 @@ fn enter(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble
     let root = openat(CWD, &plan.root, flags | OFlags::DIRECTORY, Mode::empty())
         .map_err(Trouble::at("open its root"))?;
     let null = openat(&root, "dev/null", flags, Mode::empty()).map_err(Trouble::at("open /dev/null"))?;
-    processes::mount(root.as_fd(), null.as_fd())?;
+    let processes = processes::mount(root.as_fd())?;
+    if let Some(most) = plan.processes {
+        limits::wall_in_processes(processes.as_fd(), most, plan.has_namespace);
+    }
+    if plan.rights != Rights::All {
+        processes::cover_machine(processes.as_fd(), null.as_fd())?;
+    }
     let names = if plan.network.is_own() { own_network(plan, line)? } else { None };
     rustix::system::sethostname(plan.hostname.as_bytes()).map_err(Trouble::at("set its host name"))?;
     fchdir(&root).map_err(Trouble::at("enter its root"))?;
@@ -170,6 +242,10 @@ fn enter(plan: &Plan, line: Option<UnixStream>) -> Result<Option<Names>, Trouble
     // Both roots are stacked at `.`: the old one is on top (pivot_root(2), NOTES).
     unmount(".", UnmountFlags::DETACH).map_err(Trouble::at("leave the machine's root"))?;
     chdir("/").map_err(Trouble::at("enter its root"))?;
+    // Who sits at it without a terminal has their own.
+    if plan.session.as_ref().is_some_and(|session| session.terminal.is_none()) {
+        return Ok(names);
+    }
     let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(Trouble::at("open /dev/null"))?;
     rustix::stdio::dup2_stdin(null).map_err(Trouble::at("close its standard input"))?;
@@ -199,26 +275,33 @@ fn close_all_but<'d>(kept: impl Iterator<Item = BorrowedFd<'d>>) -> Result<(), T
     Ok(())
 }
 
-fn restrict(plan: &Plan) -> Result<(), Trouble> {
+fn restrict(plan: &Plan, calls: Option<UnixStream>) -> Result<(), Trouble> {
     limits::set_limits()?;
     if let Some(count) = plan.processors {
         limits::keep_to_processors(count)?;
     }
-    if let Some(most) = plan.pids.filter(|_| plan.has_namespace) {
-        limits::stay_near(most)?;
-    }
     enter_workdir(&plan.workdir)?;
-    limits::give_up_capabilities()?;
-    if !plan.network.is_own() {
+    if plan.rights == Rights::Few {
+        limits::give_up_capabilities()?;
+    }
+    // It would keep a privileged run from mounting.
+    if !plan.network.is_own() && plan.rights == Rights::Few {
         landlock::restrict().map_err(|error| Trouble::environment(format!("landlock: {error}")))?;
     }
     // Nobody inside may look into this process: it is a program of the machine.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Trouble::at("protect its first process"))?;
+    if let Some(calls) = calls {
+        ownership::begin_as(&plan.account)?;
+        ownership::submit(&calls)?;
+    }
     let cannot = |error| Trouble::environment(format!("the sandbox cannot filter system calls: {error}"));
     if plan.ignore_ownership {
         seccomp::ignore_ownership().map_err(cannot)?;
     }
-    seccomp::restrict().map_err(cannot)
+    match plan.rights {
+        Rights::Few => seccomp::restrict().map_err(cannot),
+        Rights::All | Rights::AllBelow => seccomp::restrict_to_namespaces().map_err(cannot),
+    }
 }
 
 /// Made where it is missing, and kept.
@@ -233,8 +316,13 @@ fn enter_workdir(workdir: &TreePath) -> Result<(), Trouble> {
 }
 
 fn run_command(plan: &Plan, arguments: &[String], watch: &mut Watch<'_>) -> Result<Ended, Trouble> {
-    match command::start(arguments, &plan.environment, plan.ids.then_some(&plan.account), Output::Kept) {
-        Ok(pid) => watch.wait_for(pid).map_err(Trouble::at("wait for its command")),
+    match command::start(arguments, &plan.environment, plan.user(), plan.streams()) {
+        Ok(pid) => {
+            let ended = watch.wait_for(pid).map_err(Trouble::at("wait for its command"))?;
+            // It may have failed at the wall before anybody looked. This process counts for nothing.
+            let is_crowded = || plan.processes.is_some_and(|most| processes::count() > most + 1);
+            Ok(if ended != Ended::Exit(0) && is_crowded() { Ended::Beyond(Limit::Pids) } else { ended })
+        }
         Err(NotStarted::NotFound) => Ok(Ended::NotFound),
         Err(NotStarted::Other(trouble)) => Err(trouble),
     }
@@ -258,7 +346,7 @@ impl Watch<'_> {
             if self.listen()? {
                 self.told_to_end = true;
                 // It may have ended just now.
-                let _ = kill_process_group(pid, Signal::TERM);
+                let _ = kill_process_group(pid, self.plan.stop_signal());
             }
         }
     }

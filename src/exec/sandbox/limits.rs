@@ -1,7 +1,9 @@
 //! What the first process of a sandbox gives up before anything foreign runs: capabilities, the way
 //! to new ones, and the inherited limits.
 
-use rustix::fs::Mode;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, CpuSet, capability_is_in_bounding_set,
@@ -27,6 +29,11 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 const OPEN_FILES: u64 = 1024;
 const STACK_BYTES: u64 = 8 << 20;
 
+/// More processes than its limit a run may have before somebody looks: as many as that takes no machine down.
+const MORE_PROCESSES: u64 = 64;
+/// The kernel keeps these numbers for itself, once all have been used (`RESERVED_PIDS`).
+const RESERVED_NUMBERS: u64 = 300;
+
 /// Numbers that the kernel may know; it answers EINVAL for those it doesn't.
 const MOST_CAPABILITIES: u32 = 64;
 
@@ -47,6 +54,34 @@ pub(super) fn give_up_capabilities() -> Result<(), Trouble> {
     set_no_new_privs(true).map_err(cannot())
 }
 
+/// A wall behind the eyes that watch: while a run makes processes without end, nobody else gets to look. Where the
+/// kernel has no such wall there is none. `processes` is the sandbox's own /proc.
+pub(super) fn wall_in_processes(processes: BorrowedFd<'_>, most: u64, has_namespace: bool) {
+    let most = most.saturating_add(MORE_PROCESSES);
+    // Counted for each user namespace; before, for each user of the machine.
+    if has_namespace && is_since(5, 14) {
+        let _ = setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) });
+    }
+    // Of each process namespace; before, of the machine.
+    if is_since(6, 14) {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let highest = (RESERVED_NUMBERS + most).to_string();
+        let _ = openat(processes, "sys/kernel/pid_max", flags, Mode::empty())
+            .and_then(|file| rustix::io::write(file, highest.as_bytes()));
+    }
+}
+
+fn is_since(major: u64, minor: u64) -> bool {
+    let name = rustix::system::uname();
+    version(&name.release().to_string_lossy()) >= Some((major, minor))
+}
+
+/// `6.18.44-cloud`: the first two numbers.
+fn version(release: &str) -> Option<(u64, u64)> {
+    let mut numbers = release.split(|symbol: char| !symbol.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// Keeps all that comes from this process to `count` of its processors. A share of all of them, which a control
 /// group gives, would let it run at more than `count` at once; this never does.
 pub(super) fn keep_to_processors(count: u64) -> Result<(), Trouble> {
@@ -64,17 +99,6 @@ pub(super) fn keep_to_processors(count: u64) -> Result<(), Trouble> {
     sched_setaffinity(None, &processors).map_err(cannot())
 }
 
-/// Lets nobody have more than twice as many processes as are allowed, and some: who looks only now and then sees that
-/// it is too many before the machine has no room for any. In a user namespace the kernel counts those in it alone
-/// (getrlimit(2), Linux 5.14).
-pub(super) fn stay_near(most: u64) -> Result<(), Trouble> {
-    let maximum = getrlimit(Resource::Nproc).maximum;
-    let near = most.saturating_mul(2).saturating_add(16);
-    let current = Some(maximum.map_or(near, |maximum| maximum.min(near)));
-    setrlimit(Resource::Nproc, Rlimit { current, maximum: current })
-        .map_err(Trouble::at::<rustix::io::Errno>("bound its processes"))
-}
-
 pub(super) fn set_limits() -> Result<(), Trouble> {
     umask(Mode::from_raw_mode(0o022));
     let cannot = || Trouble::at::<rustix::io::Errno>("set limits");
@@ -85,4 +109,22 @@ pub(super) fn set_limits() -> Result<(), Trouble> {
         setrlimit(resource, Rlimit { current, maximum }).map_err(cannot())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_apart_by_two_numbers() {
+        for (release, expected) in [
+            ("6.18.44-fc-v669", Some((6, 18))),
+            ("5.4", Some((5, 4))),
+            ("6.1-rc3+", Some((6, 1))),
+            ("six", None),
+        ] {
+            assert_eq!(version(release), expected, "{release}");
+        }
+        assert!(is_since(2, 6) && !is_since(1000, 0));
+    }
 }

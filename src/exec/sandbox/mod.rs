@@ -12,6 +12,7 @@ mod caches;
 mod command;
 mod devices;
 mod emulation;
+mod user_namespace;
 mod gift;
 mod host_root;
 mod init;
@@ -20,7 +21,9 @@ pub(crate) mod lent;
 mod limits;
 mod mounts;
 mod names;
-mod network;
+pub(crate) mod network;
+mod notify;
+mod ownership;
 mod lost;
 mod place;
 mod places;
@@ -34,6 +37,7 @@ mod service;
 mod snapshots;
 mod sockets;
 pub(crate) mod spec;
+pub(crate) mod session;
 mod supervise;
 mod usage;
 mod watch;
@@ -55,7 +59,9 @@ use rustix::thread::UnshareFlags;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
-use crate::exec::sandbox::init::{End, Inherited, Plan};
+use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
+use crate::exec::sandbox::ownership::Ownership;
+use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::service::{NotReady, Running};
 use crate::exec::sandbox::spec::{Done, Duty, Ended, Reply, Root, Spec, Trouble, receive, send, word};
@@ -104,9 +110,10 @@ fn take_socket() -> std::io::Result<OwnedFd> {
 fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble> {
     umask(Mode::from_raw_mode(0o022));
     die_with(parent)?;
-    enter_identity(&spec.identity, main)?;
+    enter_identity(&spec.identity, keeps_groups(spec), main)?;
     die_with(parent)?;
     keep_mounts_to_itself()?;
+    session::take_input(spec, main)?;
     let done = run_in_private(spec, main);
     let tidy = workplace::tidy(&spec.work).is_ok();
     Ok(Done { tidy, ..done? })
@@ -143,19 +150,25 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     let spec = room.spec;
     room.begin()?;
     let start = Instant::now();
-    let Room { init, watch, .. } = room;
-    let End { command, ended, tried } = supervise::supervise(init, main, spec.timeout, watch)?;
+    let End { command, ended, tried } = room.supervise(spec.timeout, main)?;
     let ended_services = service::ended(services);
-    let mut done = Done { tried, was_full: watch.was_full(), ended_services, ..Done::new(ended, command) };
-    let results = results::Results::new(spec, start.elapsed());
+    let mut done =
+        Done { tried, was_full: room.watch.was_full(), ended_services, ..Done::new(ended, command) };
+    if spec.session.is_some() {
+        return Ok(done);
+    }
+    let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
+    let results = results::Results::new(spec, start.elapsed(), inodes);
     if ended == Ended::Exit(spec.exit) {
         let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders);
+        // Without what hangs in it.
+        let bare = mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?;
         drop(top);
         workplace::unmount(&spec.work)?;
-        done.change = results.change(&room.stubs)?;
+        done.change = results.change(&room.stubs, bare.as_fd())?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
@@ -173,6 +186,10 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     plan: Plan,
+    /// Who owns what, where the disk cannot show it.
+    ownership: Option<Ownership>,
+    /// Keeps the terminal of who sits at it open.
+    _terminal: Option<OwnedFd>,
     /// Held until all is over.
     _locks: Vec<OwnedFd>,
 }
@@ -188,21 +205,53 @@ impl<'s> Room<'s> {
         let locks = take_locks(spec, main)?;
         // Made before anything that may start threads, since it is a fork.
         let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
-        let init = start_init(spec, Inherited { tell, locks: &locks, line })?;
+        let mut init = start_init(spec, Inherited { tell, locks: &locks, calls: None, line })?;
         let watch = Watch::new(spec, init.pid)?;
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
         let root::Assembled { top, stubs, gifts } = root::assemble(spec, &folders)?;
         let account = account::look_up(top.as_fd(), spec.user.as_deref())?;
-        account::check(&spec.identity, &[&[account.uid, account.gid], account.groups.as_slice()].concat())?;
+        if !spec.tells_owners() {
+            account::check(
+                &spec.identity,
+                &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
+            )?;
+        }
+        let ownership = match init.calls.take() {
+            Some(calls) => {
+                let shown = Shown::new(spec, &folders, top.as_fd())?;
+                Some(Ownership::new(calls, &account, shown)?)
+            }
+            None => None,
+        };
         gift::give(gifts, top.as_fd(), &account, &spec.identity)?;
+        let terminal = match spec.session.as_ref().and_then(|session| session.terminal) {
+            Some(size) => Some(session::open_terminal(top.as_fd(), size, &account, main)?),
+            None => None,
+        };
         let plan = Plan { ready, ..plan(spec, account) };
-        Ok(Room { spec, init, watch, folders, top: Some(top), stubs, plan, _locks: locks })
+        Ok(Room {
+            spec,
+            init,
+            watch,
+            folders,
+            top: Some(top),
+            stubs,
+            plan,
+            ownership,
+            _terminal: terminal,
+            _locks: locks,
+        })
     }
 
     /// Lets the commands run.
     fn begin(&self) -> Result<(), Trouble> {
         self.init.tell(&self.plan)
+    }
+
+    /// Until nothing inside lives any more. `above` says when to end.
+    fn supervise(&mut self, timeout: Option<u64>, above: &mut UnixStream) -> Result<End, Trouble> {
+        supervise::supervise(&mut self.init, above, timeout, &mut self.watch, self.ownership.as_mut())
     }
 
     /// Nothing may hold it when the root is unmounted.
@@ -213,7 +262,7 @@ impl<'s> Room<'s> {
 
 fn remove(parent: i32, identity: &Identity, folder: &Path, main: &mut UnixStream) -> Result<(), Trouble> {
     die_with(parent)?;
-    enter_identity(identity, main)?;
+    enter_identity(identity, false, main)?;
     die_with(parent)?;
     remove::remove(folder).map_err(Trouble::at(format!("remove {}", folder.display())))
 }
@@ -227,7 +276,12 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     }
 }
 
-fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trouble> {
+/// Who may use a device is often a group that the caller is in, and that has no number inside.
+fn keeps_groups(spec: &Spec) -> bool {
+    !spec.devices.is_empty() && spec.identity.has_namespace()
+}
+
+fn enter_identity(identity: &Identity, keeps_groups: bool, main: &mut UnixStream) -> Result<(), Trouble> {
     if !identity.has_namespace() {
         return Ok(());
     }
@@ -236,7 +290,7 @@ fn enter_identity(identity: &Identity, main: &mut UnixStream) -> Result<(), Trou
         return map_single(*uid, *gid).map_err(Trouble::at("map its user id"));
     }
     ask(main, &Reply::WantsIds)?;
-    become_root()
+    become_root(keeps_groups)
 }
 
 /// Waits until the main process has done what only it can do.
@@ -260,20 +314,22 @@ fn take_locks(spec: &Spec, main: &UnixStream) -> Result<Vec<OwnedFd>, Trouble> {
 }
 
 /// Until then it is nobody in the namespace.
-fn become_root() -> Result<(), Trouble> {
+fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
     use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let root = || {
         set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-        set_thread_groups(&[])
+        if keeps_groups { Ok(()) } else { set_thread_groups(&[]) }
     };
     root().map_err(Trouble::at("become root inside"))
 }
 
 /// What is `inherited` is its own from now on.
-fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
+fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
+    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;
     if spec.network.is_own() && spec.services.is_empty() && !spec.is_service {
@@ -281,13 +337,24 @@ fn start_init(spec: &Spec, inherited: Inherited<'_>) -> Result<Init, Trouble> {
     }
     match sys::clone_into(namespaces).map_err(cannot())? {
         Cloned { side: Side::Child, .. } => {
-            drop(ours);
+            drop((ours, our_calls));
+            inherited.calls = their_calls;
             init::live(OwnedFd::from(theirs), inherited)
         }
         Cloned { side: Side::Parent { pid }, pidfd } => {
             let pidfd = pidfd.expect("bug: the parent of a clone has its pidfd");
-            Ok(Init { pid, pidfd, socket: ours })
+            Ok(Init { pid, pidfd, socket: ours, calls: our_calls })
         }
+    }
+}
+
+/// Who is root of the machine inside, too, could change the machine by files of /proc alone: there, what covers them
+/// is put where it cannot be taken away.
+fn rights(spec: &Spec) -> Rights {
+    match (&spec.identity, spec.privileged) {
+        (_, false) => Rights::Few,
+        (Identity::Single { uid, .. } | Identity::Ranges { uid, .. }, true) if *uid != 0 => Rights::All,
+        (_, true) => Rights::AllBelow,
     }
 }
 
@@ -308,10 +375,13 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ports: spec.ports.clone(),
         emulator: spec.emulator.clone(),
         has_namespace: spec.identity.has_namespace(),
+        rights: rights(spec),
+        keeps_groups: keeps_groups(spec),
+        processes: spec.bounds.pids,
+        session: spec.session.clone(),
         ready: None,
         answers_names: !spec.is_service,
         processors: spec.bounds.processors,
-        pids: spec.bounds.pids,
         ignore_ownership: matches!(
             (&spec.identity, &spec.root),
             (Identity::Single { .. }, Root::Host { .. })

@@ -97,6 +97,18 @@ pub(super) fn processes() -> Result<OwnedFd, Trouble> {
     finish(fs.as_fd(), attributes)
 }
 
+/// Terminals of a sandbox's own; the first is number 0.
+pub(super) fn terminals(attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
+    let fs = open_filesystem("devpts")?;
+    let configure = || {
+        fsconfig_set_string(fs.as_fd(), "ptmxmode", "666")?;
+        fsconfig_set_string(fs.as_fd(), "mode", "620")?;
+        fsconfig_create(fs.as_fd())
+    };
+    configure().map_err(|error| explained(fs.as_fd(), "mount a place for terminals", error))?;
+    finish(fs.as_fd(), attributes)
+}
+
 fn open_filesystem(kind: &str) -> Result<OwnedFd, Trouble> {
     fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(Trouble::at(format!("use the {kind} filesystem")))
 }

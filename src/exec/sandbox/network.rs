@@ -26,7 +26,7 @@ const LONGEST_SERVERS: u64 = 64 << 10;
 /// Files of the machine that a run on the machine's network sees.
 const HOSTS: &str = "etc/hosts";
 /// Shown only where the root has none of its own.
-const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
+pub(crate) const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
 pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
     let own = made_files(&spec.work);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::process::{Pid, WaitStatus};
 
-use crate::exec::sandbox::command::{self, Output};
+use crate::exec::sandbox::command::{self, Streams};
 use crate::exec::sandbox::init::Plan;
 
 /// Between the end of one try and the next.
@@ -32,9 +32,8 @@ impl<'p> Probe<'p> {
         if self.running.is_some() || now < self.next {
             return;
         }
-        let account = plan.ids.then_some(&plan.account);
         // One that cannot be started will not be ready, which is told as that.
-        self.running = command::start(self.command, &plan.environment, account, Output::Lost).ok();
+        self.running = command::start(self.command, &plan.environment, plan.user(), Streams::Lost).ok();
         self.next = now + PAUSE;
     }
 

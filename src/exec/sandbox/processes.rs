@@ -1,6 +1,7 @@
 //! `/proc`: the sandbox's own processes, without the parts that show or change the machine.
 //! Mounted by its first process, and covered before anything foreign runs.
 
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -18,13 +19,17 @@ const EMPTY_FOLDERS: [&str; 4] = ["acpi", "asound", "firmware", "scsi"];
 /// Folders that can only be read: root could change the machine there without any capability.
 const READ_ONLY: [&str; 4] = ["bus", "fs", "irq", "sys"];
 
-/// `root` has a folder `proc`; `null` is the true `/dev/null`.
-pub(super) fn mount(root: BorrowedFd<'_>, null: BorrowedFd<'_>) -> Result<(), Trouble> {
+/// Mounts all of it; `root` has a folder `proc`.
+pub(super) fn mount(root: BorrowedFd<'_>) -> Result<OwnedFd, Trouble> {
     let cannot = || Trouble::at::<Errno>("mount /proc");
     let place = open(root, "proc").map_err(cannot())?;
     let processes = mounts::processes()?;
     mounts::attach(processes.as_fd(), place.as_fd()).map_err(cannot())?;
-    let processes = processes.as_fd();
+    Ok(processes)
+}
+
+/// Covers what is the machine's in what `mount` gave; `null` is the true `/dev/null`.
+pub(super) fn cover_machine(processes: BorrowedFd<'_>, null: BorrowedFd<'_>) -> Result<(), Trouble> {
     for name in EMPTY_FILES {
         cover(processes, name, || mounts::view_of(null))?;
     }
@@ -36,6 +41,13 @@ pub(super) fn mount(root: BorrowedFd<'_>, null: BorrowedFd<'_>) -> Result<(), Tr
         make_read_only(processes, name)?;
     }
     Ok(())
+}
+
+/// How many there are now, seen from inside.
+pub(super) fn count() -> u64 {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_process = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit();
+    entries.filter(is_process).count() as u64
 }
 
 fn cover(

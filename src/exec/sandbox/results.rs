@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
 use crate::base::tree_path::TreePath;
-use crate::exec::identity::Identity;
+use crate::exec::sandbox::ownership::{Inodes, Seen};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
 use crate::exec::sandbox::places;
 use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
@@ -28,6 +28,8 @@ use crate::tree::xattr::Flavour;
 
 pub(super) struct Results<'a> {
     spec: &'a Spec,
+    /// Whose files are, where the disk cannot tell.
+    inodes: Option<Inodes>,
     /// Opened when it is needed: a test leaves nothing, as a rule.
     memo: OnceCell<Memo>,
     single_threaded: bool,
@@ -40,9 +42,9 @@ const LONG: Duration = Duration::from_secs(1);
 
 impl Results<'_> {
     /// `took` is how long the commands ran.
-    pub(super) fn new(spec: &Spec, took: Duration) -> Results<'_> {
+    pub(super) fn new(spec: &Spec, took: Duration, inodes: Option<Inodes>) -> Results<'_> {
         let single_threaded = took < LONG;
-        Results { spec, memo: OnceCell::new(), single_threaded, never: Cancel::default() }
+        Results { spec, inodes, memo: OnceCell::new(), single_threaded, never: Cancel::default() }
     }
 
     fn memo(&self) -> Result<&Memo, Trouble> {
@@ -99,9 +101,10 @@ impl Results<'_> {
         let folder = open_inside(top, &output.path, flags)
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
         let below = |path: &TreePath| path.strip_prefix(&output.path).filter(|path| !path.is_root());
+        let seen = self.seen(folder.as_fd(), None);
         let options = CaptureOptions {
             leave_out: places::all(self.spec).iter().filter_map(|placed| below(placed.at())).collect(),
-            ..self.options()
+            ..self.options(seen.as_ref())
         };
         capture_folder(self.memo()?, folder.as_fd(), &options, &self.never).map_err(Trouble::from)
     }
@@ -110,11 +113,13 @@ impl Results<'_> {
         let (Some(parent), Some(name)) = (output.path.parent(), output.path.name()) else { return Ok(None) };
         let parent = open_inside(top, &parent, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(Trouble::at(format!("open the output `{}`", output.path)))?;
-        capture_entry(self.memo()?, parent.as_fd(), name, &self.options(), &self.never).map_err(Trouble::from)
+        let seen = self.seen(parent.as_fd(), None);
+        let options = self.options(seen.as_ref());
+        capture_entry(self.memo()?, parent.as_fd(), name, &options, &self.never).map_err(Trouble::from)
     }
 
-    /// What changed on the root; nothing where it is the machine's.
-    pub(super) fn change(&self, stubs: &Stubs) -> Result<Option<TreeDigest>, Trouble> {
+    /// What changed on the root; nothing where it is the machine's. `root` is a view of the root without mounts.
+    pub(super) fn change(&self, stubs: &Stubs, root: BorrowedFd<'_>) -> Result<Option<TreeDigest>, Trouble> {
         let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let upper = openat(CWD, workplace::upper(&self.spec.work), flags, Mode::empty())
@@ -125,17 +130,24 @@ impl Results<'_> {
         }
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
-        let options = CaptureOptions { unlock: true, ..self.options() };
+        let seen = self.seen(root, Some(&below));
+        let options = CaptureOptions { unlock: true, ..self.options(seen.as_ref()) };
         capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }
 
-    fn options(&self) -> CaptureOptions {
+    /// Who knows whose the files in `folder` are, where that is not on the disk.
+    fn seen<'s>(&'s self, folder: BorrowedFd<'s>, below: Option<&'s Layers<'s>>) -> Option<Seen<'s>> {
+        self.inodes.as_ref().map(|inodes| Seen { folder, inodes, below })
+    }
+
+    fn options<'s>(&self, seen: Option<&'s Seen<'s>>) -> CaptureOptions<'s> {
         let has_namespace = self.spec.identity.has_namespace();
         CaptureOptions {
-            ids: match (&self.spec.identity, &self.spec.root) {
+            ids: match (seen, &self.spec.root) {
+                (Some(seen), _) => Ids::Told(seen),
                 // Who called the build is no part of what the machine's programs made.
-                (Identity::Single { .. }, _) | (_, Root::Host { .. }) => Ids::AllRoot,
-                _ => Ids::Exact,
+                (None, Root::Host { .. }) => Ids::AllRoot,
+                (None, Root::Layers { .. }) => Ids::Exact,
             },
             flavour: if has_namespace { Flavour::User } else { Flavour::Trusted },
             single_threaded: self.single_threaded,

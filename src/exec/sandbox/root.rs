@@ -15,7 +15,7 @@ use crate::exec::sandbox::place::Stubs;
 use crate::exec::sandbox::places::{self, Placed};
 use crate::exec::sandbox::spec::{Mounted, Part, Root, Spec, Trouble, WRAPPED};
 use crate::exec::sandbox::workplace::{self, made_files, make_folder, open};
-use crate::exec::sandbox::{caches, devices, host_root, network};
+use crate::exec::sandbox::{caches, devices, host_root, network, session};
 use crate::graph::op::{Access, OutputKind, Tmpfs};
 
 /// A root with everything in its place.
@@ -36,7 +36,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
         host_root::mount(root, &mut stubs, &spec.store, folders, hidden)?;
     }
     stubs.folder(root, &known("proc"))?;
-    devices::mount(root, &mut stubs)?;
+    devices::mount(root, &mut stubs, &spec.devices)?;
+    if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
+        session::mount_terminals(root)?;
+    }
     network::mount(root, &mut stubs, spec)?;
     let gifts = mount_all(root, &mut stubs, spec, folders)?;
     for output in &spec.outputs {
@@ -50,7 +53,10 @@ pub(super) fn assemble(spec: &Spec, folders: &[PathBuf]) -> Result<Assembled, Tr
 
 fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
     workplace::set_up(&spec.work)?;
-    let mut lowers = vec![make_ground(&workplace::ground(&spec.work), spec)?];
+    let mut lowers = Vec::new();
+    if !spec.has_ground() {
+        lowers.push(make_ground(&workplace::ground(&spec.work), spec)?);
+    }
     if let Root::Layers { stack, .. } = &spec.root {
         lowers.extend(stack.iter().map(|&number| folders[number].clone()));
     }
@@ -65,6 +71,7 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 
 /// What lies under the lowest layer: the places that every sandbox has. Those that the root has itself lie
 /// over it; and since it is no part of what the command writes, nothing has to be taken out of that.
+/// `inputs.rs` has the same as a tree.
 fn make_ground(ground: &Path, spec: &Spec) -> Result<PathBuf, Trouble> {
     make_folder(ground, 0o755)?;
     for (name, mode) in [("proc", 0o755), ("dev", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {

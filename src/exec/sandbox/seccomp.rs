@@ -18,9 +18,8 @@ const STATMOUNT: i64 = 457;
 const LISTMOUNT: i64 = 458;
 const OPEN_TREE_ATTR: i64 = 467;
 
-/// What is refused whatever its arguments are.
-const REFUSED: &[i64] = &[
-    // Mounts and namespaces.
+/// Mounts and namespaces: what a privileged run may do.
+const NAMESPACES: &[i64] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
@@ -36,6 +35,12 @@ const REFUSED: &[i64] = &[
     LISTMOUNT,
     libc::SYS_setns,
     libc::SYS_unshare,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// What is refused to every run, whatever the arguments are.
+const REFUSED: &[i64] = &[
     // Files by other ways than names.
     libc::SYS_open_by_handle_at,
     // Keys belong to users, not to namespaces.
@@ -67,8 +72,6 @@ const REFUSED: &[i64] = &[
     libc::SYS_clock_adjtime,
     libc::SYS_syslog,
     libc::SYS_vhangup,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_iopl,
     #[cfg(target_arch = "x86_64")]
@@ -103,9 +106,18 @@ const OWNERSHIP: &[i64] = &[
 
 /// Holds for the calling process and all that come from it. Sets `no_new_privs`.
 pub(super) fn restrict() -> Result<(), seccompiler::Error> {
-    apply_filter(&unknown_calls())?;
+    apply_filter(&unknown_calls(Some(libc::SYS_clone3)))?;
     // The later of two filters that both give an error decides which one.
-    apply_filter(&refused_calls()?)
+    let mut rules = refused_calls()?;
+    rules.extend(NAMESPACES.iter().map(|&call| (call, Vec::new())));
+    rules.insert(libc::SYS_clone, new_namespaces()?);
+    apply_filter(&refusing(rules)?)
+}
+
+/// The same for a run that may mount and make namespaces.
+pub(super) fn restrict_to_namespaces() -> Result<(), seccompiler::Error> {
+    apply_filter(&unknown_calls(None))?;
+    apply_filter(&refusing(refused_calls()?)?)
 }
 
 /// Answers that a file has a new owner, and does nothing: for a run whose files all become 0:0, in a place
@@ -118,7 +130,9 @@ pub(super) fn ignore_ownership() -> Result<(), seccompiler::Error> {
     apply_filter(&program)
 }
 
-fn unknown_calls() -> Vec<sock_filter> {
+/// `hidden` does not exist for it either: its flags lie in memory, where no filter can look; libraries fall back to
+/// `clone`.
+fn unknown_calls(hidden: Option<i64>) -> Vec<sock_filter> {
     const NUMBER: u32 = 0;
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
@@ -129,25 +143,32 @@ fn unknown_calls() -> Vec<sock_filter> {
         line(LOAD, NUMBER, 0, 0),
         // x32 calls have bit 30 set, so they are above as well.
         line(ABOVE, LAST_KNOWN, 2, 0),
-        // Its flags lie in memory, where no filter can look; libraries fall back to `clone`.
-        line(IS, libc::SYS_clone3 as u32, 1, 0),
+        line(IS, hidden.map_or(u32::MAX, |call| call as u32), 1, 0),
         line(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
         line(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0, 0),
     ]
 }
 
-/// Kills on calls in another architecture's way: their numbers mean other things.
-fn refused_calls() -> Result<BpfProgram, seccompiler::Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
-    let clone = NEW_NAMESPACES.map(|flag| {
-        let flag = flag as u64;
-        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)
-    });
-    rules.insert(libc::SYS_clone, any_of(clone)?);
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn refused_calls() -> Result<Rules, seccompiler::Error> {
+    let mut rules: Rules = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
     let socket = REFUSED_SOCKETS.map(|family| equals(0, family as u64));
     rules.insert(libc::SYS_socket, any_of(socket)?);
     let ioctl = REFUSED_IOCTLS.map(|request| equals(1, request));
     rules.insert(libc::SYS_ioctl, any_of(ioctl)?);
+    Ok(rules)
+}
+
+fn new_namespaces() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    any_of(NEW_NAMESPACES.map(|flag| {
+        let flag = flag as u64;
+        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)
+    }))
+}
+
+/// Kills on calls in another architecture's way: their numbers mean other things.
+fn refusing(rules: Rules) -> Result<BpfProgram, seccompiler::Error> {
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture())?;
     Ok(filter.try_into()?)
@@ -178,14 +199,14 @@ mod tests {
 
     #[test]
     fn the_filter_compiles_and_is_small() {
-        let program = refused_calls().unwrap();
+        let program = refusing(refused_calls().unwrap()).unwrap();
         assert!(program.len() < 400, "{} instructions", program.len());
     }
 
     #[test]
     fn refused_calls_lie_in_the_known_range() {
         // One that is above gives ENOSYS already, and its line here would say nothing.
-        for &call in REFUSED {
+        for &call in REFUSED.iter().chain(NAMESPACES) {
             assert!(call <= i64::from(LAST_KNOWN), "{call}");
         }
     }

@@ -15,7 +15,6 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
 
 use crate::exec::sandbox::spec::{Ended, ServiceSpec, Spec, Trouble, receive, send, word};
-use crate::exec::sandbox::supervise::supervise;
 use crate::exec::sandbox::sys::{self, Side};
 use crate::exec::sandbox::{Room, die_with, keep_mounts_to_itself, workplace};
 
@@ -228,6 +227,5 @@ fn attend(
     let mut room = Room::furnish(spec, ready, main)?;
     room.begin()?;
     send(&*helper, &Told::Started).map_err(Trouble::at("tell that the service runs"))?;
-    let Room { init, watch, .. } = &mut room;
-    Ok(supervise(init, helper, None, watch)?.ended)
+    Ok(room.supervise(None, helper)?.ended)
 }

@@ -15,6 +15,7 @@ use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
 use crate::exec::identity::Identity;
 use crate::exec::sandbox::lent::Lent;
+use crate::exec::sandbox::session::Session;
 use crate::graph::op::{Access, Network, Output, Tmpfs};
 use crate::store::object::{Object, StoreError};
 use crate::store::record::Lost;
@@ -73,9 +74,15 @@ pub(crate) struct Spec {
     pub expected_files: Vec<TreePath>,
     /// Its outputs are kept also when it fails.
     pub is_test: bool,
+    /// Its rights in its own namespaces are not taken from it.
+    pub privileged: bool,
+    /// Paths of the machine's devices that it sees.
+    pub devices: Vec<String>,
     /// Seconds.
     pub timeout: Option<u64>,
     pub bounds: Bounds,
+    /// Somebody sits at it, and nothing of it is kept.
+    pub session: Option<Session>,
     /// Servers that run beside it, in its network.
     pub services: Vec<ServiceSpec>,
     /// It is such a server itself.
@@ -95,6 +102,15 @@ pub(crate) struct ServiceSpec {
     pub spec: Spec,
 }
 
+impl ServiceSpec {
+    /// As the test is: they are within its limits together.
+    pub(crate) fn bound(mut self, emulator: Option<&Emulator>, bounds: &Bounds) -> ServiceSpec {
+        self.spec.emulator = emulator.cloned();
+        self.spec.bounds = bounds.clone();
+        self
+    }
+}
+
 impl Spec {
     /// Whether a network namespace is made that is not the commands' alone.
     pub(crate) fn has_services_of_its_own_network(&self) -> bool {
@@ -102,10 +118,25 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// Whether owners that the disk cannot show are told by the sandbox's own process. Who may make namespaces of its
+    /// own would be told of owners that are not there.
+    pub(crate) fn tells_owners(&self) -> bool {
+        matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
+            && !self.privileged
+    }
+
+    /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
+    /// since all of it is on one filesystem.
+    pub(crate) fn has_ground(&self) -> bool {
+        self.tells_owners()
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Root {
     Layers {
-        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`.
+        /// Those of `Spec::snapshots` that are stacked, lowest first; at most `MOST_LOWERS`, and the ground.
         stack: Vec<usize>,
         /// The same root as trees, lowest first: what the captured change is relative to.
         trees: Vec<TreeDigest>,
@@ -162,6 +193,8 @@ pub(crate) enum Reply {
     WantsIds,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
+    /// It is sent with the next byte.
+    Terminal,
     /// Next come one byte and a descriptor: where the run's sockets come from, for its proxy.
     Line,
     Done(Box<Done>),

@@ -2,7 +2,7 @@
 //! descriptors, so that answering a seccomp listener is one more descriptor in it.
 
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::exec::sandbox::init::{End, Report};
+use crate::exec::sandbox::ownership::Ownership;
 use crate::exec::sandbox::spec::{Ended, Trouble, receive, send, word};
 use crate::exec::sandbox::watch::Watch;
 
@@ -22,6 +23,8 @@ pub(super) struct Init {
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub socket: UnixStream,
+    /// Where it sends what its system calls are heard by, where somebody answers them.
+    pub calls: Option<UnixStream>,
 }
 
 /// What is going on, and what it will be called when it is over.
@@ -38,12 +41,20 @@ pub(super) fn supervise(
     main: &mut UnixStream,
     timeout: Option<u64>,
     watch: &mut Watch<'_>,
+    mut ownership: Option<&mut Ownership>,
 ) -> Result<End, Trouble> {
     let mut phase = Phase::Running { until: timeout.and_then(|seconds| later(Duration::from_secs(seconds))) };
     loop {
-        let heard = wait(init, main, phase, watch.until()).map_err(Trouble::at("wait for its processes"))?;
+        let calls = ownership.as_ref().and_then(|ownership| ownership.as_fd());
+        let heard =
+            wait(init, main, phase, (watch.until(), calls)).map_err(Trouble::at("wait for its processes"))?;
         if heard.dead {
             break;
+        }
+        match (ownership.as_mut(), heard.called) {
+            (Some(ownership), Some(true)) => ownership.attend()?,
+            (Some(ownership), Some(false)) => ownership.close(),
+            _ => {}
         }
         phase = match heard.word {
             Some(word) => on_word(init, phase, word),
@@ -61,11 +72,12 @@ pub(super) fn supervise(
     {
         phase = Phase::Killed { why: Ended::Beyond(limit) };
     }
-    conclude(init, phase)
+    conclude(init, phase, watch.is_sat_at())
 }
 
-/// What it was all called in the end, whatever its first process still said.
-fn conclude(init: &mut Init, phase: Phase) -> Result<End, Trouble> {
+/// What it was all called in the end, whatever its first process still said; `is_sat_at`: who sits at it wants to know
+/// how their command ended, also when they asked it to.
+fn conclude(init: &mut Init, phase: Phase, is_sat_at: bool) -> Result<End, Trouble> {
     let mut command = 0;
     let report = loop {
         match receive(&mut init.socket) {
@@ -74,6 +86,7 @@ fn conclude(init: &mut Init, phase: Phase) -> Result<End, Trouble> {
         }
     };
     match (phase, report) {
+        (Phase::Ending { why: Ended::Cancelled, .. }, Ok(Report::Ended(end))) if is_sat_at => Ok(end),
         (Phase::Ending { why, .. } | Phase::Killed { why }, Ok(Report::Ended(end))) => {
             Ok(End { ended: why, ..end })
         }
@@ -92,30 +105,44 @@ fn conclude(init: &mut Init, phase: Phase) -> Result<End, Trouble> {
 struct Heard {
     dead: bool,
     word: Option<u8>,
+    /// Whether there is a call to be answered, or nobody left who could make one.
+    called: Option<bool>,
 }
 
-/// `look`: when the limits are to be looked at again.
-fn wait(init: &Init, main: &mut UnixStream, phase: Phase, look: Option<Instant>) -> std::io::Result<Heard> {
+/// `look`: when the limits are to be looked at again; `calls`: where system calls are heard that are answered here.
+fn wait(
+    init: &Init,
+    main: &mut UnixStream,
+    phase: Phase,
+    (look, calls): (Option<Instant>, Option<BorrowedFd<'_>>),
+) -> std::io::Result<Heard> {
     let patience = match phase {
         Phase::Running { until } => until.into_iter().chain(look).min(),
         Phase::Ending { kill_at, .. } => Some(kill_at),
         Phase::Killed { .. } => None,
     };
     let patience = patience.map(|until| timespec(until.saturating_duration_since(Instant::now())));
-    // A closed main process has been heard already; it would be heard for ever.
-    let main_events = if matches!(phase, Phase::Killed { .. }) { PollFlags::empty() } else { PollFlags::IN };
-    let mut events = [PollFd::new(&init.pidfd, PollFlags::IN), PollFd::new(&*main, main_events)];
-    let count = if main_events.is_empty() { 1 } else { 2 };
-    match poll(&mut events[..count], patience.as_ref()) {
+    let mut events = vec![PollFd::new(&init.pidfd, PollFlags::IN)];
+    // A closed main process has been heard already, and would be heard for ever; who is killed needs no answers.
+    if !matches!(phase, Phase::Killed { .. }) {
+        events.push(PollFd::new(&*main, PollFlags::IN));
+        events.extend(calls.map(|calls| PollFd::from_borrowed_fd(calls, PollFlags::IN)));
+    }
+    match poll(&mut events, patience.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let (dead, spoken) = (!events[0].revents().is_empty(), !events[1].revents().is_empty());
+    let happened = |number: usize| {
+        let event: Option<&PollFd<'_>> = events.get(number);
+        event.map(PollFd::revents).filter(|happened| !happened.is_empty())
+    };
+    let (dead, spoken) = (happened(0).is_some(), happened(1).is_some());
+    let called = happened(2).map(|happened| happened.contains(PollFlags::IN));
     let word = match (dead, spoken) {
         (false, true) => Some(read_word(main)),
         _ => None,
     };
-    Ok(Heard { dead, word })
+    Ok(Heard { dead, word, called })
 }
 
 /// A main process that is gone wants what one in a hurry wants.

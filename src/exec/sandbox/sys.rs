@@ -1,5 +1,7 @@
-//! The system calls that no crate wraps safely; all `unsafe` of the sandbox is in this file.
+//! The system calls that no crate wraps safely; all `unsafe` of the sandbox is in this file and below it.
 //! Knows nothing of sandboxes: each function is one call, or the few that make no sense apart.
+
+pub(super) mod listener;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};

@@ -57,6 +57,11 @@ impl<'s> Watch<'s> {
         self.bounds().groups.iter().any(|group| group.was_full())
     }
 
+    /// Whether somebody sits at it.
+    pub(super) fn is_sat_at(&self) -> bool {
+        self.spec.session.is_some()
+    }
+
     fn bounds(&self) -> &Bounds {
         &self.spec.bounds
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::graph::graph::Select;
 use crate::graph::op::{
-    Assemble, Command, Composition, From, Limits, Network, Op, Output, OutputKind, Run, free_output,
+    Assemble, Command, Composition, From, Limits, Network, Op, Output, OutputKind, Run, device_path,
+    free_output,
 };
 use crate::graph::value::Type;
 use crate::lang::code::Code;
@@ -64,6 +65,7 @@ pub(super) fn check_run(item: &Item, taken: &[&str], findings: &mut Findings) {
     }
     mounts::check(item, findings);
     check_hostname_and_timeout(item, findings);
+    check_devices(item, findings);
     check_places(item, findings);
     check_outputs(item, taken, findings);
 }
@@ -102,6 +104,17 @@ fn check_hostname_and_timeout(item: &Item, findings: &mut Findings) {
         findings.add(
             Mistake::new(Code::TypeValue, message, "timeout=\"10m\"").at(given.span.clone(), "given here"),
         );
+    }
+}
+
+fn check_devices(item: &Item, findings: &mut Findings) {
+    for line in item.each("device") {
+        let (Some(name), Some(given)) = (line.text(), line.argument(0)) else { continue };
+        if device_path(name).is_none() {
+            let message = format!("`{name}` is no device: they lie below /dev");
+            let mistake = Mistake::new(Code::TypeValue, message, "device \"kvm\"");
+            findings.add(mistake.at(given.span.clone(), "not below /dev"));
+        }
     }
 }
 
@@ -184,7 +197,7 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
         tmpfs: item.each("tmpfs").filter_map(mounts::tmpfs).collect(),
         add_hosts: item.each("add-host").filter_map(add_host).collect(),
         privileged: item.only("privileged").is_some(),
-        devices: item.each("device").filter_map(|line| Some(line.argument(0)?.path()?.to_string())).collect(),
+        devices: item.each("device").filter_map(|line| device_path(line.text()?)).collect(),
         retry: item.only("retry").and_then(|line| line.argument(0)?.int()).map_or(0, small),
         services: Vec::new(),
         pins: Vec::new(),

@@ -13,23 +13,26 @@ use crate::store::memo::Memo;
 use crate::tree::disk::contents;
 use crate::tree::disk::descent::failed;
 use crate::tree::disk::inode::{Found, Reader};
+use crate::tree::disk::owned::Whose;
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry};
 use crate::tree::xattr::Flavour;
 
 /// Whose a file is in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ids {
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Ids<'a> {
     /// Whose it is on disk.
     #[default]
     Exact,
     /// Of 0:0: where one user stands for all, ownership on disk says nothing.
     AllRoot,
+    /// Whose somebody says that it is.
+    Told(&'a dyn Whose),
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct CaptureOptions {
-    pub ids: Ids,
+pub struct CaptureOptions<'a> {
+    pub ids: Ids<'a>,
     /// Of the overlay whose upper side is captured; a plain folder has none.
     pub flavour: Flavour,
     /// What is there but is no content: mount points, injected files. Relative to the captured folder.
@@ -43,7 +46,7 @@ pub struct CaptureOptions {
 pub fn capture_folder(
     memo: &Memo,
     folder: BorrowedFd<'_>,
-    options: &CaptureOptions,
+    options: &CaptureOptions<'_>,
     cancel: &Cancel,
 ) -> Result<Entry, TreeError> {
     let (metadata, tree) =
@@ -57,7 +60,7 @@ pub fn capture_entry(
     memo: &Memo,
     parent: BorrowedFd<'_>,
     name: &[u8],
-    options: &CaptureOptions,
+    options: &CaptureOptions<'_>,
     cancel: &Cancel,
 ) -> Result<Option<Entry>, TreeError> {
     let stat = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {

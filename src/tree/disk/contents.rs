@@ -43,7 +43,7 @@ pub(crate) fn read(
     memo: &Memo,
     root: BorrowedFd<'_>,
     upper: Option<Flavour>,
-    options: &CaptureOptions,
+    options: &CaptureOptions<'_>,
     cancel: &Cancel,
 ) -> Result<Contents, TreeError> {
     let reader = Reader { memo, options, upper, cancel, unlocking: RwLock::new(()) };
@@ -160,7 +160,7 @@ impl Contents {
     pub(crate) fn join(
         mut self,
         memo: &Memo,
-        options: &CaptureOptions,
+        options: &CaptureOptions<'_>,
         cancel: &Cancel,
     ) -> Result<(Metadata, TreeDigest), TreeError> {
         let mut root = None;

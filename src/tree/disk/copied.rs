@@ -161,7 +161,7 @@ impl Reading<'_> {
 
     fn is_same(&self, before: &Metadata, now: &Metadata) -> bool {
         let owners =
-            (before.uid, before.gid) == (now.uid, now.gid) || self.reader.options.ids == Ids::AllRoot;
+            (before.uid, before.gid) == (now.uid, now.gid) || matches!(self.reader.options.ids, Ids::AllRoot);
         owners && before.mode == now.mode && before.xattrs == now.xattrs
     }
 

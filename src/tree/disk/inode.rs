@@ -14,6 +14,7 @@ use crate::base::digest::BlobDigest;
 use crate::store::memo::Memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids};
 use crate::tree::disk::descent::{failed, open_below, shown, unlock};
+use crate::tree::disk::owned::{Device, Owned};
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Content, Entry, Metadata};
 use crate::tree::xattr::{self, Attributes, Flavour};
@@ -24,7 +25,7 @@ const SMALL: u64 = 1 << 20;
 /// What reading needs beside the name.
 pub(crate) struct Reader<'a> {
     pub(crate) memo: &'a Memo,
-    pub(crate) options: &'a CaptureOptions,
+    pub(crate) options: &'a CaptureOptions<'a>,
     /// The flavour of the overlay whose upper side is read, if it is one.
     pub(crate) upper: Option<Flavour>,
     pub(crate) cancel: &'a Cancel,
@@ -69,8 +70,8 @@ impl Reader<'_> {
             FileType::Directory => Ok(Found::Folder),
             FileType::Socket => Ok(Found::Nothing),
             FileType::RegularFile => self.read_file(folder, path, name),
-            FileType::Symlink => self.read_symlink(folder, name).map(Found::Other).map_err(failed),
-            _ => self.read_special(folder, name).map(Found::Other).map_err(failed),
+            FileType::Symlink => self.read_symlink(folder, path, name).map(Found::Other).map_err(failed),
+            _ => self.read_special(folder, path, name).map(Found::Other).map_err(failed),
         }
     }
 
@@ -110,7 +111,9 @@ impl Reader<'_> {
     ) -> Result<FolderFacts, TreeError> {
         let attributes = self.attributes(folder, path, name)?;
         let opaque = attributes.notes.get(&b"opaque"[..]).is_some_and(|value| value == b"y");
-        Ok(FolderFacts { metadata: self.metadata(stat, attributes), opaque })
+        let failed = |error| failed("cannot look at", path, name, error);
+        let owned = self.owned(path, name, stat, &attributes).map_err(failed)?;
+        Ok(FolderFacts { metadata: metadata(stat, owned, attributes), opaque })
     }
 
     fn read_file(&self, folder: BorrowedFd<'_>, path: &[u8], name: &[u8]) -> Result<Found, TreeError> {
@@ -122,6 +125,11 @@ impl Reader<'_> {
         if stat.st_size == 0 && attributes.notes.contains_key(&b"whiteout"[..]) {
             return Ok(Found::Other(Entry::whiteout()));
         }
+        let owned = self.owned(path, name, &stat, &attributes).map_err(failed)?;
+        if let Some(Device { block, major, minor }) = owned.device {
+            let metadata = metadata(&stat, owned, Attributes::default());
+            return Ok(Found::Other(Entry { metadata, content: Content::Device { block, major, minor } }));
+        }
         let size = stat.st_size as u64;
         let file = File::from(file);
         let blob = self.store(&file, size, path, name)?;
@@ -130,7 +138,7 @@ impl Reader<'_> {
             return Err(TreeError::Changed { path: shown(path, name) });
         }
         let content = Content::File { blob, size, link: None };
-        let entry = Entry { metadata: self.metadata(&stat, attributes), content };
+        let entry = Entry { metadata: metadata(&stat, owned, attributes), content };
         Ok(if stat.st_nlink > 1 { Found::Linked(entry, inode(&stat)) } else { Found::Other(entry) })
     }
 
@@ -160,14 +168,15 @@ impl Reader<'_> {
         Ok(writer.finish()?.blob)
     }
 
-    fn read_symlink(&self, folder: BorrowedFd<'_>, name: &[u8]) -> Result<Entry, Errno> {
+    fn read_symlink(&self, folder: BorrowedFd<'_>, path: &[u8], name: &[u8]) -> Result<Entry, Errno> {
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let target = rustix::fs::readlinkat(folder, name, Vec::new())?.into_bytes();
-        let metadata = self.metadata(&stat, Attributes::default());
+        let owned = self.owned(path, name, &stat, &Attributes::default())?;
+        let metadata = metadata(&stat, owned, Attributes::default());
         Ok(Entry { metadata, content: Content::Symlink { target } })
     }
 
-    fn read_special(&self, folder: BorrowedFd<'_>, name: &[u8]) -> Result<Entry, Errno> {
+    fn read_special(&self, folder: BorrowedFd<'_>, path: &[u8], name: &[u8]) -> Result<Entry, Errno> {
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let content = match FileType::from_raw_mode(stat.st_mode) {
@@ -180,7 +189,8 @@ impl Reader<'_> {
             // Another thing than was listed a moment ago.
             _ => return Err(Errno::STALE),
         };
-        Ok(Entry { metadata: self.metadata(&stat, Attributes::default()), content })
+        let owned = self.owned(path, name, &stat, &Attributes::default())?;
+        Ok(Entry { metadata: metadata(&stat, owned, Attributes::default()), content })
     }
 
     /// Opens a file for reading, and says what it was before any unlocking. That is undone as soon as it may:
@@ -230,13 +240,17 @@ impl Reader<'_> {
         Ok(attributes)
     }
 
-    fn metadata(&self, stat: &Stat, attributes: Attributes) -> Metadata {
-        let (uid, gid) = match self.options.ids {
-            Ids::Exact => (stat.st_uid, stat.st_gid),
-            Ids::AllRoot => (0, 0),
-        };
-        Metadata { mode: stat.st_mode & 0o7777, uid, gid, xattrs: attributes.kept }
+    fn owned(&self, path: &[u8], name: &[u8], stat: &Stat, attributes: &Attributes) -> Result<Owned, Errno> {
+        match self.options.ids {
+            Ids::Exact => Ok(Owned { uid: stat.st_uid, gid: stat.st_gid, device: None }),
+            Ids::AllRoot => Ok(Owned::default()),
+            Ids::Told(whose) => whose.whose(path, name, attributes.notes.contains_key(&b"origin"[..])),
+        }
     }
+}
+
+fn metadata(stat: &Stat, owned: Owned, attributes: Attributes) -> Metadata {
+    Metadata { mode: stat.st_mode & 0o7777, uid: owned.uid, gid: owned.gid, xattrs: attributes.kept }
 }
 
 fn inode(stat: &Stat) -> Inode {

@@ -46,13 +46,14 @@ impl Maker<'_> {
                 .and_then(|()| self.finish_at(folder, name, metadata, FileType::Symlink))
                 .map_err(failed),
             Content::Fifo => self.make_special(folder, name, metadata, FileType::Fifo, 0).map_err(failed),
+            // An empty file stands for it: what it is, a snapshot's notes say.
+            Content::Device { .. } if self.may_leave_out() => {
+                self.make_special(folder, name, metadata, FileType::RegularFile, 0).map_err(failed)
+            }
             Content::Device { block, major, minor } => {
                 let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
                 let device = rustix::fs::makedev(*major, *minor);
-                match self.make_special(folder, name, metadata, kind, device) {
-                    Err(Errno::PERM) if self.may_leave_out() => Ok(()),
-                    made => made.map_err(failed),
-                }
+                self.make_special(folder, name, metadata, kind, device).map_err(failed)
             }
             Content::Whiteout => match self.options.whiteouts {
                 Whiteouts::Refuse => Err(TreeError::Whiteout { path: shown(path, name) }),

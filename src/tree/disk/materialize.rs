@@ -37,8 +37,8 @@ pub struct Materialize {
 pub enum Owners {
     /// The tree's ids.
     Exact,
-    /// All of the current user: the true ids live in the tree only. What this user may not write is left out
-    /// where a tree is made for an overlay: devices and file capabilities.
+    /// All of the current user: the true ids live in the tree only. Where a tree is made for an overlay, file
+    /// capabilities that this user may not write are left out, and plain files stand for devices.
     Single,
 }
 

@@ -3,6 +3,7 @@
 //! Each process looks over a snapshot before its first use: one that is not as it was made is made again.
 
 mod audit;
+mod notes;
 mod seal;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::tree::tree::Entry;
 use crate::tree::xattr::Flavour;
 
 pub use crate::tree::disk::snapshot::audit::{SnapshotUsage, snapshot_usage, verify_snapshots};
+pub use crate::tree::disk::snapshot::notes::{Note, Notes};
 
 /// 1980-01-01T00:00:00Z, the time of slot 0, in seconds since 1970.
 pub const FIRST_TIME: i64 = 315_532_800;
@@ -148,9 +150,21 @@ fn look_over(place: &Path, coverage: Coverage, cancel: &Cancel) -> Result<State,
     };
     let written = fs::read_to_string(place.join(SEAL)).unwrap_or_default();
     match Seal::take(&place.join(ROOT), coverage, cancel) {
-        Ok(seal) if seal.to_text() == written => Ok(State::Intact { inode }),
+        Ok(seal) if sealed(&seal, place, coverage) == written => Ok(State::Intact { inode }),
         Err(TreeError::Cancelled) => Err(TreeError::Cancelled),
         _ => Ok(State::Damaged { inode }),
+    }
+}
+
+/// What is written down of a finished snapshot in `place`: its notes are part of it, where there are any.
+fn sealed(seal: &Seal, place: &Path, coverage: Coverage) -> String {
+    let text = seal.to_text();
+    match coverage {
+        Coverage::All => text,
+        Coverage::Open => {
+            let notes = fs::read(place.join(notes::FILE)).unwrap_or_default();
+            format!("{text}{}\n", blake3::hash(&notes).to_hex())
+        }
     }
 }
 
@@ -176,8 +190,15 @@ fn make(
     };
     let root = draft.join(ROOT);
     materialize(memo, &Entry::directory(tree), &root, &options, cancel)?;
-    let seal = Seal::take(&root, Coverage::of(form.owners), cancel)?.to_text();
-    fs::write(draft.join(SEAL), seal).map_err(TreeError::io("cannot write", &draft))?;
+    let coverage = Coverage::of(form.owners);
+    let write = |name, bytes: &[u8]| {
+        fs::write(draft.join(name), bytes).map_err(TreeError::io("cannot write", &draft))
+    };
+    if coverage == Coverage::Open {
+        write(notes::FILE, &notes::take(memo, &root, tree, cancel)?.to_bytes())?;
+    }
+    let seal = Seal::take(&root, coverage, cancel)?;
+    write(SEAL, sealed(&seal, &draft, coverage).as_bytes())?;
     let snapshots = memo.folder().join(FOLDER);
     fs::create_dir_all(&snapshots).map_err(TreeError::io("cannot make", &snapshots))?;
     match rename_noreplace(&draft, place) {

@@ -34,7 +34,7 @@ pub fn capture_upper(
     memo: &Memo,
     upper: BorrowedFd<'_>,
     below: &dyn Below,
-    options: &CaptureOptions,
+    options: &CaptureOptions<'_>,
     cancel: &Cancel,
 ) -> Result<TreeDigest, TreeError> {
     let mut contents = contents::read(memo, upper, Some(options.flavour), options, cancel)?;
@@ -46,7 +46,7 @@ pub fn capture_upper(
 pub(crate) fn compare(
     contents: &mut Contents,
     below: &dyn Below,
-    options: &CaptureOptions,
+    options: &CaptureOptions<'_>,
     cancel: &Cancel,
 ) -> Result<(), TreeError> {
     let Contents { folders, levels, read } = contents;
@@ -89,10 +89,10 @@ fn names_below(
 
 /// A folder that was there before is only a change if its own metadata is another, if it hides what was in it,
 /// or for what is in it.
-fn compare_folder(folder: &mut ReadFolder, before: Option<&Held>, ids: Ids) {
+fn compare_folder(folder: &mut ReadFolder, before: Option<&Held>, ids: Ids<'_>) {
     match before {
         Some(Held::Directory(before)) => {
-            if ids == Ids::AllRoot {
+            if matches!(ids, Ids::AllRoot) {
                 (folder.metadata.uid, folder.metadata.gid) = (before.uid, before.gid);
             }
             folder.implied = !folder.opaque && folder.metadata == *before;
@@ -105,16 +105,14 @@ fn compare_folder(folder: &mut ReadFolder, before: Option<&Held>, ids: Ids) {
 fn compare_entries(
     entries: &mut BTreeMap<Vec<u8>, Entry>,
     before: Option<&BTreeMap<Vec<u8>, Held>>,
-    ids: Ids,
+    ids: Ids<'_>,
 ) {
     entries.retain(|name, entry| {
         let before = before.and_then(|names| names.get(name));
         match (before, &entry.content) {
             (before, Content::Whiteout) => before.is_some(),
             (Some(Held::Other(before)), _) => {
-                if ids == Ids::AllRoot {
-                    adopt(entry, before);
-                }
+                adopt(entry, before, ids);
                 !is_same(entry, before)
             }
             _ => true,
@@ -122,14 +120,18 @@ fn compare_entries(
     });
 }
 
-/// Where one user stands for all, a name keeps the owner it had, and a file that was only touched
-/// the privileges that copying it up cost it.
-fn adopt(entry: &mut Entry, before: &Entry) {
+/// Where one user stands for all, a name keeps the owner it had, unless somebody knows better, and a file that was
+/// only touched the privileges that copying it up cost it.
+fn adopt(entry: &mut Entry, before: &Entry, ids: Ids<'_>) {
     use std::mem::discriminant;
     if discriminant(&entry.content) != discriminant(&before.content) {
         return;
     }
-    (entry.metadata.uid, entry.metadata.gid) = (before.metadata.uid, before.metadata.gid);
+    match ids {
+        Ids::Exact => return,
+        Ids::AllRoot => (entry.metadata.uid, entry.metadata.gid) = (before.metadata.uid, before.metadata.gid),
+        Ids::Told(_) => {}
+    }
     if same_content(&entry.content, &before.content) {
         for (name, value) in before.metadata.xattrs.iter().filter(|(name, _)| is_privileged(name)) {
             entry.metadata.xattrs.entry(name.clone()).or_insert_with(|| value.clone());
@@ -152,7 +154,7 @@ fn same_content(content: &Content, before: &Content) -> bool {
 }
 
 /// Whether the folder had to be made for something that is left out.
-fn leads_to_left_out(path: &[u8], options: &CaptureOptions) -> bool {
+fn leads_to_left_out(path: &[u8], options: &CaptureOptions<'_>) -> bool {
     options
         .leave_out
         .iter()

@@ -1,21 +1,29 @@
 //! Runs that are tried again: from a clean root, as often as they may, and only where that has any sense.
 
+use std::io::Write as _;
+use std::net::TcpListener;
+
 use memobuild::exec::executor::Cause;
-use memobuild::graph::op::{Command, Expect, Run};
+use memobuild::graph::op::{Command, Expect, Network, Run};
 
 use crate::sandbox::room::{log_text, on_input, rooms, rootfs_input};
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root};
 
-/// Fails until the machine runs for so many seconds, and where an attempt before it has left anything.
-fn until(seconds: u64) -> String {
-    format!(
-        "echo try; test ! -e /mark; echo > /mark; sleep 0.1; read up rest < /proc/uptime; test ${{up%.*}} -ge {seconds}"
-    )
+/// Fails before its third attempt, and where an attempt before it has left anything. Somebody outside counts.
+fn third_time(counter: u16) -> String {
+    format!("echo try; test ! -e /mark; echo > /mark; test $(nc 127.0.0.1 {counter} < /dev/null) -ge 3")
 }
 
-fn in_a_second() -> u64 {
-    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
-    uptime.split('.').next().unwrap().parse::<u64>().unwrap() + 1
+/// A port at which each one that comes is told its number.
+fn counter() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for (number, visitor) in listener.incoming().enumerate() {
+            let _ = writeln!(visitor.unwrap(), "{}", number + 1);
+        }
+    });
+    port
 }
 
 #[test]
@@ -24,13 +32,13 @@ fn it_is_tried_until_it_passes() {
         let Some(rootfs) = room.busybox() else { return };
         let expect = Expect { stdout: Some("try\n".to_owned()), ..Expect::default() };
         for expect in [None, Some(expect)] {
-            let run = Run { retry: 100, expect, ..on_input(&until(in_a_second())) };
+            let network = Network::Host;
+            let run = Run { retry: 5, expect, network, ..on_input(&third_time(counter())) };
             let outcome = room.run(&run, &[rootfs_input(rootfs.clone())]);
             let made = outcome.made();
-            assert!(made.attempts > 1 && made.attempts < 100, "{}", made.attempts);
-            assert_eq!(outcome.stdout.matches("try").count(), made.attempts as usize);
+            assert_eq!((made.attempts, outcome.stdout.as_str()), (3, "try\ntry\ntry\n"));
             let log = log_text(&room.memo, made.log.unwrap());
-            assert!(log.contains("[it failed; attempt 2 of 101]"), "{log}");
+            assert!(log.contains("[it failed; attempt 2 of 6]"), "{log}");
             assert!(room.left_of_runs().is_empty());
         }
     }
@@ -68,17 +76,18 @@ fn attempts_are_told_as_they_begin_and_reported() {
         return;
     }
     let nodes = format!(
-        "run late {{ from root; retry 99; sh {:?}; }}\nrun never {{ from root; retry 1; sh \"exit 3\"; }}\n",
-        until(in_a_second())
+        "run late {{ from root; network host; retry 5; sh {:?}; }}\nrun never {{ from root; retry 1; sh \"exit 3\"; }}\n",
+        third_time(counter())
     );
-    space.file("memobuild.kdl", BUSYBOX_ROOT.to_owned() + &nodes);
+    let root =
+        BUSYBOX_ROOT.replace("dir \"/tmp\"", "symlink \"/bin/nc\" target=\"busybox\"\n    dir \"/tmp\"");
+    space.file("memobuild.kdl", root + &nodes);
     let attempts = |index: usize| space.report()["nodes"][index]["attempts"].as_u64();
     space.build(&["late"]);
-    let made_with = attempts(2).unwrap();
-    assert!(made_with > 1);
+    assert_eq!(attempts(2), Some(3));
     // What is recalled was made with as many.
     space.build(&["late"]);
-    assert_eq!(attempts(2), Some(made_with));
+    assert_eq!(attempts(2), Some(3));
     assert_eq!(attempts(1), None);
     let ran = space.run(&["build", "never", "--report", "report.json"]);
     assert_eq!((ran.code, attempts(2)), (Some(1), Some(2)), "{}", ran.stderr);

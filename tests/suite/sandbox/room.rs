@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use memobuild::base::cancel::Cancel;
 use memobuild::base::tree_path::TreePath;
 use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
+use memobuild::exec::grants::Grants;
 use memobuild::exec::log;
 use memobuild::exec::probe::{self, Granted, Isolation};
 use memobuild::exec::run::{Here, run};
@@ -103,6 +104,7 @@ impl Room {
             granted: Some(granted.clone()),
             findings: Vec::new(),
             zygote: Arc::new(Zygote::new(program())),
+            grants: Grants::default(),
         }
     }
 

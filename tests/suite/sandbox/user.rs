@@ -3,7 +3,7 @@
 use std::os::unix::fs::chown;
 use std::process::Command;
 
-use crate::sandbox::room::{on_input, rooms, rootfs_input};
+use crate::sandbox::room::rooms;
 use crate::space::have;
 
 /// Nobody, who owns nothing.
@@ -62,30 +62,4 @@ fn the_rungs_are_those_that_are_expected() {
     let Some(expected) = std::env::var_os(EXPECTED) else { return };
     let found: String = rooms().iter().map(|room| room.rung()).collect();
     assert_eq!(Some(found.as_str()), expected.to_str());
-}
-
-#[test]
-fn owners_are_kept_where_there_is_more_than_one() {
-    for room in rooms() {
-        if room.rung() == "C" {
-            continue;
-        }
-        let Some(outcome) =
-            room.script("touch /data/his; chown 7:8 /data/his; stat -c %u:%g /data/his /data/old")
-        else {
-            return;
-        };
-        outcome.made();
-        assert_eq!(outcome.stdout, "7:8\n0:0\n");
-        let memobuild::graph::value::Value::Rootfs(rootfs) = &outcome.made().outputs["rootfs"] else {
-            panic!()
-        };
-        let script = "stat -c %u:%g /data/his; echo more >> /data/his; stat -c %u:%g /data/his";
-        let next = room.run(&on_input(script), &[rootfs_input((**rootfs).clone())]);
-        assert_eq!(next.stdout, "7:8\n7:8\n", "{}", next.stderr);
-        let last = &next.made().outputs["rootfs"];
-        let memobuild::graph::value::Value::Rootfs(rootfs) = last else { panic!() };
-        let last = room.run(&on_input("stat -c %u:%g /data/his"), &[rootfs_input((**rootfs).clone())]);
-        assert_eq!(last.stdout, "7:8\n");
-    }
 }

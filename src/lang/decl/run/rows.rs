@@ -200,7 +200,7 @@ const ADD_HOST: Line = Line {
 
 const PRIVILEGED: Line = Line {
     word: "privileged",
-    doc: "The commands have all rights that the machine can give; the command line must allow it, too.",
+    doc: "The commands may mount and make namespaces, with all rights in their own; the command line must allow it, too.",
     example: "privileged",
     often: Often::Maybe,
     ..Line::EMPTY
@@ -208,9 +208,9 @@ const PRIVILEGED: Line = Line {
 
 const DEVICE: Line = Line {
     word: "device",
-    doc: "A device of this machine; the command line must allow it, too.",
-    example: "device \"/dev/kvm\"",
-    arguments: &[one("PATH", Slot::Path)],
+    doc: "A device of this machine, by its name below /dev or its path; the command line must allow it, too.",
+    example: "device \"kvm\"",
+    arguments: &[one("NAME", Slot::Text)],
     ..Line::EMPTY
 };
 

@@ -151,7 +151,7 @@ impl World {
         snapshot(&self.memo, tree, Age::Slot(slot), &self.form, &Cancel::default()).unwrap()
     }
 
-    fn options(&self) -> CaptureOptions {
+    fn options(&self) -> CaptureOptions<'_> {
         let ids = if self.form.owners == Owners::Exact { Ids::Exact } else { Ids::AllRoot };
         CaptureOptions { ids, flavour: self.form.flavour, ..CaptureOptions::default() }
     }
