@@ -18,7 +18,7 @@ use crate::cli::{load, place, print};
 use crate::graph::graph::NodeId;
 use crate::graph::select;
 use crate::lang::Loaded;
-use crate::lang::lock::entry::{Entry, Key};
+use crate::lang::lock::entry::{Entry, FETCH, Key};
 use crate::lang::lock::{FILE_NAME, Lock};
 
 /// How an entry stands to what there is.
@@ -69,7 +69,7 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
     for entry in fetched::entries(args, &workspace, &loaded, &open)? {
         new.update(entry);
     }
-    for entry in runs::entries(args, &workspace, &loaded, &new, &open, asked)? {
+    for entry in runs::entries(args, &workspace, &loaded, &mut new, &open, asked)? {
         new.update(entry);
     }
     write(&workspace, &loaded.lock, &new)?;
@@ -77,7 +77,11 @@ pub(super) fn lock(args: &Args, asked: &LockArgs) -> Result<(), Failure> {
 }
 
 fn lacks(lock: &Lock, wanted: &Wanted) -> bool {
-    !wanted.optional && lock.get(&wanted.key).is_none()
+    let is_there = match wanted.key.word.as_str() {
+        FETCH => !lock.fetches(&wanted.key.name).is_empty(),
+        _ => lock.get(&wanted.key).is_some(),
+    };
+    !wanted.optional && !is_there
 }
 
 /// What the named nodes want, or all of them; with it what other nodes want under the same keys.
@@ -106,7 +110,10 @@ fn chosen<'w>(loaded: &Loaded, wanted: &'w [Wanted], names: &[String]) -> Result
 fn superfluous<'l>(lock: &'l Lock, wanted: &'l [Wanted]) -> impl Iterator<Item = Key> + 'l {
     let asked: BTreeSet<&Key> = wanted.iter().map(|wanted| &wanted.key).collect();
     let known = lock.entries().filter(|entry| !matches!(entry, Entry::Library { .. })).map(Entry::key);
-    known.filter(move |key| !asked.contains(key))
+    // Which addresses a run asks, it says only when it runs.
+    let asked_as =
+        |key: &Key| if key.word == FETCH { Key { part: None, ..key.clone() } } else { key.clone() };
+    known.filter(move |key| !asked.contains(&asked_as(key)))
 }
 
 /// In the order of the file. What has no local source is missing or not; whether it is stale only its server knows.

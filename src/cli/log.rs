@@ -71,13 +71,7 @@ mod tests {
     #[test]
     fn traffic_is_told_in_lines() {
         let host = HostTraffic { host: "::1".to_owned(), port: 443, sent: 1, received: 2, inside: false };
-        let answer = Answer {
-            url: "http://a.b/c".to_owned(),
-            method: "GET".to_owned(),
-            status: 200,
-            sha256: OciDigest::of(b"x"),
-            size: 1,
-        };
+        let answer = Answer { sha256: OciDigest::of(b"x"), size: 1, ..Answer::of("http://a.b/c") };
         let refused = Refused { host: "c.d".to_owned(), port: None, inside: false };
         let traffic =
             Traffic { hosts: vec![host], answers: vec![answer], refused: vec![refused], left_out: 3 };

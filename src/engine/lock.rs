@@ -1,4 +1,5 @@
-//! What `memobuild lock` learns of runs that say `network locked`: it executes them as if they said `network host`,
+//! What `memobuild lock` learns of runs: what those with `network intercept` fetch, and of those that say
+//! `network locked`, what they put out. It executes these as if they said `network host`,
 //! and reads the digests of what came out.
 
 use std::collections::BTreeMap;
@@ -7,13 +8,40 @@ use crate::engine::values::Values;
 use crate::exec::executor::ExecError;
 use crate::exec::locked;
 use crate::graph::graph::{Graph, NodeId, OutputRef};
-use crate::graph::op::{Network, Op, Run};
+use crate::graph::op::{Network, Op, Pin, Run};
 use crate::graph::value::Value;
 use crate::oci::supply::Supply;
+use crate::store::traffic::{Answer, Traffic};
 
-/// The runs that the lock file pins.
+/// The runs that the lock file pins: what comes out of them, or what they fetch.
 pub fn locked_runs(graph: &Graph) -> impl Iterator<Item = NodeId> {
-    graph.ids().filter(|id| locked_run(graph, *id).is_some())
+    graph.ids().filter(|id| locked_run(graph, *id).is_some() || is_intercepted(graph, *id))
+}
+
+/// Whether it is what the run fetches.
+pub fn is_intercepted(graph: &Graph, id: NodeId) -> bool {
+    matches!(&graph.node(id).op, Op::Run(run) if run.network == Network::Intercept)
+}
+
+/// What can be said beforehand of what a run did: not of an address that holds a login, nor of one that answered in
+/// two ways, nor of what was sent.
+pub fn pins(traffic: &Traffic) -> Vec<Pin> {
+    let mut by_url: BTreeMap<&str, Vec<&Answer>> = BTreeMap::new();
+    for answer in traffic.answers.iter().filter(|answer| answer.method == "GET" && !answer.is_hidden) {
+        by_url.entry(&answer.url).or_default().push(answer);
+    }
+    let pin = |answers: Vec<&Answer>| match answers.as_slice() {
+        [answer] => Some(Pin {
+            url: answer.url.clone(),
+            status: answer.status,
+            sha256: answer.sha256.to_hex(),
+            size: answer.size,
+            media_type: answer.media_type.clone(),
+            location: answer.location.clone(),
+        }),
+        _ => None,
+    };
+    by_url.into_values().filter_map(pin).collect()
 }
 
 /// The same graph, in which these runs need no entries, and execute even if they did so before.
@@ -21,8 +49,11 @@ pub fn unlocked(graph: &Graph, runs: &[NodeId]) -> Graph {
     let mut graph = graph.clone();
     for id in runs {
         if let Op::Run(run) = &mut graph.nodes[id.0].op {
-            run.network = Network::Host;
+            if run.network == Network::Locked {
+                run.network = Network::Host;
+            }
             run.rerun = true;
+            run.pins.clear();
             run.outputs.iter_mut().for_each(|output| output.locked = None);
         }
     }
@@ -59,7 +90,7 @@ fn locked_run(graph: &Graph, id: NodeId) -> Option<&Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::digest::BlobDigest;
+    use crate::base::digest::{BlobDigest, OciDigest};
     use crate::base::tree_path::TreePath;
     use crate::graph::graph::Node;
     use crate::graph::op::{Output, OutputKind};
@@ -91,6 +122,26 @@ mod tests {
             place: String::new(),
             span: 0..0,
         }
+    }
+
+    #[test]
+    fn only_what_will_be_the_same_is_pinned() {
+        let answer = |url: &str, text: &str| Answer {
+            sha256: OciDigest::of(text.as_bytes()),
+            size: text.len() as u64,
+            ..Answer::of(url)
+        };
+        let answers = vec![
+            answer("http://a/one", "x"),
+            answer("http://a/two", "x"),
+            answer("http://a/two", "y"),
+            Answer { is_hidden: true, ..answer("http://a/?token=***", "x") },
+            Answer { method: "POST".to_owned(), ..answer("http://a/post", "x") },
+            Answer { method: "HEAD".to_owned(), ..answer("http://a/one", "") },
+        ];
+        let traffic = Traffic { answers, ..Traffic::default() };
+        let found: Vec<(String, u64)> = pins(&traffic).into_iter().map(|pin| (pin.url, pin.size)).collect();
+        assert_eq!(found, [("http://a/one".to_owned(), 1)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
 use crate::exec::probe::{Granted, Isolation};
-use crate::exec::proxy::{Opened, Proxy, Terms};
+use crate::exec::proxy::{Differs, Opened, Proxy, Terms};
 use crate::exec::sandbox::lent::{AgentSocket, Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
 use crate::exec::secrets::Masks;
@@ -27,6 +27,7 @@ use crate::graph::action::ActionInput;
 use crate::graph::graph::Select;
 use crate::graph::op::{CacheMount, Expect, From, Limits, Network, Run, Sharing, free_output};
 use crate::graph::value::Value;
+use crate::lang::code::Code;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
 use crate::store::memo::WorkFolder;
@@ -158,13 +159,17 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
     let mut done = done?;
     let masks = heard.masks;
     done.tried.iter_mut().chain(&mut done.lost.paths).for_each(|text| *text = masks.masked_text(text));
-    let traffic = proxy.map(Proxy::finish).unwrap_or_default();
+    let (mut traffic, differs) = proxy.map(Proxy::finish).unwrap_or_default();
+    masks.hide_in(&mut traffic);
     let is_tidy = [done.tidy].into_iter().chain(done.tidy_services.iter().copied());
     folders
         .into_iter()
         .zip(is_tidy)
         .filter(|(_, is_tidy)| *is_tidy)
         .for_each(|(folder, _)| memo.lay_aside(folder));
+    if let Some(differs) = differs {
+        return Err(pinned_differs(&differs));
+    }
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout, masks)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
         let kept = kept(supply, run, outputs);
@@ -206,12 +211,28 @@ fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
     !is_of_host && !is_of_its_devices && !traffic.is_of_this_machine()
 }
 
+/// Whatever the command made of it: nothing that stands on other bytes is used.
+fn pinned_differs(differs: &Differs) -> ExecError {
+    let Differs { url, expected, found, status } = differs;
+    ExecError::Mistake {
+        code: Code::LockDiffers,
+        message: format!(
+            "{url} is not what memobuild.lock holds: it answers {status} with {found}, not {expected}"
+        ),
+        words: Some("network intercept".to_owned()),
+        label: "asked for it",
+        help: "if that is meant: `memobuild lock --update` and the name of this node".to_owned(),
+    }
+}
+
 fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
     let opened = match run.network {
-        Network::Intercept => Some(Opened::new(supply.memo()).map_err(|error| ExecError::Environment {
-            message: format!("`network intercept` is not possible here: {error}"),
-            help: None,
-        })?),
+        Network::Intercept => {
+            Some(Opened::new(supply.memo(), &run.pins).map_err(|error| ExecError::Environment {
+                message: format!("`network intercept` is not possible here: {error}"),
+                help: None,
+            })?)
+        }
         _ => None,
     };
     Ok(Terms {

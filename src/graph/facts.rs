@@ -149,6 +149,7 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
         devices,
         retry: _, // as limits
         services,
+        pins,
     } = run;
     fact(sink, "from", from);
     fact(sink, "inherit", inherit);
@@ -173,6 +174,7 @@ fn run_facts(run: &Run, sink: &mut dyn FactSink) {
     }
     each(sink, "device", devices);
     each(sink, "service", services);
+    each(sink, "pin", pins);
 }
 
 /// A run sees the files of its root, and of the configuration what it obeys; labels, entrypoint and

@@ -189,6 +189,25 @@ pub struct Run {
     /// How often a failed run is tried again. Not in the key.
     pub retry: u32,
     pub services: Vec<Service>,
+    /// What the lock file holds of what it asks for (`network intercept`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
+}
+
+/// What an address is to answer a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pin {
+    pub url: String,
+    pub status: u16,
+    /// Hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 /// A folder that outlives the run. Only its name and place are facts: its content must not matter.

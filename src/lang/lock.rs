@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
+use crate::graph::op::Pin;
 use crate::lang::code::Code;
 use crate::lang::lock::entry::{Entry, GIT, HTTP, IMAGE, Key, RUN};
 use crate::lang::mistake::{Mistake, Mistakes};
@@ -136,6 +137,15 @@ impl Lock {
             Entry::Run { digest, .. } => Some(digest),
             _ => None,
         }
+    }
+
+    /// What a run with `network intercept` is to be answered, in the order of addresses.
+    pub fn fetches(&self, label: &str) -> Vec<Pin> {
+        let of_label = |entry: &Entry| match entry {
+            Entry::Fetch { label: own, pin } if own == label => Some(pin.clone()),
+            _ => None,
+        };
+        self.entries().filter_map(of_label).collect()
     }
 
     /// Adds the entry or replaces the one with its key: one line, and no other. Whether anything changed.

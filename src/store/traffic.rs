@@ -43,6 +43,31 @@ pub struct Answer {
     pub sha256: OciDigest,
     /// Bytes of content.
     pub size: u64,
+    /// `Content-Type`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Where else to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// What was asked for is not known from here, since `url` does not show all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_hidden: bool,
+}
+
+impl Answer {
+    /// A `GET` that found nothing in it.
+    pub fn of(url: &str) -> Answer {
+        Answer {
+            url: url.to_owned(),
+            method: "GET".to_owned(),
+            status: 200,
+            sha256: OciDigest::of(b""),
+            size: 0,
+            media_type: None,
+            location: None,
+            is_hidden: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

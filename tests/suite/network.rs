@@ -175,3 +175,42 @@ fn a_server_that_cannot_prove_who_it_is_is_not_believed_for_the_run() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert_eq!(opened.site.requests(), [""; 0]);
 }
+
+#[test]
+fn what_a_run_fetched_is_pinned_and_replayed_without_a_network() {
+    let script = "curl -sSf https://files.example:PORT/b; \
+                  curl -sS -o /dev/null -w '%{http_code}' https://files.example:PORT/none; echo; \
+                  curl -sS -d x https://files.example:PORT/post > /dev/null || true";
+    let Some(opened) = Opened::new("\"files.example:PORT\"", script) else { return };
+    let (space, port) = (&opened.space, opened.site.port);
+    let ran = opened.run(&["lock"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "memobuild.lock: 3 entries, 3 added, 0 changed, 0 removed\n");
+    let lock = std::fs::read_to_string(space.workspace().join("memobuild.lock")).unwrap();
+    let sha256 = memobuild::base::digest::OciDigest::of(b"page a\n").to_hex();
+    let line = |path: &str| format!("fetch \"//:deps\" url=\"https://files.example:{port}{path}\"");
+    assert!(lock.contains(&format!("{} sha256=\"{sha256}\" size=7\n", line("/a"))), "{lock}");
+    assert!(lock.contains(&format!("{} status=404 sha256=", line("/none"))), "{lock}");
+    assert_eq!(space.run(&["lock", "--check"]).code, Some(0));
+    opened.site.requests();
+
+    let build =
+        ["build", "deps", "-o", "deps.out=files:out", "--progress", "plain", "--report", "report.json"];
+    policy_of(space, "deny");
+    let ran = space.run(&build);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(space.outcomes()["deps"], "executed");
+    assert!(space.ok(&["log", "deps"]).stdout.starts_with("page b\n404\n"));
+    assert_eq!(std::fs::read_to_string(space.path().join("out/a")).unwrap(), "page a\n");
+    assert_eq!(opened.site.requests(), [""; 0]);
+    assert_eq!(space.run(&build).code, Some(0));
+    assert_eq!(space.outcomes()["deps"], "recalled");
+
+    policy_of(space, &format!("\"files.example:{port}\""));
+    space.file("memobuild.lock", lock.replace(&sha256, &"1".repeat(64)));
+    let ran = opened.run(&build);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("memo::lock::differs") && said.contains(&format!("sha256:{sha256}")), "{said}");
+    assert_eq!(opened.site.requests(), [format!("GET /a HTTP/1.1 files.example:{port}")]);
+}

@@ -1,4 +1,5 @@
-//! Runs with `network locked`: executed, for what comes out is what the lock file holds of them.
+//! Runs with `network locked` or `network intercept`: executed, for what comes out of the ones, and what the others
+//! fetch, is what the lock file holds of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{build, interrupt, lender, place, policy, progress, settings};
 use crate::engine::build::{Order, build as run_build};
 use crate::engine::history::History;
-use crate::engine::lock::{entries as digests, locked_runs, unlocked};
+use crate::engine::lock::{entries as digests, is_intercepted, locked_runs, pins, unlocked};
 use crate::engine::remember::Trust;
 use crate::engine::values::Values;
 use crate::exec::executor::{ExecError, Executor};
@@ -17,7 +18,7 @@ use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::select;
 use crate::lang::Loaded;
 use crate::lang::lock::Lock;
-use crate::lang::lock::entry::Entry;
+use crate::lang::lock::entry::{Entry, FETCH, Key};
 use crate::lang::lock::pin::{label, pin};
 use crate::oci::supply::Supply;
 
@@ -26,7 +27,7 @@ pub(super) fn entries(
     args: &Args,
     workspace: &Path,
     loaded: &Loaded,
-    lock: &Lock,
+    lock: &mut Lock,
     open: &BTreeSet<NodeId>,
     asked: &LockArgs,
 ) -> Result<Vec<Entry>, Failure> {
@@ -66,6 +67,19 @@ pub(super) fn entries(
     let built = built?;
     build::tell_failures(&memo, loaded, &built);
     build::conclude(&built)?;
+    for id in runs.into_iter().filter(|id| is_intercepted(&loaded.graph, *id)) {
+        let node = loaded.graph.node(id);
+        let label = label(node);
+        // What it asked for before, and does not now.
+        let old: Vec<Key> =
+            lock.fetches(&label).iter().map(|pin| Key::new(FETCH, &label, Some(&pin.url))).collect();
+        for key in &old {
+            lock.remove(key);
+        }
+        let report = built.report.nodes.iter().find(|report| report.name == node.name);
+        let pins = report.map(|report| pins(&report.traffic)).unwrap_or_default();
+        found.extend(pins.into_iter().map(|pin| Entry::Fetch { label: label.clone(), pin }));
+    }
     Ok(found)
 }
 

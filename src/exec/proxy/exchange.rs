@@ -8,6 +8,7 @@ use crate::exec::proxy::body::{Body, Framing};
 use crate::exec::proxy::content::Content;
 use crate::exec::proxy::head::{Answer, Request, Target, malformed, written};
 use crate::exec::proxy::open::Served;
+use crate::exec::proxy::pins::{self, NoAnswer};
 use crate::exec::proxy::server::{Place, Server};
 use crate::net::hosts::canonical;
 use crate::net::outside::NotReached;
@@ -82,6 +83,9 @@ impl<'s, C: Read + Write> Exchange<'s, C> {
         let framing = request.framing()?;
         // Where content is still to come, it would be taken for a request.
         let may_go_on = framing == Framing::Length(0);
+        if let Some(next) = self.replay(&request, &place, &path, may_go_on)? {
+            return Ok(next);
+        }
         let (status, words) = match self.pass_on(&request, framing, &place, &path) {
             Ok(next) => return Ok(next),
             Err(Trouble::Client(error)) => return Err(error),
@@ -94,6 +98,27 @@ impl<'s, C: Read + Write> Exchange<'s, C> {
         };
         self.refuse(status, &format!("{} {words}", place.authority()), may_go_on)?;
         Ok(if may_go_on { Next::Request } else { Next::Nothing })
+    }
+
+    /// `None` where the lock file holds nothing of it.
+    fn replay(
+        &mut self,
+        request: &Request,
+        place: &Place,
+        path: &str,
+        may_go_on: bool,
+    ) -> io::Result<Option<Next>> {
+        let url = format!("{}://{}{path}", place.scheme(), place.authority());
+        let Some(opened) = &self.shared.opened else { return Ok(None) };
+        let Some(pin) = opened.pins.get(&request.method, &url) else { return Ok(None) };
+        let is_head = request.method == "HEAD";
+        match pins::answer(self.shared, self.served, (pin, place, path), is_head, self.client.get_mut()) {
+            Ok(()) => {}
+            Err(NoAnswer::Client(error)) => return Err(error),
+            Err(NoAnswer::Refused(words)) => self.refuse(502, &words, may_go_on)?,
+        }
+        let stays = may_go_on && !request.is_old && !request.headers.has_token("connection", "close");
+        Ok(Some(if stays { Next::Request } else { Next::Nothing }))
     }
 
     fn pass_on(
@@ -122,6 +147,9 @@ impl<'s, C: Read + Write> Exchange<'s, C> {
             status: answer.status,
             sha256,
             size,
+            media_type: answer.headers.text("content-type"),
+            location: answer.headers.text("location"),
+            is_hidden: false,
         });
         if framing != Framing::Close && answer.keeps_alive() {
             self.server = Some(server);

@@ -145,6 +145,12 @@ impl Headers {
         self.0.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| &value[..])
     }
 
+    /// The one of that name, where it is plain text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let value = std::str::from_utf8(self.all(name).next()?).ok()?;
+        Some(value.trim().to_owned())
+    }
+
     pub(super) fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name).any(|value| {
             let value = String::from_utf8_lossy(value);

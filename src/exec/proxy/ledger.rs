@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::address::shown;
+use crate::base::digest::OciDigest;
 use crate::store::traffic::{Answer, HostTraffic, Refused, Traffic};
 
 /// Of each kind, in a record.
@@ -18,6 +19,16 @@ struct Collected {
     answers: BTreeSet<Answer>,
     refused: BTreeSet<Refused>,
     left_out: u64,
+    differs: Vec<Differs>,
+}
+
+/// An answer that is not what is pinned.
+#[derive(Debug, Clone)]
+pub(crate) struct Differs {
+    pub url: String,
+    pub expected: OciDigest,
+    pub found: OciDigest,
+    pub status: u16,
 }
 
 impl Ledger {
@@ -37,7 +48,8 @@ impl Ledger {
     }
 
     pub(super) fn answered(&self, answer: Answer) {
-        let answer = Answer { url: shown(&answer.url), ..answer };
+        let url = shown(&answer.url);
+        let answer = Answer { is_hidden: url != answer.url, url, ..answer };
         self.with(|collected| add(&mut collected.answers, answer, &mut collected.left_out));
     }
 
@@ -45,9 +57,18 @@ impl Ledger {
         self.with(|collected| add(&mut collected.refused, refused, &mut collected.left_out));
     }
 
+    pub(super) fn differs(&self, differs: Differs) {
+        self.with(|collected| collected.differs.push(differs));
+    }
+
+    /// The first that is not what the lock file holds.
+    pub(super) fn first_difference(&self) -> Option<Differs> {
+        self.with(|collected| collected.differs.first().cloned())
+    }
+
     pub(super) fn sum(&self) -> Traffic {
         self.with(|collected| {
-            let Collected { hosts, answers, refused, left_out } = std::mem::take(collected);
+            let Collected { hosts, answers, refused, left_out, .. } = std::mem::take(collected);
             Traffic {
                 hosts: hosts.into_values().collect(),
                 answers: answers.into_iter().collect(),
@@ -73,7 +94,6 @@ fn add<T: Ord>(to: &mut BTreeSet<T>, item: T, left_out: &mut u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::digest::OciDigest;
 
     #[test]
     fn hosts_are_summed_and_answers_told_once() {
@@ -81,13 +101,7 @@ mod tests {
         ledger.carried("b", 443, 1, 2, false);
         ledger.carried("a", 80, 3, 4, false);
         ledger.carried("b", 443, 5, 6, true);
-        let answer = |url: &str| Answer {
-            url: url.to_owned(),
-            method: "GET".to_owned(),
-            status: 200,
-            sha256: OciDigest::of(b"x"),
-            size: 1,
-        };
+        let answer = |url: &str| Answer { size: 1, ..Answer::of(url) };
         (0..2).for_each(|_| ledger.answered(answer("http://a/x?token=secret")));
         let refused = |number: usize| Refused { host: format!("h{number}"), port: None, inside: false };
         (0..=MOST).for_each(|number| ledger.refused(refused(number)));
@@ -95,7 +109,8 @@ mod tests {
         let hosts: Vec<_> =
             traffic.hosts.iter().map(|h| (h.host.as_str(), h.sent, h.received, h.inside)).collect();
         assert_eq!(hosts, [("a", 3, 4, false), ("b", 6, 8, true)]);
-        assert_eq!(traffic.answers, [answer("http://a/x?token=***")]);
+        let hidden = Answer { is_hidden: true, ..answer("http://a/x?token=***") };
+        assert_eq!(traffic.answers, [hidden]);
         assert_eq!((traffic.refused.len(), traffic.left_out), (MOST, 1));
         assert!(traffic.is_of_this_machine());
     }

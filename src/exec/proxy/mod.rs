@@ -13,6 +13,7 @@ mod listen;
 mod names;
 mod open;
 mod opened;
+mod pins;
 mod server;
 mod tunnel;
 
@@ -26,6 +27,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub(crate) use crate::exec::proxy::ledger::Differs;
 use crate::exec::proxy::ledger::Ledger;
 use crate::exec::proxy::names::{Names, Standing};
 use crate::exec::proxy::open::Open;
@@ -133,10 +135,11 @@ impl Proxy {
         Ok(Proxy { shared, stop: Some(stop), listening: Some(listening) })
     }
 
-    /// When everything inside is dead: what went through.
-    pub(crate) fn finish(mut self) -> Traffic {
+    /// When everything inside is dead: what went through, and the first of it that was not what is pinned.
+    pub(crate) fn finish(mut self) -> (Traffic, Option<Differs>) {
         self.end();
-        self.shared.ledger.sum()
+        let differs = self.shared.ledger.first_difference();
+        (self.shared.ledger.sum(), differs)
     }
 
     fn end(&mut self) {
@@ -160,8 +163,14 @@ impl Shared {
         self.given.get(host).copied()
     }
 
+    /// To the host, or to what is pinned of it.
     fn lets_through(&self, place: &Place) -> bool {
-        self.outside.standing(&place.host, place.port) != hosts::Standing::NotListed
+        let standing = self.outside.standing(&place.host, place.port);
+        standing != hosts::Standing::NotListed || self.has_pins_of(&place.host)
+    }
+
+    fn has_pins_of(&self, host: &str) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.pins.has_host(host))
     }
 
     /// Whether answers to such requests go to the store.
@@ -170,6 +179,9 @@ impl Shared {
     }
 
     fn standing(&self, name: &str) -> Standing {
+        if self.has_pins_of(name) {
+            return Standing::Reachable;
+        }
         if !self.outside.lets_through(name) {
             self.note_refusal(name, None, &NotReached::NotListed);
             return Standing::NotAllowed;

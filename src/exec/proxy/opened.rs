@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use crate::exec::proxy::pins::Pins;
+use crate::graph::op::Pin;
 use crate::net::tls::{Authority, TlsError, Trust};
 use crate::store::memo::Memo;
 
@@ -10,12 +12,15 @@ pub(crate) struct Opened {
     pub authority: Authority,
     /// Where the content of answers is kept.
     pub memo: Memo,
+    /// What the lock file holds.
+    pub(super) pins: Pins,
     trust: OnceLock<Trust>,
 }
 
 impl Opened {
-    pub(crate) fn new(memo: &Memo) -> Result<Opened, TlsError> {
-        Ok(Opened { authority: Authority::new()?, memo: memo.clone(), trust: OnceLock::new() })
+    pub(crate) fn new(memo: &Memo, pins: &[Pin]) -> Result<Opened, TlsError> {
+        let (authority, memo) = (Authority::new()?, memo.clone());
+        Ok(Opened { authority, memo, pins: Pins::new(pins), trust: OnceLock::new() })
     }
 
     /// Read when the first server is asked.

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use crate::exec::proxy::Shared;
 use crate::exec::proxy::head::{Answer, Request, written};
 use crate::exec::proxy::open::Served;
-use crate::net::outside::NotReached;
+use crate::net::hosts::Standing;
+use crate::net::outside::{NotReached, Outside};
 use crate::net::proxies::ProxyServer;
 
 /// With which a request asks for less than all there is, or for another form of it.
@@ -52,6 +53,8 @@ pub(super) struct Server<'s> {
     /// The machine's own proxy, which is told whole URLs.
     through: Option<ProxyServer>,
     is_inside: bool,
+    /// What comes is known, so that who is asked is no matter of the policy.
+    is_pinned: bool,
 }
 
 impl<'s> Server<'s> {
@@ -60,11 +63,34 @@ impl<'s> Server<'s> {
         served: &Served<'_>,
         place: &Place,
     ) -> Result<Server<'s>, NotReached> {
+        Server::through(shared, served, &shared.outside, place)
+    }
+
+    /// Whatever the policy says, but this machine's own.
+    pub(super) fn open_pinned(
+        shared: &'s Shared,
+        served: &Served<'_>,
+        place: &Place,
+    ) -> Result<Server<'s>, NotReached> {
+        let is_listed = shared.outside.standing(&place.host, place.port) != Standing::NotListed;
+        let hosts = shared.outside.hosts.clone().filter(|_| is_listed);
+        let outside = Outside { hosts, proxies: shared.outside.proxies.clone() };
+        let mut server = Server::through(shared, served, &outside, place)?;
+        server.is_pinned = true;
+        Ok(server)
+    }
+
+    fn through(
+        shared: &'s Shared,
+        served: &Served<'_>,
+        outside: &Outside,
+        place: &Place,
+    ) -> Result<Server<'s>, NotReached> {
         let Place { host, port, is_secret } = place;
         let at = shared.given(host);
         let reached = match is_secret {
-            true => shared.outside.tunnel(host, *port, at),
-            false => shared.outside.open(host, *port, at),
+            true => outside.tunnel(host, *port, at),
+            false => outside.open(host, *port, at),
         }?;
         served.reaches(&reached.stream);
         let wire: Box<dyn Wire> = match shared.opened.as_ref().filter(|_| *is_secret) {
@@ -81,6 +107,7 @@ impl<'s> Server<'s> {
             shared,
             through: reached.through,
             is_inside: reached.is_inside,
+            is_pinned: false,
         })
     }
 
@@ -120,6 +147,9 @@ impl<'s> Server<'s> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
+        if self.is_pinned {
+            return;
+        }
         let (sent, received) = (self.reader.get_ref().sent, self.reader.get_ref().received);
         self.shared.ledger.carried(&self.place.host, self.place.port, sent, received, self.is_inside);
     }

@@ -3,6 +3,7 @@
 
 use crate::base::hidden::Hidden;
 use crate::exec::secrets::forms::forms;
+use crate::store::traffic::Traffic;
 
 const MASK: &[u8] = b"***";
 
@@ -52,6 +53,20 @@ impl Masks {
 
     pub fn masked_text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.masked(text.as_bytes())).into_owned()
+    }
+
+    /// Names and addresses may carry a value, where a command puts it there. What was asked for is not shown then, so
+    /// that nothing can be pinned by it.
+    pub fn hide_in(&self, traffic: &mut Traffic) {
+        let hosts = traffic.hosts.iter_mut().map(|host| &mut host.host);
+        let refused = traffic.refused.iter_mut().map(|refused| &mut refused.host);
+        hosts.chain(refused).for_each(|name| *name = self.masked_text(name));
+        for answer in &mut traffic.answers {
+            let url = self.masked_text(&answer.url);
+            let location = answer.location.as_deref().map(|location| self.masked_text(location));
+            answer.is_hidden |= url != answer.url || location != answer.location;
+            (answer.url, answer.location) = (url, location);
+        }
     }
 
     /// How far an occurrence reaches that begins `bytes`. `None` where that shows only with what comes next.
@@ -109,6 +124,7 @@ impl Masking<'_> {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::traffic::{Answer, Refused};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -163,6 +179,23 @@ mod tests {
             }
         }
         covered
+    }
+
+    #[test]
+    fn what_was_reached_shows_no_value() {
+        let hidden = [Hidden::new("hunter22")];
+        let masks = Masks::of(&hidden);
+        let mut open = Traffic::default();
+        open.answers.push(Answer::of("http://a.example/file"));
+        let mut telling = Traffic::default();
+        telling.answers.push(Answer::of("http://a.example/file?key=hunter22"));
+        telling.refused.push(Refused { host: "hunter22.example".to_owned(), port: None, inside: false });
+        masks.hide_in(&mut open);
+        masks.hide_in(&mut telling);
+        assert_eq!(open.answers, [Answer::of("http://a.example/file")]);
+        assert_eq!(telling.answers[0].url, "http://a.example/file?key=***");
+        assert!(telling.answers[0].is_hidden);
+        assert_eq!(telling.refused[0].host, "***.example");
     }
 
     proptest! {

@@ -200,6 +200,7 @@ pub(super) fn lower_run(item: &Item, edges: &mut Edges<'_>) -> Run {
         devices: item.each("device").filter_map(|line| device_path(line.text()?)).collect(),
         retry: item.only("retry").and_then(|line| line.argument(0)?.int()).map_or(0, small),
         services: Vec::new(),
+        pins: Vec::new(),
     }
 }
 

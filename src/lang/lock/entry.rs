@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::base::address::holds_secret;
 use crate::base::digest::{Digest, OciDigest};
+use crate::graph::op::Pin;
 use crate::lang::flat;
 use crate::lang::mistake::Findings;
 use crate::lang::syntax::Node;
@@ -47,6 +48,12 @@ pub enum Entry {
         /// As `memobuild hash` prints it: of a file's content or of a folder's tree.
         digest: String,
     },
+    /// What an address answered a run with `network intercept`.
+    Fetch {
+        /// `//package:name`
+        label: String,
+        pin: Pin,
+    },
 }
 
 /// What an entry is about: a file holds each key once, and is sorted by it.
@@ -55,7 +62,7 @@ pub struct Key {
     /// The first word of the line.
     pub word: String,
     pub name: String,
-    /// The git reference, or the run's output.
+    /// The git reference, the run's output, or the address that it asked.
     pub part: Option<String>,
 }
 
@@ -70,6 +77,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.word, quoted(&self.name))?;
         match &self.part {
+            Some(part) if self.word == FETCH => write!(f, " url={}", quoted(part)),
             Some(part) if self.word == RUN => write!(f, " output={}", quoted(part)),
             Some(part) => write!(f, " ref={}", quoted(part)),
             None => Ok(()),
@@ -82,6 +90,7 @@ pub const HTTP: &str = "http";
 pub const GIT: &str = "git";
 pub const LIBRARY: &str = "library";
 pub const RUN: &str = "run";
+pub const FETCH: &str = "fetch";
 
 impl Entry {
     pub fn key(&self) -> Key {
@@ -91,6 +100,7 @@ impl Entry {
             Entry::Git { url, reference, .. } => Key::new(GIT, url, reference.as_deref()),
             Entry::Library { url, reference, .. } => Key::new(LIBRARY, url, reference.as_deref()),
             Entry::Run { label, output, .. } => Key::new(RUN, label, Some(output)),
+            Entry::Fetch { label, pin } => Key::new(FETCH, label, Some(&pin.url)),
         }
     }
 
@@ -117,6 +127,14 @@ impl Entry {
                 format!("{key} commit={}", quoted(commit))
             }
             Entry::Run { digest, .. } => format!("{key} digest={}", quoted(digest)),
+            Entry::Fetch { pin, .. } => {
+                let status = if pin.status == OK { String::new() } else { format!(" status={}", pin.status) };
+                let text = |name: &str, value: &Option<String>| {
+                    value.as_ref().map(|value| format!(" {name}={}", quoted(value))).unwrap_or_default()
+                };
+                let (to, kind) = (text("to", &pin.location), text("type", &pin.media_type));
+                format!("{key}{status}{to} sha256={} size={}{kind}", quoted(&pin.sha256), pin.size)
+            }
         }
     }
 
@@ -134,6 +152,7 @@ impl Entry {
                 Entry::Library { url: url.0, reference, commit: commit.0 }
             }
             RUN => flat::decode::<RunLine>(text, node, RUN_EXAMPLE, findings)?.entry(),
+            FETCH => flat::decode::<FetchLine>(text, node, FETCH_EXAMPLE, findings)?.entry(),
             _ => return Some(None),
         };
         Some(Some(entry))
@@ -144,6 +163,11 @@ const IMAGE_EXAMPLE: &str = "image \"docker.io/library/node:22-alpine\" digest=\
 const HTTP_EXAMPLE: &str = "http \"https://…\" sha256=\"…\" size=1024";
 const GIT_EXAMPLE: &str = "git \"https://…\" ref=\"v1.2\" commit=\"…\"";
 const RUN_EXAMPLE: &str = "run \"//package:name\" output=\"name\" digest=\"…\"";
+
+const FETCH_EXAMPLE: &str = "fetch \"//package:name\" url=\"https://…\" sha256=\"…\" size=1024";
+
+/// What is answered where nothing else is said.
+const OK: u16 = 200;
 
 #[derive(knus::Decode)]
 struct ImageLine {
@@ -191,6 +215,33 @@ struct RunLine {
     output: String,
     #[knus(property, str)]
     digest: Hexadecimal,
+}
+
+#[derive(knus::Decode)]
+struct FetchLine {
+    #[knus(argument)]
+    label: String,
+    #[knus(property, str)]
+    url: Address,
+    #[knus(property)]
+    status: Option<u16>,
+    #[knus(property(name = "to"))]
+    location: Option<String>,
+    #[knus(property, str)]
+    sha256: Hexadecimal,
+    #[knus(property)]
+    size: u64,
+    #[knus(property(name = "type"))]
+    media_type: Option<String>,
+}
+
+impl FetchLine {
+    fn entry(self) -> Entry {
+        let FetchLine { label, url, status, location, sha256, size, media_type } = self;
+        let pin =
+            Pin { url: url.0, status: status.unwrap_or(OK), sha256: sha256.0, size, media_type, location };
+        Entry::Fetch { label, pin }
+    }
 }
 
 impl ImageLine {

@@ -5,7 +5,7 @@ use crate::base::address::shown;
 use crate::graph::graph::{Graph, Node};
 use crate::graph::op::{Fetch, ImageSource, Network, Op};
 use crate::lang::lock::Lock;
-use crate::lang::lock::entry::{GIT, HTTP, IMAGE, Key, RUN};
+use crate::lang::lock::entry::{FETCH, GIT, HTTP, IMAGE, Key, RUN};
 
 /// Fills in what is pinned nowhere but in the lock file.
 pub fn pin(graph: &mut Graph, lock: &Lock) {
@@ -22,6 +22,7 @@ pub fn pin(graph: &mut Graph, lock: &Lock) {
             Op::Fetch(Fetch::Git { url, commit, reference, .. }) if commit.is_none() => {
                 *commit = lock.git(url, reference.as_deref()).map(str::to_owned);
             }
+            Op::Run(run) if run.network == Network::Intercept => run.pins = lock.fetches(&label),
             Op::Run(run) if run.network == Network::Locked => {
                 for output in &mut run.outputs {
                     output.locked = lock.run(&label, &output.name).map(str::to_owned);
@@ -45,8 +46,14 @@ pub fn missing(node: &Node) -> Vec<Key> {
             let open = run.outputs.iter().filter(|output| output.locked.is_none() && !output.optional);
             open.map(|output| output_key(node, &output.name)).collect()
         }
+        Op::Run(run) if run.network == Network::Intercept && run.pins.is_empty() => vec![fetches_key(node)],
         _ => Vec::new(),
     }
+}
+
+/// Stands for all that the run fetches.
+pub fn fetches_key(node: &Node) -> Key {
+    Key::new(FETCH, &label(node), None)
 }
 
 pub fn output_key(node: &Node, output: &str) -> Key {

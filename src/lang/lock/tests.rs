@@ -273,3 +273,19 @@ proptest! {
         let _ = Lock::parse(&text);
     }
 }
+
+#[test]
+fn what_runs_fetched_is_read_and_written() {
+    let text = format!(
+        "memobuild-lock 1\n\
+         fetch \"//:deps\" url=\"http://a.example/\" status=302 to=\"/b\" sha256=\"{HEX}\" size=0\n\
+         fetch \"//:deps\" url=\"https://a.example/b\" sha256=\"{HEX}\" size=7 type=\"text/plain\"\n\
+         fetch \"//:other\" url=\"https://a.example/b\" sha256=\"{HEX}\" size=7\n"
+    );
+    let lock = Lock::parse(&text).unwrap();
+    assert_eq!(lock.text(), text);
+    let [first, second] = lock.fetches("//:deps").try_into().unwrap();
+    assert_eq!((first.status, first.location.as_deref()), (302, Some("/b")));
+    assert_eq!((second.status, second.size, second.media_type.as_deref()), (200, 7, Some("text/plain")));
+    assert_eq!(lock.fetches("//:none"), []);
+}

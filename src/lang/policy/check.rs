@@ -85,7 +85,13 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 fn network(id: NodeId, node: &Node, run: &Run, policy: &Policy) -> Option<Violation> {
     let Said { rule, by } = policy.network.as_ref()?;
     let (refusal, help) = match (rule, run.network) {
-        (NetworkRule::Deny, Network::Host | Network::Proxy | Network::Intercept) => (
+        // What is pinned may come.
+        (NetworkRule::Deny, Network::Intercept) if !run.pins.is_empty() => return None,
+        (NetworkRule::Deny, Network::Intercept) => (
+            "network deny".to_owned(),
+            "let `memobuild lock` pin what it fetches, under a policy that allows it; then it is allowed here",
+        ),
+        (NetworkRule::Deny, Network::Host | Network::Proxy) => (
             "network deny".to_owned(),
             "remove the line `network`; or write `network locked`, which pins the outputs, and run `memobuild lock`",
         ),
@@ -153,7 +159,9 @@ fn unpinned(id: NodeId, node: &Node, key: &Key, policy: &Policy) -> Option<Viola
         }
         (_, Some(by)) => (Severity::Error, format!(" ({by} has `lock frozen`)")),
         // The network is allowed for what is pinned, and for nothing else.
-        _ if matches!(node.op, Op::Run(_)) => (Severity::Error, String::new()),
+        _ if matches!(&node.op, Op::Run(run) if run.network == Network::Locked) => {
+            (Severity::Error, String::new())
+        }
         (Some(said), None) => (Severity::Warning, format!(" ({} has `unpinned warn`)", said.by)),
         (None, None) => return None,
     };
@@ -186,6 +194,11 @@ fn lacking(node: &Node, key: &Key) -> Lacking {
         (Op::Run(_), Some(output)) => Lacking {
             what: format!("the output `{output}` of `{}`", node.name),
             words: vec![format!("output {output}"), format!("output \"{output}\"")],
+            label,
+        },
+        (Op::Run(_), None) => Lacking {
+            what: format!("what `{}` fetches", node.name),
+            words: vec!["network intercept".to_owned()],
             label,
         },
         (Op::Pull(pull), _) => {

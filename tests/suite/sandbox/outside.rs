@@ -41,7 +41,7 @@ fn site() -> Option<Site> {
 
 fn answer(url: &str, status: u16, body: &str) -> Answer {
     let sha256 = OciDigest::of(body.as_bytes());
-    Answer { url: url.to_owned(), method: "GET".to_owned(), status, sha256, size: body.len() as u64 }
+    Answer { status, sha256, size: body.len() as u64, ..Answer::of(url) }
 }
 
 #[test]

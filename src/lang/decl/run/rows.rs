@@ -130,7 +130,7 @@ const HOSTNAME: Line = Line {
 
 const NETWORK: Line = Line {
     word: "network",
-    doc: "What may be reached: alone, what the policy allows; `intercept`: the same, and what TLS hides is seen and recorded too; `host`: all that this machine reaches; `locked`: the same, since the lock file holds what leaves the run. Without the line: nothing.",
+    doc: "What may be reached: alone, what the policy allows; `intercept`: the same, and what TLS hides is seen and recorded too, so that `memobuild lock` can pin what is fetched; `host`: all that this machine reaches; `locked`: the same, since the lock file holds what leaves the run. Without the line: nothing.",
     example: "network host",
     often: Often::Maybe,
     arguments: &[maybe("WHICH", Slot::Word(&["host", "intercept", "locked"]))],
