@@ -17,7 +17,7 @@ use crate::exec::helper;
 use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
-use crate::exec::probe::{Granted, Isolation};
+use crate::exec::probe::{Granted, Isolation, Rung};
 use crate::exec::proxy::{Differs, Opened, Proxy, Terms};
 use crate::exec::sandbox::lent::{AgentSocket, Handed, Lent};
 use crate::exec::sandbox::spec::{Done, Ended, Spec, as_typed};
@@ -93,6 +93,8 @@ struct Order<'a> {
 
 /// A sandbox that can be begun, and what must live as long as it does.
 pub(crate) struct Furnished {
+    /// On which it stands.
+    pub rung: Rung,
     pub spec: Spec,
     pub claims: Claims,
     pub lending: Lending,
@@ -135,7 +137,16 @@ pub(crate) fn furnish(
     let emulator = emulator.clone();
     let spec = Spec { emulator, bounds, services, authority, lent, environment, ..prepared };
     let folders = [work].into_iter().chain(folders).collect();
-    Ok(Furnished { spec, claims, lending, folders, terms, _served: served, _group: group })
+    Ok(Furnished {
+        rung: granted.rung,
+        spec,
+        claims,
+        lending,
+        folders,
+        terms,
+        _served: served,
+        _group: group,
+    })
 }
 
 /// One run in a sandbox of its own. Its log is not finished with it.
@@ -143,7 +154,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
     let Order { supply, run, inputs, here, cancel } = order;
     let memo = supply.memo();
     let mut say = |words: &str| listener.output(Stream::Stderr, format!("{words}\n").as_bytes());
-    let Furnished { spec, claims, lending, folders, mut terms, _served, _group } =
+    let Furnished { rung, spec, claims, lending, folders, mut terms, _served, _group } =
         furnish(supply, run, inputs, here, &mut say, cancel)?;
     let commands = spec.commands.clone();
     let handed = Handed { locks: claims.locks(), values: lending.values() };
@@ -187,7 +198,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
         log: None,
         attempts: 1,
         lost,
-        rung: here.isolation.granted.as_ref().map(|granted| granted.rung.name().to_owned()),
+        rung: Some(rung.name().to_owned()),
         shareable: is_shareable(run, &traffic),
         traffic,
         bytes: 0,

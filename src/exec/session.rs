@@ -60,7 +60,7 @@ pub fn sit(
 ) -> Result<u8, ExecError> {
     let isolation = here.isolation;
     let mut say = |_: &str| {};
-    let Furnished { spec, claims, lending, folders: _folders, mut terms, _served, _group } =
+    let Furnished { spec, claims, lending, folders: _folders, mut terms, _served, _group, .. } =
         furnish(supply, run, inputs, here, &mut say, cancel)?;
     let command = match wish.command.as_slice() {
         [] => shell(run, inputs)?.into_iter().take(1).collect(),

@@ -98,7 +98,7 @@ codes! {
     PullTransport "memo::pull::transport" "`pull` names no image."
     SourceForm "memo::source::form" "What a source names cannot be fetched so."
     CopyOwner "memo::copy::owner" "A user's name has no root filesystem to be looked up in."
-    GrantMissing "memo::grant::missing" "A run asks for more than a sandbox gives, and the command line does not allow it."
+    GrantMissing "memo::grant::missing" "A run asks for more than a sandbox gives, and nobody has allowed it."
     ImageName "memo::image::name" "Two coordinates of an image have one name."
     ImageOnbuild "memo::image::onbuild" "Only images of the docker format have `onbuild`."
     ImageCompress "memo::image::compress" "The level is none that the compression has."

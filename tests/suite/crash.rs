@@ -191,8 +191,8 @@ fn the_death_of_the_zygote_ends_its_runs() {
             break zygote;
         }
     };
-    // Three standard ones, and the socket to the main process.
-    assert_eq!(fs::read_dir(format!("/proc/{zygote}/fd")).unwrap().count(), 4);
+    // Three standard ones, the socket to the main process, and what tells that a helper has ended.
+    assert_eq!(fs::read_dir(format!("/proc/{zygote}/fd")).unwrap().count(), 5);
     assert_eq!(run(Command::new("kill").args(["-KILL", &zygote.to_string()])).code, Some(0));
     let output = build.wait_with_output().unwrap();
     assert!(!output.status.success());

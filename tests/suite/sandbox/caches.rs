@@ -5,7 +5,8 @@ use memobuild::graph::op::{Access, CacheMount, OutputKind, Owner, Run, Sharing, 
 use memobuild::graph::value::Value;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, input, mount, on_input, output, path, rooms, rooms_with_namespaces, rootfs_input,
+    Item, Outcome, Room, input, mount, on_input, output, path, rooms, rooms_with_namespaces,
+    rooms_with_owners, rootfs_input,
 };
 
 fn cache(name: &str, at: &str) -> CacheMount {
@@ -103,7 +104,7 @@ fn mounts_nest_in_any_order() {
 
 #[test]
 fn a_new_one_belongs_to_the_runs_user() {
-    for room in rooms() {
+    for room in rooms_with_owners() {
         let script = "stat -c '%u:%g %a' /a /b /c; touch /a/mine; stat -c %u /a/mine";
         let change = |run: &mut Run| {
             run.user = Some("bob".to_owned());

@@ -13,10 +13,17 @@ use crate::sandbox::room::{on_input, rooms, rootfs_input};
 /// Tell a copy of this test program that it is to be killed, and over which store.
 const VICTIM: &str = "MEMOBUILD_TEST_VICTIM";
 const STORE: &str = "MEMOBUILD_TEST_STORE";
+const SECONDS: &str = "MEMOBUILD_TEST_SECONDS";
+
+/// A time to sleep that nobody else's processes have among their arguments: other users run these tests at the same time.
+fn own(number: usize) -> String {
+    format!("77{number:03}{}", std::process::id())
+}
 
 #[test]
 fn background_processes_end_with_the_command() {
-    for (room, seconds) in rooms().iter().zip(["77001", "77002", "77003", "77004", "77005"]) {
+    for (number, room) in rooms().iter().enumerate() {
+        let seconds = &own(number);
         let script = format!("setsid sleep {seconds} & (trap '' TERM; sleep {seconds}) & echo done");
         let start = Instant::now();
         let Some(outcome) = room.script(&script) else { return };
@@ -51,7 +58,9 @@ fn a_timeout_asks_first_and_then_kills() {
 #[test]
 fn cancelling_ends_a_run_and_hurry_kills_it() {
     for room in rooms() {
-        for (script, raises) in [("sleep 77020", 1), ("trap '' TERM; sleep 77021; sleep 77021", 2)] {
+        let seconds = own(20);
+        let stubborn = format!("trap '' TERM; sleep {seconds}; sleep {seconds}");
+        for (script, raises) in [(format!("sleep {seconds}"), 1), (stubborn, 2)] {
             let Some(rootfs) = room.busybox() else { return };
             let cancel = Cancel::default();
             let start = Instant::now();
@@ -62,11 +71,11 @@ fn cancelling_ends_a_run_and_hurry_kills_it() {
                         cancel.raise();
                     }
                 });
-                room.run_until(&on_input(script), &[rootfs_input(rootfs)], &cancel)
+                room.run_until(&on_input(&script), &[rootfs_input(rootfs)], &cancel)
             });
             assert!(matches!(outcome.result, Err(ExecError::Cancelled)), "{:?}", outcome.result);
             assert!(start.elapsed() < Duration::from_secs(5));
-            assert!(!is_running("77020") && !is_running("77021"));
+            assert!(!is_running(&seconds));
             assert!(room.left_of_runs().is_empty());
         }
     }
@@ -79,15 +88,16 @@ fn a_killed_main_process_leaves_nothing() {
             return;
         }
         let store = tempfile::tempdir().unwrap();
+        let seconds = own(30 + number);
         let mut victim = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sandbox::ends::runs_for_ever_when_it_is_the_victim"])
             .env(VICTIM, number.to_string())
+            .env(SECONDS, &seconds)
             .env(STORE, store.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let seconds = format!("7703{number}");
         wait_until(|| is_running(&seconds));
         victim.kill().unwrap();
         victim.wait().unwrap();
@@ -106,17 +116,17 @@ fn runs_for_ever_when_it_is_the_victim() {
         return;
     };
     let store = std::env::var_os(STORE).unwrap();
+    let seconds = std::env::var(SECONDS).unwrap();
     rooms()[number]
         .at(Path::new(&store))
-        .script(&format!("trap '' TERM; setsid sleep 7703{number}; sleep 7703{number}"));
+        .script(&format!("trap '' TERM; setsid sleep {seconds}; sleep {seconds}"));
 }
 
 /// The helper is what watches over a run; it ends by itself, or the whole machine's memory does that for it.
 #[test]
 fn a_killed_helper_leaves_nothing() {
     for (number, room) in rooms().iter().enumerate() {
-        // Nobody else's, though other users run this test at the same time.
-        let seconds = &format!("7704{number}{}", std::process::id());
+        let seconds = &own(40 + number);
         let script = format!("setsid sleep {seconds} & (trap '' TERM; sleep {seconds}; sleep {seconds})");
         let outcome = std::thread::scope(|scope| {
             let outcome = scope.spawn(|| room.script(&script));

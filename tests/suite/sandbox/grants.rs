@@ -4,7 +4,7 @@ use memobuild::exec::executor::ExecError;
 use memobuild::exec::grants::{Grant, Grants};
 use memobuild::graph::op::Run;
 
-use crate::sandbox::room::{Outcome, Room, on_input, rooms, rootfs_input};
+use crate::sandbox::room::{Outcome, Room, on_input, rooms_with_namespaces, rootfs_input};
 use crate::skipped::skipped;
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, can_run, have};
 
@@ -20,7 +20,7 @@ fn privileged(script: &str) -> Run {
 
 #[test]
 fn nothing_is_given_without_a_word_for_it() {
-    for mut room in rooms() {
+    for mut room in rooms_with_namespaces() {
         let devices = vec!["/dev/null".to_owned(), "/dev/full".to_owned()];
         let both = Run { devices, ..privileged("true") };
         for (words, missing) in [
@@ -41,7 +41,7 @@ fn nothing_is_given_without_a_word_for_it() {
 
 #[test]
 fn a_privileged_run_has_its_own_namespaces() {
-    for mut room in rooms() {
+    for mut room in rooms_with_namespaces() {
         for script in [
             "mount -t tmpfs none /data; touch /data/file; umount /data; test -e /data/old",
             "mkdir /there; mount -o bind /data /there; test -e /there/old; umount /there",
@@ -61,7 +61,7 @@ fn a_privileged_run_has_its_own_namespaces() {
 /// Also where who is root inside is root of the machine.
 #[test]
 fn a_privileged_run_does_not_have_the_machine() {
-    for mut room in rooms() {
+    for mut room in rooms_with_namespaces() {
         for script in [
             "echo evil > /proc/sys/kernel/core_pattern",
             "umount /proc/sys; echo evil > /proc/sys/kernel/core_pattern",
@@ -85,7 +85,7 @@ fn a_privileged_run_does_not_have_the_machine() {
 
 #[test]
 fn devices_are_where_they_are_on_the_machine() {
-    for mut room in rooms() {
+    for mut room in rooms_with_namespaces() {
         // Something that every machine has and no sandbox shows.
         let run = Run { devices: vec!["/dev/kmsg".to_owned()], ..on_input("test -c /dev/kmsg") };
         if !std::path::Path::new("/dev/kmsg").exists() {

@@ -8,7 +8,7 @@ use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::tree::encode;
 use memobuild::tree::tree::{Content, Directory, Entry, Metadata};
 
-use crate::sandbox::room::{Item, Room, on_input, path, rooms, rootfs_input};
+use crate::sandbox::room::{Item, Room, on_input, path, rooms_with_namespaces, rootfs_input};
 
 /// Busybox's root with this at `/etc/passwd`, and `/way` as a link to `target`.
 fn root(room: &Room, passwd: Entry, target: &'static str) -> Option<Rootfs> {
@@ -26,7 +26,7 @@ fn root(room: &Room, passwd: Entry, target: &'static str) -> Option<Rootfs> {
 #[test]
 fn a_file_of_users_is_a_file_of_bounded_size() {
     let fifo = Entry { metadata: Metadata::plain(0o644), content: Content::Fifo };
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let file = |bytes: &[u8]| {
             let blob = room.memo.write_blob(bytes).unwrap();
             Entry::file(blob, bytes.len() as u64, 0o644)
@@ -65,7 +65,7 @@ fn a_file_of_users_is_a_file_of_bounded_size() {
 
 #[test]
 fn a_working_directory_lies_in_the_root() {
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let passwd = || room.entry(Item::File("root:x:0:0:root:/root:/bin/sh\n"));
         for (target, workdir, found) in [
             ("/data", "/way", Some("/data")),

@@ -12,7 +12,9 @@ use memobuild::net::outside::Outside;
 use memobuild::net::settings::Settings;
 use memobuild::store::traffic::{Answer, Refused};
 
-use crate::sandbox::room::{Outcome, Room, host_input, on_host, on_input, output, rooms, rootfs_input};
+use crate::sandbox::room::{
+    Outcome, Room, host_input, on_host, on_input, output, rooms_with_namespaces, rootfs_input,
+};
 use crate::sandbox::site::{Site, greeter, own_address};
 use crate::skipped::skipped;
 
@@ -21,7 +23,7 @@ fn rooms_with(hosts: &[&str]) -> Vec<Room> {
     let hosts = Hosts(hosts.iter().map(|host| host.parse().unwrap()).collect());
     let outside = Outside { hosts: Some(hosts), ..Outside::default() };
     let network = net::network::Network::new(Settings { outside, ..Settings::default() });
-    rooms().into_iter().map(|room| room.reaching(&network)).collect()
+    rooms_with_namespaces().into_iter().map(|room| room.reaching(&network)).collect()
 }
 
 fn networked(script: &str) -> Run {
@@ -130,7 +132,7 @@ fn other_hosts_are_refused_and_named() {
 fn this_machine_and_its_link_are_nobodys_business() {
     let Some(site) = site() else { return };
     let everywhere = net::network::Network::new(Settings::default());
-    for room in rooms() {
+    for room in rooms_with_namespaces() {
         let room = room.reaching(&everywhere);
         let urls = [site.url("/a"), "http://169.254.169.254/".to_owned(), "http://127.1.2.3/".to_owned()];
         let script: String = urls.iter().map(|url| format!("wget -q -O - {url} || ")).collect();

@@ -9,7 +9,7 @@ use memobuild::graph::op::{Access, Expect, Owner, Run, SecretMount, SecretTarget
 use memobuild::graph::value::Value;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, input, log_text, mount, on_input, path, rooms, rootfs_input,
+    Item, Outcome, Room, input, log_text, mount, on_input, path, rooms_with_owners, rootfs_input,
 };
 
 const TOKEN: &str = "s3cr3t-t0ken\"of\"mine";
@@ -36,7 +36,7 @@ fn rooms_with_secrets() -> Vec<Room> {
             ..Lender::default()
         }
     };
-    let mut rooms = rooms();
+    let mut rooms = rooms_with_owners();
     rooms.iter_mut().for_each(|room| room.lender = lender());
     rooms
 }
@@ -59,9 +59,8 @@ fn it_is_a_file_that_nobody_keeps() {
                   (echo x > /src/in) 2>/dev/null || echo sealed; rm -f /src/in 2>/dev/null || echo stays; \
                   test $(wc -c < /src/in) = 21 && echo whole; ulimit -c; cat /src/a";
     for room in rooms_with_secrets() {
-        let has_ids = room.rung() != "C";
         let change = |run: &mut Run| {
-            run.user = has_ids.then(|| "bob".to_owned());
+            run.user = Some("bob".to_owned());
             run.mounts = vec![mount(1, "/src", Access::Cow)];
             run.secrets =
                 vec![file("token", "/run/secrets/token"), file("token", "/src/in"), file("token", "/other")];
@@ -69,15 +68,8 @@ fn it_is_a_file_that_nobody_keeps() {
             run.secrets[2].owner = Some(Owner("5:6".to_owned()));
         };
         let Some(outcome) = run_with(&room, script, change) else { return };
-        let (bob, other) = if has_ids { ("7:8", "5:6") } else { ("0:0", "0:0") };
-        let expected =
-            format!("21\n400 {bob}\n444 {bob}\n400 {other}\nramfs ro\nsealed\nstays\nwhole\n0\na\n");
-        assert_eq!(
-            (outcome.stdout.as_str(), outcome.stderr.as_str()),
-            (expected.as_str(), ""),
-            "{}",
-            room.rung()
-        );
+        let expected = "21\n400 7:8\n444 7:8\n400 5:6\nramfs ro\nsealed\nstays\nwhole\n0\na\n";
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (expected, ""), "{}", room.rung());
         assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
         assert!(outcome.made().lost.is_empty(), "{:?}", outcome.made().lost);
         assert_eq!(room.left_of_runs(), [""; 0].map(std::path::PathBuf::from));

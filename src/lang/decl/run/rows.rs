@@ -217,7 +217,7 @@ const DEVICE: Line = Line {
 const LIMITS: Line = Line {
     word: "limits",
     doc: "Limits; no part of the key.",
-    example: "limits timeout=\"10m\"",
+    example: "limits timeout=\"10m\" disk=\"2GiB\"",
     often: Often::Maybe,
     properties: &[
         may("timeout", Slot::Duration, "How long all commands together may take."),
