@@ -125,6 +125,7 @@ impl Helper {
             if readable[2] {
                 match receive(&mut self.socket) {
                     Ok(Reply::WantsIds) => self.write_ids(identity)?,
+                    Ok(Reply::WantsInput) => unreachable!("bug: nobody sits at a run"),
                     Ok(Reply::WantsHanded) => self.hand_over(handed)?,
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;

@@ -53,13 +53,14 @@ pub(crate) fn sit(
     let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
     let cannot = || Trouble::at::<io::Error>("tell its own process what to do");
     send(&helper.socket, &Duty::Run(Box::new(spec))).map_err(cannot())?;
-    let mut room = None;
+    let (mut input, mut room) = (None, None);
     if !seat.is_terminal {
         let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
-        rights::send(&helper.socket, b"i", &[theirs.as_fd()]).map_err(cannot())?;
+        input = Some(theirs);
         room = Some(Room::new(ours).map_err(|error| cannot()(error.into()))?);
     }
-    let mut table = Table { helper: &mut helper, seat, room, raw: None, size: seat.size(), heard_all: false };
+    let mut table =
+        Table { helper: &mut helper, seat, input, room, raw: None, size: seat.size(), heard_all: false };
     let reply = table.attend(memo, (&identity, handed), cancel, connect);
     drop(table);
     match helper.finish(reply, cancel)? {
@@ -72,6 +73,8 @@ pub(crate) fn sit(
 struct Table<'a> {
     helper: &'a mut Helper,
     seat: &'a Seat<'a>,
+    /// What the sandbox is to have as its standard input, until it asks for that.
+    input: Option<OwnedFd>,
     /// Where what they type goes; gone when either has no more of it.
     room: Option<Room>,
     raw: Option<Raw<'a>>,
@@ -101,6 +104,7 @@ impl Table<'_> {
                 match receive(&mut self.helper.socket) {
                     Ok(Reply::WantsIds) => self.helper.write_ids(identity)?,
                     Ok(Reply::WantsHanded) => self.helper.hand_over(handed)?,
+                    Ok(Reply::WantsInput) => self.hand_over_input()?,
                     Ok(Reply::WantsTree(tree)) => {
                         bring_in(memo, tree)?;
                         self.helper.say(word::HERE)?;
@@ -121,6 +125,14 @@ impl Table<'_> {
             self.show_rest();
         }
         Ok(reply)
+    }
+
+    /// Asked for, so that it comes between no other words.
+    fn hand_over_input(&mut self) -> Result<(), ExecError> {
+        self.helper.say(word::HERE)?;
+        let Some(input) = self.input.take() else { return Ok(()) };
+        let sent = rights::send(&self.helper.socket, b"i", &[input.as_fd()]);
+        Ok(sent.map_err(Trouble::at("hand over the standard input"))?)
     }
 
     fn wait(&self, with_socket: bool) -> Result<Ready, Errno> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::tree_path::TreePath;
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::ask;
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::open_inside;
 use crate::exec::sandbox::rights;
@@ -48,11 +49,12 @@ impl Size {
 }
 
 /// What their standard input comes through becomes the helper's own, and so that of what it starts.
-pub(super) fn take_input(spec: &Spec, main: &UnixStream) -> Result<(), Trouble> {
+pub(super) fn take_input(spec: &Spec, main: &mut UnixStream) -> Result<(), Trouble> {
     if spec.session.as_ref().is_none_or(|session| session.terminal.is_some()) {
         return Ok(());
     }
-    match rights::receive::<1, 1>(main).map_err(Trouble::at("take the standard input"))? {
+    ask(main, &Reply::WantsInput)?;
+    match rights::receive::<1, 1>(&*main).map_err(Trouble::at("take the standard input"))? {
         Some((_, [input])) => {
             rustix::stdio::dup2_stdin(input).map_err(Trouble::at("take the standard input"))
         }

@@ -223,6 +223,8 @@ pub(crate) enum Reply {
     WantsIds,
     /// It is ready to take what the spec is followed by.
     WantsHanded,
+    /// What somebody types comes through it; sent with the next byte.
+    WantsInput,
     /// Some of the tree's content is not in the store itself.
     WantsTree(TreeDigest),
     /// It is sent with the next byte.

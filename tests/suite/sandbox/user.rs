@@ -31,7 +31,7 @@ fn an_ordinary_user_with_more_ids_gets_the_same() {
     run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BCD");
 }
 
-/// All tests of sandboxes, as nobody, started by way of `before`.
+/// All tests of sandboxes, and of sitting at them, as nobody, started by way of `before`.
 fn run_all(before: &[&str], rungs: &str) {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -43,7 +43,7 @@ fn run_all(before: &[&str], rungs: &str) {
     chown(folder.path(), ID.parse().ok(), ID.parse().ok()).unwrap();
     let program = std::env::current_exe().unwrap();
     let setpriv = ["setpriv", "--reuid", ID, "--regid", ID, "--clear-groups", program.to_str().unwrap()];
-    let words = [before, &setpriv, &["sandbox::"]].concat();
+    let words = [before, &setpriv, &["sandbox::", "sitting::"]].concat();
     let output = Command::new(words[0])
         .args(&words[1..])
         .env("TMPDIR", folder.path())
