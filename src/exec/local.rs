@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::base::cancel::Cancel;
 use crate::exec::assemble::assemble;
 use crate::exec::check::check;
-use crate::exec::emulation::emulator;
+use crate::exec::emulation::{Emulator, emulator};
 use crate::exec::executor::{ExecError, Executor, Listener, Made};
 use crate::exec::fetch::Fetching;
 use crate::exec::grants::Grants;
@@ -19,7 +19,7 @@ use crate::exec::session::{Seat, Wish, sit};
 use crate::exec::sweep::sweep;
 use crate::exec::{host, locked, proxy};
 use crate::graph::action::Action;
-use crate::graph::op::Op;
+use crate::graph::op::{Op, Run};
 use crate::graph::value::Value;
 use crate::oci::image::Platform;
 use crate::oci::supply::Supply;
@@ -145,15 +145,21 @@ impl LocalExecutor {
         let Op::Run(op) = &action.op else { unreachable!("bug: only runs are sat at") };
         let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
         let isolation = self.isolation()?;
-        self.check_rung(&isolation.for_run(op.from)?)?;
-        let here = Here {
-            isolation: &isolation,
-            emulator,
-            workspace: &self.workspace,
-            platform: &action.platform,
-            lender: &self.lender,
-        };
+        let here = self.here(action, op, &isolation, emulator)?;
         sit(&self.supply, op, &action.inputs, &here, wish, seat, cancel)
+    }
+
+    /// What a run has of this machine, where its rung is strong enough.
+    fn here<'h>(
+        &'h self,
+        action: &'h Action,
+        run: &Run,
+        isolation: &'h Isolation,
+        emulator: Option<Emulator>,
+    ) -> Result<Here<'h>, ExecError> {
+        self.check_rung(&isolation.for_run(run.from)?)?;
+        let (workspace, platform) = (self.workspace.as_path(), &action.platform);
+        Ok(Here { isolation, emulator, workspace, platform, lender: &self.lender })
     }
 }
 
@@ -215,14 +221,7 @@ impl Executor for LocalExecutor {
                 let emulator = emulator(&action.node, &action.platform, &Platform::current())?;
                 locked::check_entries(&action.node, op)?;
                 let isolation = self.isolation()?;
-                self.check_rung(&isolation.for_run(op.from)?)?;
-                let here = Here {
-                    isolation: &isolation,
-                    emulator,
-                    workspace: &self.workspace,
-                    platform: &action.platform,
-                    lender: &self.lender,
-                };
+                let here = self.here(action, op, &isolation, emulator)?;
                 let made = run(&self.supply, op, &action.inputs, here, cancel, listener)?;
                 locked::check_digests(&action.node, op, &made.outputs)?;
                 Ok(Made { bytes: written(self.supply.memo(), &made)?, ..made })

@@ -81,9 +81,10 @@ pub(crate) fn prepare(
     let trees = supply.trees(&rootfs.layers)?;
     let form = snapshot_form(granted);
     let given = Inputs::of(memo, run, inputs, &trees)?;
-    let is_single = matches!(identity, Identity::Single { .. }) && !matches!(run.from, From::Host(_));
-    let tells_owners = is_single && granted.rung.walls() == Walls::Mounted;
-    let given = if tells_owners && !run.privileged { given.grounded(run.network)? } else { given };
+    // As `Spec::tells_owners` has it.
+    let is_on_layers = !matches!(run.from, From::Host(_));
+    let tells_owners = granted.rung.walls().tell_owners(identity) && is_on_layers && !run.privileged;
+    let given = if tells_owners { given.grounded(run.network)? } else { given };
     let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,

@@ -191,20 +191,23 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders, &room.copies);
-        // Without what hangs in it.
-        let bare = match spec.walls.has_namespaces() {
-            true => mounts::view_of(top.as_fd()).map_err(Trouble::at("view the root"))?,
-            false => top.try_clone().map_err(Trouble::at("open the root"))?,
-        };
+        let bare = bare_root(spec, top.as_fd())?;
         drop(top);
         if spec.walls.has_namespaces() {
             workplace::unmount(&spec.work)?;
         }
-        done.change = results.change(&room.stubs, bare.as_fd(), &room.copies)?;
+        done.change = results.change(&room.stubs, bare.as_ref().map(OwnedFd::as_fd), &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
         (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
     }
     Ok(done)
+}
+
+/// The root without what hangs in it, where somebody tells whose its files are. Elsewhere nothing keeps the stack of
+/// its layers mounted while they are read.
+fn bare_root(spec: &Spec, top: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Trouble> {
+    let view = spec.tells_owners().then(|| mounts::view_of(top)).transpose();
+    view.map_err(Trouble::at("view the root"))
 }
 
 /// A sandbox with everything in its place, and its first process, which waits for its plan.
@@ -242,12 +245,12 @@ impl<'s> Room<'s> {
     ) -> Result<Room<'s>, Trouble> {
         let (ready, tell) = ready.unzip();
         let locks = lent::take_locks(spec, main)?;
-        // Made before anything that may start threads, since it is a fork.
         if ward.is_some() {
             plain::refuse(spec)?;
         }
         let line = if spec.network.has_proxy() { Some(sockets::hand_over(main)?) } else { None };
         let inherited = Inherited { tell, locks: &locks, calls: None, line };
+        // Made before anything that may start threads, since it is a fork.
         let mut init = match ward {
             None => start_init(spec, inherited)?,
             Some(ward) => start_in_ward(ward, inherited)?,

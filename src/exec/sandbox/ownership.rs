@@ -28,6 +28,7 @@ use crate::exec::sandbox::ownership::people::People;
 use crate::exec::sandbox::ownership::places::Places;
 use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::rights;
+use crate::exec::sandbox::seccomp::GIVING;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys::listener::listen;
 use crate::tree::disk::owned::Owned;
@@ -124,9 +125,7 @@ impl Ownership {
                 self.places.expect_other_roots();
                 Answer::GoOn
             }
-            number if filter::GIVING.contains(&number) => {
-                self.give(call, give::asked(call)).unwrap_or(Answer::GoOn)
-            }
+            number if GIVING.contains(&number) => self.give(call, give::asked(call)).unwrap_or(Answer::GoOn),
             number if filter::SHOWING.contains(&number) => self.show(call).unwrap_or(Answer::GoOn),
             _ => match make::asked(call) {
                 Ok(Some((folder, path, making))) => self.make(call, folder, path, &making),

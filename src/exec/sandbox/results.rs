@@ -124,7 +124,7 @@ impl Results<'_> {
     pub(super) fn change(
         &self,
         stubs: &Stubs,
-        root: BorrowedFd<'_>,
+        root: Option<BorrowedFd<'_>>,
         copies: &Copies,
     ) -> Result<Option<TreeDigest>, Trouble> {
         let Root::Layers { trees, .. } = &self.spec.root else { return Ok(None) };
@@ -140,7 +140,7 @@ impl Results<'_> {
         }
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
-        let seen = self.seen(root, Some(&below));
+        let seen = root.and_then(|root| self.seen(root, Some(&below)));
         let options = CaptureOptions { unlock: true, ..self.options(seen.as_ref()) };
         capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }

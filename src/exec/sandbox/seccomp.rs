@@ -95,7 +95,7 @@ const REFUSED_SOCKETS: [i32; 2] = [libc::AF_VSOCK, libc::AF_ALG];
 const REFUSED_IOCTLS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// Ways to give a file to somebody.
-const OWNERSHIP: &[i64] = &[
+pub(super) const GIVING: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chown,
     #[cfg(target_arch = "x86_64")]
@@ -155,7 +155,7 @@ pub(super) fn restrict_without_namespaces(has_network: bool) -> Result<(), secco
 /// Answers that a file has a new owner, and does nothing: for a run whose files all become 0:0, in a place
 /// where no other owner exists. Without it `cp -a` of a file of the machine's root fails.
 pub(super) fn ignore_ownership() -> Result<(), seccompiler::Error> {
-    let rules = OWNERSHIP.iter().map(|&call| (call, Vec::new())).collect();
+    let rules = GIVING.iter().map(|&call| (call, Vec::new())).collect();
     let done = SeccompAction::Errno(0);
     let program: BpfProgram =
         SeccompFilter::new(rules, SeccompAction::Allow, done, architecture())?.try_into()?;

@@ -121,12 +121,10 @@ impl Spec {
 }
 
 impl Spec {
-    /// Whether owners that the disk cannot show are told by the sandbox's own process. Who may make namespaces of its
-    /// own would be told of owners that are not there.
+    /// Whether owners that the disk cannot show are told by the sandbox's own process.
     pub(crate) fn tells_owners(&self) -> bool {
-        matches!((&self.identity, &self.root), (Identity::Single { .. }, Root::Layers { .. }))
-            && self.walls == Walls::Mounted
-            && !self.privileged
+        let is_on_layers = matches!(self.root, Root::Layers { .. });
+        self.walls.tell_owners(&self.identity) && is_on_layers && !self.privileged
     }
 
     /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
@@ -211,6 +209,12 @@ impl Spec {
 }
 
 impl Walls {
+    /// Whether a sandbox of these walls can tell owners that the disk cannot show; it does for a run on layers. But who
+    /// is privileged, and may make namespaces of its own, would be told of owners that are not there.
+    pub(crate) fn tell_owners(self, identity: &Identity) -> bool {
+        self == Walls::Mounted && matches!(identity, Identity::Single { .. })
+    }
+
     pub(crate) const fn has_namespaces(self) -> bool {
         matches!(self, Walls::Mounted | Walls::Copied)
     }

@@ -9,7 +9,7 @@ use crate::sandbox::room::{
     rooms_with_owners, rootfs_input,
 };
 
-fn cache(name: &str, at: &str) -> CacheMount {
+pub(crate) fn cache(name: &str, at: &str) -> CacheMount {
     CacheMount {
         name: name.to_owned(),
         at: path(at),

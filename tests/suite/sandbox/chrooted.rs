@@ -6,9 +6,10 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use memobuild::graph::op::{Access, CacheMount, Network, OutputKind, Sharing, Tmpfs};
+use memobuild::graph::op::{Access, Network, OutputKind, Tmpfs};
 use memobuild::graph::value::Value;
 
+use crate::sandbox::caches::cache;
 use crate::sandbox::room::{Item, Room, input, mount, on_input, output, path, rooms, rootfs_input};
 use crate::space::have;
 
@@ -169,16 +170,7 @@ fn what_takes_namespaces_is_refused() {
     let Some(room) = room() else { return };
     let Some(rootfs) = room.busybox() else { return };
     let mut run = on_input("true");
-    run.caches = vec![CacheMount {
-        name: "kept".to_owned(),
-        at: path("/cache"),
-        sharing: Sharing::Shared,
-        package: None,
-        per: None,
-        owner: None,
-        mode: None,
-        seed: None,
-    }];
+    run.caches = vec![cache("kept", "/cache")];
     run.tmpfs = vec![Tmpfs { at: path("/cache/in"), size: None }];
     let outcome = room.run(&run, &[rootfs_input(rootfs)]);
     let error = outcome.error();

@@ -5,6 +5,8 @@
 
 use libc::sock_filter;
 
+use crate::exec::sandbox::seccomp::GIVING;
+
 /// Which calls of a number are meant.
 #[derive(Clone, Copy)]
 enum When {
@@ -20,16 +22,6 @@ enum When {
         value: u32,
     },
 }
-
-/// Ways to give a file to somebody.
-pub(super) const GIVING: &[i64] = &[
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lchown,
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
-];
 
 /// Ways to become somebody, and to ask who one is.
 const BEING: &[i64] = &[
