@@ -9,6 +9,7 @@ mod walls;
 mod chrooted;
 mod bare;
 mod ends;
+mod kills;
 mod surroundings;
 mod user;
 mod owners;
