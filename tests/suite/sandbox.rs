@@ -10,6 +10,8 @@ mod chrooted;
 mod bare;
 mod ends;
 mod kills;
+mod vandals;
+mod smuggling;
 mod surroundings;
 mod user;
 mod owners;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, setsid};
 
-use crate::places::{Disk, PLACES, Place, Rights, can_be_made, digest_of};
+use crate::places::{Place, Rights, command_at, digest_of, roots_places, store_at};
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, is_root};
 use crate::traces::{children, groups, is_of_sandbox, wait_until_none, work_folders};
 
@@ -119,18 +119,11 @@ impl Yard {
         if self.has_namespaces() {
             words.extend(["out", "served"]);
         }
-        match self.place {
-            Some(place) => place.command(&self.space, &words),
-            None => self.space.command(&words),
-        }
+        command_at(self.place, &self.space, &words)
     }
 
-    /// As the test sees it, which is not where a place has its own mounts.
     fn store(&self) -> PathBuf {
-        match self.place {
-            Some(Place { disk: Disk::Overlay, .. }) => self.space.path().join("disk/upper"),
-            _ => self.space.store(),
-        }
+        store_at(self.place, &self.space)
     }
 
     fn build(&self) -> String {
@@ -189,16 +182,6 @@ fn strike(victim: Victim, child: &mut Child, chance: &mut Chance) -> bool {
     false
 }
 
-/// Where builds are killed, and how often each victim is: on one rung after the other, where root can make places.
-fn places() -> Vec<(Option<Place>, u32)> {
-    if !is_root() || !can_be_made() {
-        return vec![(None, 2)];
-    }
-    let of =
-        |rung| PLACES.iter().find(|place| place.rung == Some(rung) && place.disk != Disk::Tmpfs).copied();
-    vec![(None, 4), (of("D"), 2), (of("E"), 2)]
-}
-
 fn left_in(store: &Path) -> Vec<PathBuf> {
     [work_folders(store), groups(store)].concat()
 }
@@ -207,7 +190,9 @@ fn left_in(store: &Path) -> Vec<PathBuf> {
 fn a_kill_at_any_moment_leaves_nothing_and_nothing_wrong() {
     let mut chance = Chance::new();
     let times = if std::env::var_os("MEMOBUILD_LONG").is_some() { 25 } else { 1 };
-    for (place, kills) in places() {
+    for place in roots_places() {
+        // Of each victim.
+        let kills = if is_root() && place.is_none() { 4 } else { 2 };
         let Some(yard) = Yard::new(place) else { return };
         yard.salt(0);
         let right = yard.build();
