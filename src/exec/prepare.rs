@@ -240,7 +240,9 @@ fn environment(run: &Run, rootfs: &Rootfs, hostname: &str) -> Vec<(String, Strin
         }
     }
     if run.network.has_proxy() {
-        for (name, value) in proxy::environment(hostname) {
+        let services = run.services.iter().map(|service| service.name.as_str());
+        let inside: Vec<&str> = [hostname].into_iter().chain(services).collect();
+        for (name, value) in proxy::environment(&inside) {
             set(&name, Some(&value));
         }
     }

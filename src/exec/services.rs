@@ -4,6 +4,7 @@
 use crate::exec::caches::Claims;
 use crate::exec::executor::ExecError;
 use crate::exec::prepare::{Surroundings, prepare};
+use crate::exec::proxy;
 use crate::exec::sandbox::spec::{ServiceSpec, Spec};
 use crate::graph::op::{Command, From, Network, Ready, Run, Service};
 use crate::oci::image::Config;
@@ -19,7 +20,11 @@ pub(crate) fn prepare_services(
     with: &Surroundings<'_>,
     run: &Run,
 ) -> Result<(Vec<ServiceSpec>, Vec<WorkFolder>), ExecError> {
-    check_ports(&run.services)?;
+    let taken = match run.network.has_proxy() {
+        true => proxy::ports(with.supply.network().outside()),
+        false => Vec::new(),
+    };
+    check_ports(&run.services, &taken)?;
     let mut folders = Vec::with_capacity(run.services.len());
     let mut specs = Vec::with_capacity(run.services.len());
     for service in &run.services {
@@ -45,9 +50,18 @@ pub(crate) fn hosts(run: &Run) -> impl Iterator<Item = (String, String)> {
     run.services.iter().map(|service| (service.name.clone(), ADDRESS.to_owned()))
 }
 
-/// They share one network, as the containers of a pod do.
-fn check_ports(services: &[Service]) -> Result<(), ExecError> {
+/// They share one network, as the containers of a pod do. `taken`: by the proxy that is the test's way out.
+fn check_ports(services: &[Service], taken: &[u16]) -> Result<(), ExecError> {
     for (number, service) in services.iter().enumerate() {
+        if taken.contains(&service.port) {
+            return Err(ExecError::Input {
+                message: format!(
+                    "the service `{}` wants port {}, which the proxy of the test's `network` has",
+                    service.name, service.port
+                ),
+                help: "let it listen on another port".to_owned(),
+            });
+        }
         if let Some(other) = services[..number].iter().find(|other| other.port == service.port) {
             return Err(ExecError::Input {
                 message: format!(
@@ -132,10 +146,12 @@ mod tests {
 
     #[test]
     fn two_services_cannot_have_one_port() {
-        let test = |ports: [u16; 2]| check_ports(&[service("a", ports[0]), service("b", ports[1])]);
+        let test = |ports: [u16; 2]| check_ports(&[service("a", ports[0]), service("b", ports[1])], &[443]);
         assert!(test([1, 2]).is_ok());
         let Err(ExecError::Input { message, .. }) = test([80, 80]) else { panic!("both are taken") };
         assert_eq!(message, "the services `a` and `b` both want port 80, and share one network");
+        let Err(ExecError::Input { message, .. }) = test([80, 443]) else { panic!("the proxy has it") };
+        assert_eq!(message, "the service `b` wants port 443, which the proxy of the test's `network` has");
     }
 
     #[test]

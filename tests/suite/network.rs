@@ -77,6 +77,73 @@ fn results_are_recalled_only_where_the_policy_would_let_the_run_do_the_same() {
     assert!(own_address().is_some());
 }
 
+/// Whoever sits there gets where the run gets, and nowhere else; and the policy is asked first.
+#[test]
+fn a_shell_reaches_what_its_node_reaches() {
+    let Some(site) = Site::start([("/page", "page\n")].into()) else { return };
+    let own = format!("\"{}:{}\"", site.address, site.port);
+    let Some(space) = space(&own, &FETCH.replace("sh \"", "sh \"false; ")) else { return };
+    let script = format!(
+        "echo $http_proxy; busybox wget -q -O - {}; busybox wget -q -O - http://other.example/ || echo refused; \
+         unset http_proxy; busybox wget -q -O - http://other.example/ || echo refused; busybox ip route | busybox wc -l",
+        site.url("/page")
+    );
+    for more in [&[][..], &["--failed"]] {
+        let ran = space.run(&[&["shell", "deps"], more, &["--", "/bin/sh", "-c", &script]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let (proxy, rest) = ran.stdout.split_once('\n').unwrap();
+        assert!(proxy.starts_with("http://127.0.0.1:"), "{proxy}");
+        assert_eq!(rest, "page\nrefused\nrefused\n0\n", "{}", ran.stderr);
+        assert_eq!(site.requests().len(), 1);
+    }
+    policy_of(&space, "deny");
+    let ran = space.run(&["shell", "deps", "--", "/bin/sh", "-c", "echo begun"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("memo::policy::network"), "{}", ran.stderr);
+    assert_eq!(site.requests(), [""; 0]);
+}
+
+/// A test reaches its services by name and the listed hosts by its proxy; the services reach each other, and nobody else.
+#[test]
+fn a_test_with_services_reaches_both() {
+    let Some(site) = Site::start([("/page", "page\n")].into()) else { return };
+    let own = format!("\"{}:{}\"", site.address, site.port);
+    let test = format!(
+        r##"
+run site {{ from root; sh "mkdir /www; echo own > /www/own"; }}
+image server {{ from site; cmd "/bin/busybox" "httpd" "-f" "-p" "8080" "-h" "/www"; }}
+test both {{
+    from root
+    network
+    service api from=server port=8080
+    service front from=server port=9090 {{
+        cmd "/bin/sh" "-c" "until busybox wget -q -O /www/got http://api:8080/own; do sleep 0.1; done; busybox wget -q -O /www/out {page} || echo none > /www/out; exec busybox httpd -f -p 9090 -h /www"
+    }}
+    sh "echo $no_proxy; busybox wget -Y off -q -O - http://api:8080/own"
+    sh "busybox wget -Y off -q -O - http://front:9090/got; busybox wget -Y off -q -O - http://front:9090/out"
+    sh "busybox wget -q -O - {page}; busybox wget -q -O - http://other.example/ || echo refused"
+    expect stdout="localhost,127.0.0.1,::1,build,api,front\nown\nown\nnone\npage\nrefused\n"
+}}
+"##,
+        page = site.url("/page")
+    );
+    let Some(space) = space(&own, &test) else { return };
+    let ran = space.run(&["build", "both", "--progress", "plain", "--report", "report.json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(site.requests().len(), 1);
+    let report = space.report();
+    let node = report["nodes"].as_array().unwrap().iter().find(|node| node["name"] == "both").unwrap();
+    assert_eq!(node["traffic"]["answers"][0]["url"], site.url("/page"));
+    assert_eq!(node["traffic"]["refused"][0]["host"], "other.example");
+    // The proxy listens in the same network.
+    let file = std::fs::read_to_string(space.workspace().join("memobuild.kdl")).unwrap();
+    space.file("memobuild.kdl", file.replace("from=server port=8080", "from=server port=80"));
+    let ran = space.run(&["build", "both", "--progress", "plain"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let said = ran.stderr.replace("\n  │ ", " ");
+    assert!(said.contains("`api` wants port 80, which the proxy"), "{said}");
+}
+
 #[test]
 fn hosts_are_checked_where_they_are_written() {
     let space = Space::new();

@@ -69,10 +69,11 @@ pub(crate) fn would_repeat(outside: &Outside, traffic: &Traffic) -> bool {
         })
 }
 
-/// What programs in a sandbox are told, so that those which ask their environment know how to get out.
-pub(crate) fn environment(hostname: &str) -> Vec<(String, String)> {
+/// What programs in a sandbox are told, so that those which ask their environment know how to get out. `inside` are
+/// names that lead nowhere else.
+pub(crate) fn environment(inside: &[&str]) -> Vec<(String, String)> {
     let address = format!("http://{PROXY_ADDRESS}:{PROXY_PORT}");
-    let direct = format!("localhost,127.0.0.1,::1,{hostname}");
+    let direct = [&["localhost", "127.0.0.1", "::1"], inside].concat().join(",");
     let pair = |name: &str, value: &str| {
         [(name.to_lowercase(), value.to_owned()), (name.to_owned(), value.to_owned())]
     };
