@@ -14,6 +14,7 @@ mod copies;
 mod command;
 mod devices;
 mod emulation;
+mod filter;
 mod user_namespace;
 mod gift;
 mod host_root;
