@@ -11,6 +11,7 @@ mod skipped;
 mod space;
 mod programs;
 mod places;
+mod traces;
 mod tidy;
 mod commands;
 mod fmt;
