@@ -72,7 +72,10 @@ impl Overlay<'_> {
             open(self.work).map_err(cannot())?,
         );
         let options = CString::new(self.options(&lowers, &upper, &work)).expect("bug: options with a NUL");
-        mount("overlay", self.work, "overlay", MountFlags::NODEV, options.as_c_str()).map_err(cannot())?;
+        match mount("overlay", self.work, "overlay", MountFlags::NODEV, options.as_c_str()) {
+            Err(Errno::NODEV) => Err(Trouble::at("use the overlay filesystem")(Errno::NODEV)),
+            mounted => mounted.map_err(cannot()),
+        }?;
         let view = mounts::view(self.work);
         unmount(self.work, UnmountFlags::DETACH).map_err(cannot())?;
         view.map_err(cannot())
