@@ -19,6 +19,7 @@ mod examples;
 mod reuse;
 mod sandbox;
 mod ladder;
+mod guest;
 mod images;
 mod input;
 mod mistakes;

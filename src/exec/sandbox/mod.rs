@@ -29,6 +29,7 @@ mod names;
 pub(crate) mod network;
 mod notify;
 mod ownership;
+mod overlay;
 mod lost;
 mod place;
 mod places;

@@ -212,12 +212,20 @@ pub(crate) enum Snapshot {
 impl Spec {
     /// In which its snapshots are made.
     pub(crate) fn flavour(&self) -> Flavour {
-        let has_trusted = self.walls.has_namespaces() && !self.identity.has_namespace();
-        if has_trusted { Flavour::Trusted } else { Flavour::User }
+        self.walls.flavour(&self.identity)
     }
 }
 
 impl Walls {
+    /// Of the snapshots for runs behind them.
+    pub(crate) fn flavour(self, identity: &Identity) -> Flavour {
+        match self {
+            Walls::Mounted if identity.has_namespace() => Flavour::User,
+            Walls::Mounted => Flavour::Trusted,
+            _ => Flavour::Own,
+        }
+    }
+
     /// Whether a sandbox of these walls can tell owners that the disk cannot show; it does for a run on layers. But who
     /// is privileged, and may make namespaces of its own, would be told of owners that are not there.
     pub(crate) fn tell_owners(self, identity: &Identity) -> bool {
