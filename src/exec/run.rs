@@ -13,7 +13,7 @@ use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::heard::{Heard, stdout_differs};
-use crate::exec::helper;
+use crate::exec::helper::{self, Aid};
 use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
@@ -164,7 +164,8 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
         proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
-    let done = helper::run(&here.isolation.zygote, memo, spec, &handed, cancel, &mut hear, &mut connect);
+    let aid = Aid { memo, handed: &handed, connect: &mut connect };
+    let done = helper::run(&here.isolation.zygote, spec, aid, cancel, &mut hear);
     drop(claims);
     heard.rest(listener)?;
     let mut done = done?;

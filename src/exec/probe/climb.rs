@@ -8,7 +8,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
-use crate::exec::helper;
+use crate::exec::helper::{self, Aid};
 use crate::exec::identity::{Identity, range};
 use crate::exec::probe::{Finding, Granted, Rung};
 use crate::exec::sandbox::lent::{Handed, Lent};
@@ -175,15 +175,8 @@ pub(super) fn attempt(
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(
-        zygote,
-        memo,
-        spec,
-        &Handed::default(),
-        &Cancel::default(),
-        &mut |_, _| Ok(()),
-        &mut |_| Ok(()),
-    )?;
+    let aid = Aid { memo, handed: &Handed::default(), connect: &mut |_| Ok(()) };
+    let done = helper::run(zygote, spec, aid, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

@@ -35,6 +35,15 @@ pub(crate) enum Duty {
     },
 }
 
+impl Duty {
+    pub(crate) fn identity(&self) -> &Identity {
+        match self {
+            Duty::Run(spec) => &spec.identity,
+            Duty::Remove { identity, .. } => identity,
+        }
+    }
+}
+
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
