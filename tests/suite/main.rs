@@ -52,4 +52,5 @@ mod platforms;
 mod registry;
 mod pulled;
 mod bases;
+mod apt;
 mod ownership;

@@ -214,3 +214,15 @@ fn what_a_run_fetched_is_pinned_and_replayed_without_a_network() {
     assert!(said.contains("memo::lock::differs") && said.contains(&format!("sha256:{sha256}")), "{said}");
     assert_eq!(opened.site.requests(), [format!("GET /a HTTP/1.1 files.example:{port}")]);
 }
+
+#[test]
+fn what_came_in_the_open_is_replayed_too() {
+    let Some(site) = Site::start([("/page", "page\n")].into()) else { return };
+    let run = FETCH.replace("URL", &site.url("/page")).replace("network", "network intercept");
+    let Some(space) = space(&format!("\"{}:{}\"", site.address, site.port), &run) else { return };
+    assert_eq!(space.ok(&["lock"]).stdout, "memobuild.lock: 1 entry, 1 added, 0 changed, 0 removed\n");
+    assert_eq!(site.requests().len(), 1);
+    policy_of(&space, "deny");
+    assert_eq!(space.build(&["deps"])["deps"], "executed");
+    assert_eq!(site.requests(), [""; 0]);
+}

@@ -180,6 +180,7 @@ pub(super) fn attempt(
         expected_files: Vec::new(),
         is_test: false,
         privileged: false,
+        tells_owners: false,
         devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),

@@ -85,6 +85,7 @@ use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 
 pub(crate) use authority::CERTIFICATES;
+pub(crate) use ownership::can_be_told as owners_can_be_told;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
@@ -206,10 +207,11 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
     Ok(done)
 }
 
-/// The root without what hangs in it, where somebody tells whose its files are. Elsewhere nothing keeps the stack of
-/// its layers mounted while they are read.
+/// The root without what hangs in it, where somebody tells whose the files of a stack of layers are. Elsewhere nothing
+/// keeps the stack mounted while they are read.
 fn bare_root(spec: &Spec, top: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Trouble> {
-    let view = spec.tells_owners().then(|| mounts::view_of(top)).transpose();
+    let is_asked = spec.tells_owners && spec.walls == Walls::Mounted;
+    let view = is_asked.then(|| mounts::view_of(top)).transpose();
     view.map_err(Trouble::at("view the root"))
 }
 
@@ -267,7 +269,7 @@ impl<'s> Room<'s> {
             root::assemble(spec, &folders, &files, &|| is_spoken_to(&told))?;
         drop(files);
         let account = look_up_account(spec, top.as_fd())?;
-        if !spec.tells_owners() {
+        if !spec.tells_owners {
             account::check(
                 &spec.identity,
                 &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
@@ -276,7 +278,7 @@ impl<'s> Room<'s> {
         let mut ownership = match init.calls.take() {
             Some(calls) => {
                 let shown = Shown::new(spec, &folders, top.as_fd())?;
-                Some(Ownership::new(calls, &account, shown)?)
+                Some(Ownership::new(calls, &account, shown, &copies.noted)?)
             }
             None => None,
         };
@@ -384,7 +386,7 @@ fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
 fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
-    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let calls = spec.tells_owners.then(UnixStream::pair).transpose().map_err(cannot())?;
     let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;

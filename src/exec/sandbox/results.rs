@@ -156,8 +156,9 @@ impl Results<'_> {
         stubs.remove_from(folder);
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
-        let options =
-            CaptureOptions { unlock: true, leave_out: copied.left_out.clone(), ..self.options(None) };
+        let seen = self.seen(folder, Some(&below));
+        let leave_out = copied.left_out.clone();
+        let options = CaptureOptions { unlock: true, leave_out, ..self.options(seen.as_ref()) };
         Ok(capture_copied(memo, folder, &copied.notes, &below, &options, &self.never)?)
     }
 

@@ -35,11 +35,21 @@ impl Facts {
     }
 }
 
+const FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
+/// Whether this kernel gives listeners (Linux 5.19), as far as it can be told without having one: what it knows, it
+/// looks for a program for.
+pub(in crate::exec::sandbox) fn is_there() -> bool {
+    let nothing = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel reads a program, and finds that there is none.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, FLAGS, nothing) };
+    check(result).is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
 /// Adds a filter to the calling process, for good, and gives the descriptor at which its questions come.
 /// Whoever asks can be interrupted only by being killed, once somebody has received the question.
 pub(in crate::exec::sandbox) fn listen(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
-    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    let listener = add_filter(program, flags)?;
+    let listener = add_filter(program, FLAGS)?;
     // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(listener as c_int) })
 }
