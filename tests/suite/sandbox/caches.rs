@@ -147,8 +147,8 @@ fn a_new_one_begins_with_its_seed() {
     }
 }
 
-/// Two runs at once, one of which swaps a folder for a link to where the other one must not get to, while places are
-/// made below it (CVE-2024-23651).
+/// CVE class: races for the paths of mounts in caches (CVE-2024-23651). Two runs at once, one of which swaps a folder for
+/// a link to where the other one must not get to, while places are made below it.
 #[test]
 fn links_in_a_shared_cache_lead_nowhere() {
     let rounds = if std::env::var_os("MEMOBUILD_LONG").is_some() { 10_000 } else { 40 };

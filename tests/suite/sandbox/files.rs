@@ -140,6 +140,7 @@ fn outputs_are_kept_and_their_parents_are_not() {
     }
 }
 
+/// CVE class: links where outputs are taken (CVE-2026-39860).
 #[test]
 fn outputs_that_are_not_there_are_told() {
     let table = [
@@ -199,6 +200,7 @@ fn the_sandboxs_own_places_are_no_part_of_the_change() {
     }
 }
 
+/// CVE class: masks, consoles and /proc as targets of links (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).
 #[test]
 fn links_in_the_root_steer_no_mount() {
     for room in rooms() {
@@ -217,6 +219,7 @@ fn links_in_the_root_steer_no_mount() {
     }
 }
 
+/// CVE class: masks, consoles and /proc as targets of links.
 #[test]
 fn a_root_with_links_for_the_sandboxs_own_places_is_refused_or_harmless() {
     for room in rooms() {

@@ -1,5 +1,5 @@
-//! `kill -9` at any moment, of any process that a build is made of: nothing of it is left, and what the next build makes
-//! is right. `MEMOBUILD_LONG=1` kills many more; `MEMOBUILD_SEED` brings the moments back that a failure tells.
+//! `kill -9` at any moment, of any process that a build is made of: nothing of it is left, and what the next build
+//! makes is right. `MEMOBUILD_LONG=1` kills many more; `MEMOBUILD_SEED` brings the moments back that a failure tells.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

@@ -213,7 +213,8 @@ fn raw_sockets_and_sockets_of_the_machine_are_out_of_reach() {
     }
 }
 
-/// What one of them writes is its own, even if it has made another a descriptor of it: there is nobody to give it to.
+/// CVE class: builds that work together (CVE-2024-27297). What one of them writes is its own, even if it has made another
+/// a descriptor of it: there is nobody to give it to.
 #[test]
 fn two_runs_at_once_do_not_meet() {
     for room in rooms_with(&["a.example"]) {

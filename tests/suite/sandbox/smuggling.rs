@@ -1,6 +1,6 @@
-//! Descriptors that a run hands to somebody who outlives it (CVE-2024-27297): to a run beside it that shares a cache, over
-//! a socket in there, and to this machine, over abstract sockets. Whoever holds one may write for as long as they
-//! want: the bytes under a digest stay as they are.
+//! Descriptors that a run hands to somebody who outlives it (CVE-2024-27297): to a run beside it that shares a cache,
+//! over a socket in there, and to this machine, over abstract sockets. Whoever holds one may write for as long as
+//! they want: the bytes under a digest stay as they are.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Random programs on random inputs: whatever they do, nothing changes outside of what the run declares, ever; and what it
-//! declares is the same when they do it again in a store of another build. `MEMOBUILD_LONG=1` tries many more.
+//! Random programs on random inputs: whatever they do, nothing changes outside of what the run declares, ever; and what
+//! it declares is the same when they do it again in a store of another build. `MEMOBUILD_LONG=1` tries many more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,6 +86,12 @@ fn place() -> impl Strategy<Value = String> {
     prop_oneof![6 => below, 1 => names().prop_map(|names| format!("./{}", names.join("/"))), 1 => up]
 }
 
+/// What is no folder of the sandbox's own: `mv` copies from one filesystem to another, and never ends with `/`.
+fn below() -> impl Strategy<Value = String> {
+    let names = select(&["a", "b", "sub", "sub/a", "link"][..]);
+    (select(&PLACES[..13]), names).prop_map(|(place, name)| format!("{place}/{name}"))
+}
+
 /// One command; none of them waits for anybody, and none goes on for ever.
 fn command() -> impl Strategy<Value = String> {
     // A FIFO would wait for somebody on its other side.
@@ -102,7 +108,7 @@ fn command() -> impl Strategy<Value = String> {
         2 => (mode, one()).prop_map(|(mode, at)| format!("busybox chmod {mode} {at}")),
         1 => (mode_all(), one()).prop_map(|(mode, at)| format!("busybox chmod -R {mode} {at}/sub")),
         2 => (owner, one()).prop_map(|(owner, at)| format!("busybox chown {owner} {at}")),
-        3 => two().prop_map(|(from, to)| format!("busybox mv {from} {to}")),
+        3 => (below(), one()).prop_map(|(from, to)| format!("busybox mv {from} {to}")),
         2 => two().prop_map(|(from, to)| format!("busybox ln {from} {to}")),
         4 => two().prop_map(|(to, at)| format!("busybox ln -s {to} {at}")),
         2 => two().prop_map(|(to, at)| format!("busybox ln -sfn {to} {at}")),
@@ -170,7 +176,7 @@ fn inputs() -> impl Strategy<Value = Inputs> {
 }
 
 /// Beside the run, and open to everybody.
-fn canary() -> TempDir {
+pub(crate) fn canary() -> TempDir {
     let canary = tempfile::Builder::new().prefix("memobuild-canary-").tempdir().unwrap();
     fs::create_dir(canary.path().join("sub")).unwrap();
     for name in ["a", "b", "sub/a", "sub/b"] {
