@@ -4,7 +4,7 @@
 pub(crate) mod session;
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -120,7 +120,7 @@ impl Helper {
         let pipes = [Some(stdout), Some(stderr)];
         let helper =
             Helper { socket, pid, pidfd, identity: duty.identity().clone(), pipes, told: Urgency::None };
-        send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
+        send(&helper.socket, duty).map_err(unless_it_is_gone("tell its own process what to do"))?;
         Ok(helper)
     }
 
@@ -211,7 +211,7 @@ impl Helper {
         match pipe.read(&mut buffer) {
             Ok(0) => self.pipes[number] = None,
             Ok(count) => output(stream, &buffer[..count])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Trouble::at("read what the command writes")(error).into()),
         }
         Ok(())
@@ -230,19 +230,19 @@ impl Helper {
     /// In one go, so that nothing else comes between.
     fn hand_over(&mut self, handed: &Handed<'_>) -> Result<(), ExecError> {
         self.say(word::HERE)?;
-        Ok(handed.send(&self.socket).map_err(Trouble::at("hand over what the run is lent"))?)
+        handed.send(&self.socket).map_err(unless_it_is_gone("hand over what the run is lent"))
     }
 
     fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {
         let line = rights::receive::<1, 1>(&self.socket).and_then(|sent| match sent {
             Some((_, [line])) => connect(line),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+            None => Err(ErrorKind::UnexpectedEof.into()),
         });
-        Ok(line.map_err(Trouble::at("take the line to its proxy"))?)
+        line.map_err(unless_it_is_gone("take the line to its proxy"))
     }
 
     fn say(&mut self, said: u8) -> Result<(), ExecError> {
-        Ok(self.socket.write_all(&[said]).map_err(Trouble::at("talk to its own process"))?)
+        self.socket.write_all(&[said]).map_err(unless_it_is_gone("talk to its own process"))
     }
 
     /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
@@ -255,6 +255,9 @@ impl Helper {
                 .stdin(Stdio::null())
                 .output()
                 .map_err(Trouble::at(action.clone()))?;
+            if !made.status.success() && self.is_gone() {
+                return Err(ended_without_a_word());
+            }
             if !made.status.success() {
                 let words = String::from_utf8_lossy(&made.stderr).trim().to_owned();
                 return Err(Trouble::environment(format!("{program} refused: {words}")).into());
@@ -274,11 +277,13 @@ impl Helper {
             Some(Ok(done)) => Ok(done),
             Some(Err(_)) | None if cancel.is_raised() => Err(ExecError::Cancelled),
             Some(Err(trouble)) => Err(trouble.into()),
-            None => Err(ExecError::Environment {
-                message: "the sandbox's own process ended without a word".to_owned(),
-                help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
-            }),
+            None => Err(ended_without_a_word()),
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
     }
 
     /// It is the zygote that reaps it.
@@ -289,6 +294,23 @@ impl Helper {
                 other => return other.map(drop),
             }
         }
+    }
+}
+
+fn ended_without_a_word() -> ExecError {
+    ExecError::Environment {
+        message: "the sandbox's own process ended without a word".to_owned(),
+        help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
+    }
+}
+
+/// What an error in talking to it is: mostly, that there is nobody to talk to.
+fn unless_it_is_gone(action: &str) -> impl FnOnce(io::Error) -> ExecError {
+    move |error| match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
+            ended_without_a_word()
+        }
+        _ => Trouble::at(action.to_owned())(error).into(),
     }
 }
 

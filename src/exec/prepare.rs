@@ -158,16 +158,15 @@ pub(crate) fn wrong_type(input: &ActionInput, wanted: &str) -> ExecError {
 
 /// `None`: they must be made inside the sandbox's user namespace.
 fn snapshot_form(granted: &Granted) -> Option<SnapshotForm> {
-    match granted.rung.walls() {
-        Walls::Mounted | Walls::Copied => {}
-        Walls::Chrooted => return Some(SnapshotForm::root_without_trust()),
-        Walls::Bare => return Some(SnapshotForm::one_id()),
-    }
-    match &granted.identity {
-        Identity::Real => Some(SnapshotForm::root()),
-        Identity::Single { .. } => Some(SnapshotForm::one_id()),
-        Identity::Ranges { .. } => None,
-    }
+    let walls = granted.rung.walls();
+    let form = match (walls, &granted.identity) {
+        (Walls::Chrooted, _) => SnapshotForm::root(),
+        (Walls::Bare, _) => SnapshotForm::one_id(),
+        (_, Identity::Real) => SnapshotForm::root(),
+        (_, Identity::Single { .. }) => SnapshotForm::one_id(),
+        (_, Identity::Ranges { .. }) => return None,
+    };
+    Some(SnapshotForm { flavour: walls.flavour(&granted.identity), ..form })
 }
 
 /// What interprets the run's scripts.

@@ -9,7 +9,7 @@ use crate::places::{Disk, PLACES, Place, Rights, can_be_made, digest_of};
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
 
 /// Everything that a run can do to its root, and what it can be given.
-const WORKSPACE: &str = r##"
+pub(crate) const WORKSPACE: &str = r##"
 tree base {
     from root
     symlink "/bin/rm" target="busybox"
@@ -62,7 +62,7 @@ run hosts { from host; mount source at="/src"; sh "cat src/main.c > out/copy || 
 default all
 "##;
 
-fn filled(space: Space) -> Option<Space> {
+pub(crate) fn filled(space: Space) -> Option<Space> {
     if !busybox_root(&space) {
         return None;
     }
@@ -72,7 +72,7 @@ fn filled(space: Space) -> Option<Space> {
 }
 
 /// What a build comes to where the tests themselves run.
-fn expected() -> Option<&'static str> {
+pub(crate) fn expected() -> Option<&'static str> {
     static EXPECTED: OnceLock<Option<String>> = OnceLock::new();
     let build = || {
         let space = filled(Space::new())?;

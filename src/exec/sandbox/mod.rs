@@ -14,6 +14,7 @@ mod copies;
 mod command;
 mod devices;
 mod emulation;
+mod filter;
 mod user_namespace;
 mod gift;
 mod host_root;
@@ -28,6 +29,7 @@ mod names;
 pub(crate) mod network;
 mod notify;
 mod ownership;
+mod overlay;
 mod lost;
 mod place;
 mod places;
@@ -137,6 +139,7 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     } else {
         // This process notices by itself that the main one is gone: were it killed for that, as others are, nobody
         // would be left to end what a command has started.
+        set_parent_process_death_signal(None).map_err(Trouble::at("outlive its parent"))?;
         run_in_ward(spec, Ward::begin(parent)?, main)
     };
     let tidy = workplace::tidy(&spec.work).is_ok();
@@ -336,7 +339,11 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     match getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
-        _ => Err(Trouble::environment("the main process is gone")),
+        // Only a main process that is not gone hears it.
+        _ => Err(Trouble::Environment {
+            message: "the process that sandboxes are born from was killed".to_owned(),
+            help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
+        }),
     }
 }
 

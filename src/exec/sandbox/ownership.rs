@@ -64,7 +64,7 @@ pub(crate) fn can_be_told(store: &Path) -> bool {
 /// Called by the first process: from here on, it and all that it starts are answered by whoever has the other end.
 pub(super) fn submit(to: &UnixStream) -> Result<(), Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("have its system calls answered");
-    let listener = listen(&filter::program()).map_err(cannot())?;
+    let listener = listen(&filter::asking().program()).map_err(cannot())?;
     rights::send(to, b"l", &[listener.as_fd()]).map_err(cannot())
 }
 

@@ -17,12 +17,13 @@ use crate::exec::sandbox::copies::{Copied, Copies};
 use crate::exec::sandbox::ownership::{Inodes, Seen};
 use crate::exec::sandbox::place::{Stubs, file_type, open_following, open_inside};
 use crate::exec::sandbox::places;
-use crate::exec::sandbox::spec::{Root, Spec, Trouble, as_typed};
+use crate::exec::sandbox::spec::{Root, Spec, Trouble, Walls, as_typed};
 use crate::exec::sandbox::workplace::{self, is_empty};
 use crate::graph::op::{Output, OutputKind};
 use crate::store::memo::Memo;
 use crate::tree::disk::capture::{CaptureOptions, Ids, capture_entry, capture_folder};
 use crate::tree::disk::copied::capture_copied;
+use crate::tree::disk::notes::PLAIN;
 use crate::tree::disk::upper::capture_upper;
 use crate::tree::encode;
 use crate::tree::overlay::Layers;
@@ -193,7 +194,10 @@ impl Results<'_> {
                 (None, Identity::Single { .. }, _) | (None, _, Root::Host { .. }) => Ids::AllRoot,
                 (None, ..) => Ids::Exact,
             },
-            flavour: self.spec.flavour(),
+            flavour: match self.spec.walls {
+                Walls::Mounted => self.spec.flavour(),
+                _ => PLAIN,
+            },
             single_threaded: self.single_threaded,
             ..CaptureOptions::default()
         }

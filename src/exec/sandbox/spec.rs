@@ -208,12 +208,20 @@ pub(crate) enum Snapshot {
 impl Spec {
     /// In which its snapshots are made.
     pub(crate) fn flavour(&self) -> Flavour {
-        let has_trusted = self.walls.has_namespaces() && !self.identity.has_namespace();
-        if has_trusted { Flavour::Trusted } else { Flavour::User }
+        self.walls.flavour(&self.identity)
     }
 }
 
 impl Walls {
+    /// Of the snapshots for runs behind them.
+    pub(crate) fn flavour(self, identity: &Identity) -> Flavour {
+        match self {
+            Walls::Mounted if identity.has_namespace() => Flavour::User,
+            Walls::Mounted => Flavour::Trusted,
+            _ => Flavour::Own,
+        }
+    }
+
     pub(crate) const fn has_namespaces(self) -> bool {
         matches!(self, Walls::Mounted | Walls::Copied)
     }
