@@ -77,7 +77,7 @@ tree set-up { from root; copy apt to="/etc/apt"; }
 run change {
     from set-up
     network intercept
-    sh "apt-get update; apt-get install -y hello"
+    sh "apt-get update; apt-get install -y hello ca-certificates"
     sh "hello > /out/greeting"
     output out "/out"
 }

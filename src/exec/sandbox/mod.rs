@@ -71,6 +71,7 @@ use crate::base::hidden::Hidden;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::Copies;
 use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
 use crate::exec::sandbox::moved::Moved;
@@ -189,9 +190,10 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         return Ok(done);
     }
     let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
-    let results = results::Results::new(spec, start.elapsed(), inodes);
+    let top = room.top()?;
+    let unchanged = room.believed.take_back(top.as_fd(), spec)?;
+    let results = results::Results::new(spec, start.elapsed(), inodes, unchanged);
     if ended == Ended::Exit(spec.exit) {
-        let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders, &room.copies);
@@ -202,7 +204,7 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         }
         done.change = results.change(&room.stubs, bare.as_ref().map(OwnedFd::as_fd), &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
-        (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
+        (done.outputs, _) = results.outputs(top.as_fd())?;
     }
     Ok(done)
 }
@@ -226,6 +228,7 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     copies: Copies,
+    believed: Believed,
     plan: Plan,
     /// Values of the plan's secret variables.
     secrets: Vec<Hidden>,
@@ -265,7 +268,7 @@ impl<'s> Room<'s> {
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
         let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
-        let root::Assembled { top, stubs, gifts, copies, moved } =
+        let root::Assembled { top, stubs, gifts, copies, moved, believed } =
             root::assemble(spec, &folders, &files, &|| is_spoken_to(&told))?;
         drop(files);
         let account = look_up_account(spec, top.as_fd())?;
@@ -298,6 +301,7 @@ impl<'s> Room<'s> {
             top: Some(top),
             stubs,
             copies,
+            believed,
             plan,
             secrets: variables,
             _moved: moved,

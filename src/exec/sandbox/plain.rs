@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::place::{Stubs, open_inside};
 use crate::exec::sandbox::places::{self, Placed};
@@ -52,7 +53,7 @@ pub(super) fn assemble(copying: &Copying<'_>) -> Result<Assembled, Trouble> {
     make_output_places(root, &mut stubs, spec)?;
     let again = top.try_clone().map_err(Trouble::at("open the root"))?;
     copies.root = Some(Copied::new(again, left_out)?);
-    Ok(Assembled { top, stubs, gifts, copies, moved })
+    Ok(Assembled { top, stubs, gifts, copies, moved, believed: Believed::default() })
 }
 
 /// What takes a namespace. It says so instead of doing without.

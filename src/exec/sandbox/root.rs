@@ -10,6 +10,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts;
@@ -33,6 +34,8 @@ pub(super) struct Assembled {
     pub copies: Copies,
     /// To be moved back when all is over.
     pub moved: Vec<Moved>,
+    /// To be taken back before anything is read.
+    pub believed: Believed,
 }
 
 /// `folders` are where the spec's snapshots are, `secrets` the values of its secret files. Where something is copied, `stop` is asked whether to give up.
@@ -61,14 +64,14 @@ pub(super) fn assemble(
     if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
         session::mount_terminals(root)?;
     }
-    network::mount(root, &mut stubs, spec)?;
+    let believed = network::mount(root, &mut stubs, spec)?;
     if !secrets.is_empty() {
         secrets::set_up(&spec.work)?;
     }
     let gifts = mount_all(root, &mut stubs, &copying, secrets, &mut copies)?;
     make_output_places(root, &mut stubs, spec)?;
     copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
-    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new() })
+    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new(), believed })
 }
 
 pub(super) fn make_output_places(

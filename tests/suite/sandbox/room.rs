@@ -203,6 +203,7 @@ impl Room {
             run_,
             inputs,
             Here {
+                node: "run",
                 isolation: &self.isolation,
                 emulator: None,
                 workspace: Path::new("/workspace"),
