@@ -223,7 +223,7 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
         }
         ExecError::Failed(failure) if failure.limit().is_some() => {
             let word = failure.limit().unwrap_or_default();
-            Some(format!("raise `{word}=` in its `limits`, or let it use less"))
+            Some(format!("raise `{word}=` in its `limits`, or let it need less"))
         }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
         ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),

@@ -37,6 +37,7 @@ use clap::Parser as _;
 
 use crate::cli::args::{Args, Command};
 use crate::cli::failure::Failure;
+use crate::exec::cgroup;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -48,7 +49,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match dispatch(&args) {
+    let done = dispatch(&args);
+    cgroup::leave();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

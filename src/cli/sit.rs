@@ -31,7 +31,7 @@ pub(super) fn shell(args: &Args, asked: &ShellArgs) -> Result<(), Failure> {
     let node = loaded.graph.node(target.node);
     if !matches!(node.op, Op::Run(_)) {
         return Err(Failure::input(
-            format!("`{}` is a `{}`, which runs no command", asked.node, node.kind),
+            format!("`{}` runs no command: its kind is `{}`", asked.node, node.kind),
             "name a `run` or a `test`; for an image there is `memobuild run`",
         ));
     }

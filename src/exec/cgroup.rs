@@ -61,6 +61,12 @@ pub(crate) fn places() -> &'static [Base] {
     })
 }
 
+/// For the end of the program: the group that it was given becomes as it was.
+pub fn leave() {
+    // What cannot be put back ends with the group itself.
+    let _ = base::move_back();
+}
+
 /// What holds limits here.
 pub fn finding() -> Finding {
     told(places())

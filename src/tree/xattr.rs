@@ -15,13 +15,17 @@ pub enum Flavour {
     Trusted,
     /// `user.overlay.…`: mounts made with `userxattr`, in a user namespace.
     User,
+    /// `user.memobuild.…`: what is copied and never mounted, since an overlay may lie below it, which takes no marks
+    /// under its own names (before Linux 6.7).
+    Own,
 }
 
 impl Flavour {
     pub(crate) fn prefix(self) -> &'static [u8] {
         match self {
             Flavour::Trusted => b"trusted.overlay.",
-            Flavour::User => b"user.overlay.",
+            Flavour::User => USER_OVERLAY,
+            Flavour::Own => b"user.memobuild.",
         }
     }
 
@@ -29,12 +33,18 @@ impl Flavour {
     pub(crate) fn name(self, note: &[u8]) -> Vec<u8> {
         [self.prefix(), note].concat()
     }
+
+    /// Whether a tree may have attributes of such names.
+    fn escapes(self) -> bool {
+        self != Flavour::Trusted
+    }
 }
 
 const USER_OVERLAY: &[u8] = b"user.overlay.";
 const CAPABILITY: &[u8] = b"security.capability";
 
-/// What the kernel stands for by `user.overlay.…` where a mount with `userxattr` keeps its own notes.
+/// What a tree's own `user.overlay.…` has in addition where a mount with `userxattr` keeps its notes under that name;
+/// and in the same way what is called as our own notes are.
 const ESCAPE: &[u8] = b"overlay.";
 
 /// The attributes that belong to the tree, and the overlay's notes by their short names.
@@ -73,10 +83,10 @@ pub(crate) fn write(
     value: &[u8],
     lower: Option<Flavour>,
 ) -> Result<(), Errno> {
-    match name.strip_prefix(USER_OVERLAY) {
-        Some(rest) if lower == Some(Flavour::User) => {
-            let escaped = [USER_OVERLAY, ESCAPE, rest].concat();
-            rustix::fs::fsetxattr(file, escaped, value, XattrFlags::empty())
+    let prefix = lower.filter(|flavour| flavour.escapes()).map_or(&b""[..], Flavour::prefix);
+    match name.strip_prefix(prefix) {
+        Some(rest) if !prefix.is_empty() => {
+            rustix::fs::fsetxattr(file, [prefix, ESCAPE, rest].concat(), value, XattrFlags::empty())
         }
         _ => rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()),
     }
@@ -95,14 +105,18 @@ enum Place {
 }
 
 fn sort(name: &[u8], upper: Option<Flavour>) -> Place {
-    let overlay = upper.and_then(|flavour| name.strip_prefix(flavour.prefix()));
-    match (overlay, name.strip_prefix(USER_OVERLAY)) {
-        (Some(note), _) if upper == Some(Flavour::Trusted) => Place::Note(note.to_vec()),
-        (_, Some(_)) if upper == Some(Flavour::Trusted) => Place::Kept(name.to_vec()),
-        (overlay, Some(rest)) => match (rest.strip_prefix(ESCAPE), overlay) {
-            (Some(rest), _) => Place::Kept([USER_OVERLAY, rest].concat()),
-            (None, Some(note)) => Place::Note(note.to_vec()),
-            (None, None) => Place::Dropped,
+    if let Some(flavour) = upper
+        && let Some(note) = name.strip_prefix(flavour.prefix())
+    {
+        return match note.strip_prefix(ESCAPE) {
+            Some(rest) if flavour.escapes() => Place::Kept([flavour.prefix(), rest].concat()),
+            _ => Place::Note(note.to_vec()),
+        };
+    }
+    match name.strip_prefix(USER_OVERLAY) {
+        Some(rest) if upper.is_none() => match rest.strip_prefix(ESCAPE) {
+            Some(rest) => Place::Kept([USER_OVERLAY, rest].concat()),
+            None => Place::Dropped,
         },
         _ if name.starts_with(b"user.") || name == CAPABILITY => Place::Kept(name.to_vec()),
         _ if name.starts_with(b"system.posix_acl_") => Place::Kept(name.to_vec()),
@@ -147,6 +161,7 @@ mod tests {
         let kept = |name: &str| Place::Kept(name.as_bytes().to_vec());
         let note = |name: &str| Place::Note(name.as_bytes().to_vec());
         let (plain, trusted, user) = (None, Some(Flavour::Trusted), Some(Flavour::User));
+        let own = Some(Flavour::Own);
         let table = [
             ("user.a", plain, kept("user.a")),
             ("user.a", user, kept("user.a")),
@@ -161,6 +176,11 @@ mod tests {
             ("user.overlay.opaque", plain, Place::Dropped),
             ("user.overlay.opaque", trusted, kept("user.overlay.opaque")),
             ("user.overlay.overlay.opaque", user, kept("user.overlay.opaque")),
+            ("user.overlay.opaque", own, kept("user.overlay.opaque")),
+            ("user.memobuild.opaque", own, note("opaque")),
+            ("user.memobuild.overlay.opaque", own, kept("user.memobuild.opaque")),
+            ("user.memobuild.opaque", user, kept("user.memobuild.opaque")),
+            ("trusted.overlay.opaque", own, Place::Dropped),
             ("user.overlay.overlay.opaque", plain, kept("user.overlay.opaque")),
         ];
         for (name, upper, expected) in table {

@@ -9,7 +9,7 @@ use crate::places::{Disk, PLACES, Place, Rights, can_be_made, digest_of};
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
 
 /// Everything that a run can do to its root, and what it can be given.
-const WORKSPACE: &str = r##"
+pub(crate) const WORKSPACE: &str = r##"
 tree base {
     from root
     symlink "/bin/rm" target="busybox"
@@ -29,6 +29,7 @@ run writes {
     sh """
     echo new > /etc/new; rm /etc/gone; echo more >> /etc/kept; chmod 600 /etc/kept; touch /old/a
     rm -r /old; mkdir /old; echo b > /old/b; rm -r /away; echo file > /away
+    busybox chown 7:8 /etc/kept; busybox chown 9 /old/b
     mkdir -p /deep/er; ln /etc/new /deep/er/hard; ln -s /etc /deep/link; chmod 750 /deep; mv /deep/er /deep/moved
     echo x > /tmp/kept
     """
@@ -45,6 +46,7 @@ run mounts {
     sh """
     cat /src/main.c /src/sub/deep /src/lib/lib.c /ro/main.c /etc/one > /out/seen
     echo "$GREETING $PWD $HOME $(stat -c %a /memory)" >> /out/seen
+    stat -c '%n %u:%g' /etc/kept /old/b /away >> /out/seen
     cat /etc/kept /old/b /away /deep/moved/hard >> /out/seen; ls -A / /etc /old /tmp >> /out/seen
     echo changed > /src/main.c; rm -r /src/sub; echo x > /memory/x; echo y > /src/lib/new
     echo one > /made; echo kept > kept
@@ -60,7 +62,7 @@ run hosts { from host; mount source at="/src"; sh "cat src/main.c > out/copy || 
 default all
 "##;
 
-fn filled(space: Space) -> Option<Space> {
+pub(crate) fn filled(space: Space) -> Option<Space> {
     if !busybox_root(&space) {
         return None;
     }
@@ -70,7 +72,7 @@ fn filled(space: Space) -> Option<Space> {
 }
 
 /// What a build comes to where the tests themselves run.
-fn expected() -> Option<&'static str> {
+pub(crate) fn expected() -> Option<&'static str> {
     static EXPECTED: OnceLock<Option<String>> = OnceLock::new();
     let build = || {
         let space = filled(Space::new())?;

@@ -5,11 +5,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{Access, access};
 
+use crate::exec::cgroup::group::NAME;
 use crate::exec::cgroup::hierarchy::Hierarchy;
 use crate::exec::cgroup::{Controller, Version};
+
+/// The group that this process was given and has moved out of.
+static LEFT: OnceLock<PathBuf> = OnceLock::new();
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Base {
@@ -112,14 +117,52 @@ fn is_alone_in(folder: &Path) -> bool {
         && processes.iter().all(is_ours)
 }
 
-/// It stays there: with its end the group that it was given ends as well, and that below it.
+/// It stays there until `move_back`. What processes that were killed left there is removed.
 fn move_deeper(folder: &Path) -> io::Result<()> {
-    let deeper = folder.join(format!("memobuild-{}", std::process::id()));
+    for other in below(folder)?.iter().filter(|path| is_of_process(path)) {
+        // The kernel keeps those in which somebody lives.
+        let _ = fs::remove_dir(other);
+    }
+    let deeper = deeper(folder);
     fs::create_dir(&deeper)?;
     for pid in names(folder, "cgroup.procs") {
         fs::write(deeper.join("cgroup.procs"), pid)?;
     }
+    let _ = LEFT.set(folder.to_owned());
     Ok(())
+}
+
+/// For the end of this process, when it has no more runs: the group becomes as it was given, so that others can be
+/// started in it.
+pub(super) fn move_back() -> io::Result<()> {
+    let Some(folder) = LEFT.get() else { return Ok(()) };
+    let deeper = deeper(folder);
+    // A group beside it may have its limits from there.
+    if below(folder)? != [deeper.clone()] {
+        return Ok(());
+    }
+    for name in names(folder, "cgroup.subtree_control") {
+        fs::write(folder.join("cgroup.subtree_control"), format!("-{name}"))?;
+    }
+    for pid in names(&deeper, "cgroup.procs") {
+        fs::write(folder.join("cgroup.procs"), pid)?;
+    }
+    fs::remove_dir(deeper)
+}
+
+fn deeper(folder: &Path) -> PathBuf {
+    folder.join(format!("{NAME}{}", std::process::id()))
+}
+
+/// Groups of runs have longer names.
+fn is_of_process(path: &Path) -> bool {
+    let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
+    Ok(entries?.iter().map(fs::DirEntry::path).filter(|path| path.is_dir()).collect())
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
-use crate::exec::helper;
+use crate::exec::helper::{self, Aid};
 use crate::exec::identity::{Identity, range};
-use crate::exec::probe::{Finding, Granted, Rung};
+use crate::exec::probe::{Finding, Granted, Rung, machine};
 use crate::exec::sandbox::lent::{Handed, Lent};
-use crate::exec::sandbox::spec::{Ended, Root, Spec};
+use crate::exec::sandbox::spec::{Ended, Root, Spec, Walls};
 use crate::exec::zygote::Zygote;
 use crate::graph::op::Network;
 use crate::store::memo::Memo;
@@ -64,7 +64,7 @@ fn try_out(memo: &Memo, zygote: &Zygote, rung: Rung) -> Result<(Option<Granted>,
             Err(refusal) => refusal,
             Ok(identity) => {
                 let granted = Granted { rung, identity };
-                match attempt(memo, zygote, &granted, None) {
+                match keeps_marks(memo, &granted).and_then(|()| attempt(memo, zygote, &granted, None)) {
                     Ok(()) => return Ok((Some(granted), holding(rung))),
                     Err(ExecError::Store(error)) => return Err(error.into()),
                     Err(error) => WhyNot { message: error.to_string(), help: help_for(rung) },
@@ -76,6 +76,19 @@ fn try_out(memo: &Memo, zygote: &Zygote, rung: Rung) -> Result<(Option<Granted>,
     }
     let WhyNot { message, help } = why_not.expect("bug: a rung without candidates");
     Ok((None, Finding { rung, holds: false, message, leaks: Vec::new(), help }))
+}
+
+/// An overlay in a user namespace is mounted on a filesystem without attributes too, and fails when it has to mark a
+/// folder there: tmpfs before Linux 6.6.
+fn keeps_marks(memo: &Memo, granted: &Granted) -> Result<(), ExecError> {
+    if granted.rung.walls() != Walls::Mounted || !granted.identity.has_namespace() {
+        return Ok(());
+    }
+    let work = memo.work_folder()?;
+    machine::attributes_work(work.path()).map_err(|error| ExecError::Environment {
+        message: format!("the store's filesystem keeps no extended attributes: {error}"),
+        help: None,
+    })
 }
 
 fn holding(rung: Rung) -> Finding {
@@ -167,6 +180,7 @@ pub(super) fn attempt(
         expected_files: Vec::new(),
         is_test: false,
         privileged: false,
+        tells_owners: false,
         devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
@@ -174,15 +188,8 @@ pub(super) fn attempt(
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(
-        zygote,
-        memo,
-        spec,
-        &Handed::default(),
-        &Cancel::default(),
-        &mut |_, _| Ok(()),
-        &mut |_| Ok(()),
-    )?;
+    let aid = Aid { memo, handed: &Handed::default(), connect: &mut |_| Ok(()) };
+    let done = helper::run(zygote, spec, aid, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

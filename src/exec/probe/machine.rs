@@ -145,7 +145,7 @@ fn name_of(folder: &Path) -> String {
     }
 }
 
-fn attributes_work(folder: &Path) -> std::io::Result<()> {
+pub(super) fn attributes_work(folder: &Path) -> std::io::Result<()> {
     let file = File::create(folder.join("attributes"))?;
     Ok(fsetxattr(&file, "user.memobuild", b"x", XattrFlags::empty())?)
 }

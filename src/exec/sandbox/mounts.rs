@@ -1,68 +1,18 @@
-//! Mounts by descriptor, through the new mount calls (Linux 5.2, `lowerdir+` 6.5). Nothing here takes
-//! a path below a sandbox's root: places there come as descriptors (`place.rs`).
+//! Mounts by descriptor, through the new mount calls (Linux 5.2). Nothing here takes a path below a sandbox's root:
+//! places there come as descriptors (`place.rs`).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::sys;
-
-/// Folders stacked, with a fresh one on top that takes what is written.
-pub(super) struct Overlay<'a> {
-    /// Lowest first.
-    pub lowers: &'a [PathBuf],
-    /// Both empty, on one filesystem.
-    pub upper: &'a Path,
-    pub work: &'a Path,
-    /// In a user namespace the overlay keeps its marks in `user.*` xattrs.
-    pub user_marks: bool,
-}
-
-impl Overlay<'_> {
-    /// `volatile`: nothing of it is ever synced, since after a crash it is thrown away.
-    pub(super) fn mount(&self) -> Result<OwnedFd, Trouble> {
-        let fs = open_filesystem("overlay")?;
-        self.configure(fs.as_fd())
-            .map_err(|error| explained(fs.as_fd(), "stack the root's layers", error))?;
-        finish(fs.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV)
-    }
-
-    fn configure(&self, fs: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.set_lowers(fs)?;
-        fsconfig_set_string(fs, "upperdir", self.upper)?;
-        fsconfig_set_string(fs, "workdir", self.work)?;
-        // Whatever the machine's defaults are, an upper folder must be readable by itself.
-        fsconfig_set_string(fs, "redirect_dir", "nofollow")?;
-        fsconfig_set_string(fs, "metacopy", "off")?;
-        fsconfig_set_string(fs, "index", "off")?;
-        fsconfig_set_flag(fs, "volatile")?;
-        if self.user_marks {
-            fsconfig_set_flag(fs, "userxattr")?;
-        }
-        fsconfig_create(fs)
-    }
-
-    fn set_lowers(&self, fs: BorrowedFd<'_>) -> Result<(), Errno> {
-        let mut topmost_first = self.lowers.iter().rev();
-        let one_by_one = topmost_first.try_for_each(|lower| fsconfig_set_string(fs, "lowerdir+", lower));
-        if one_by_one != Err(Errno::INVAL) {
-            return one_by_one;
-        }
-        // Before Linux 6.5: one text, in which `:` and `\` are escaped.
-        let escaped = |lower: &PathBuf| {
-            lower.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
-        };
-        let all: Vec<String> = self.lowers.iter().rev().map(escaped).collect();
-        fsconfig_set_string(fs, "lowerdir", all.join(":"))
-    }
-}
 
 /// A fresh filesystem that lives in memory; `mode` is its root folder's, in octal.
 pub(super) fn memory(mode: &str, attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
@@ -116,17 +66,17 @@ pub(super) fn terminals(attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> 
     finish(fs.as_fd(), attributes)
 }
 
-fn open_filesystem(kind: &str) -> Result<OwnedFd, Trouble> {
+pub(super) fn open_filesystem(kind: &str) -> Result<OwnedFd, Trouble> {
     fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(Trouble::at(format!("use the {kind} filesystem")))
 }
 
-fn finish(fs: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
+pub(super) fn finish(fs: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, Trouble> {
     fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(|error| explained(fs, "make a mount", error))
 }
 
 /// The error with what the kernel says about it: a filesystem being set up can be read for that.
-fn explained(fs: BorrowedFd<'_>, action: &str, error: Errno) -> Trouble {
+pub(super) fn explained(fs: BorrowedFd<'_>, action: &str, error: Errno) -> Trouble {
     let mut words = [0; 512];
     let words = match rustix::io::read(fs, &mut words[..]) {
         Ok(count) => String::from_utf8_lossy(&words[..count]).trim().to_owned(),

@@ -34,8 +34,13 @@ pub(super) fn cover_machine(processes: BorrowedFd<'_>, null: BorrowedFd<'_>) -> 
         cover(processes, name, || mounts::view_of(null))?;
     }
     let nothing = mounts::memory("555", MountAttrFlags::MOUNT_ATTR_RDONLY)?;
+    // Before Linux 6.15 nothing can be viewed a second time that hangs nowhere yet: so the first place gets itself.
+    let mut hangs = false;
     for name in EMPTY_FOLDERS {
-        cover(processes, name, || mounts::view_of(nothing.as_fd()))?;
+        cover(processes, name, || match std::mem::replace(&mut hangs, true) {
+            true => mounts::view_of(nothing.as_fd()),
+            false => Ok(rustix::io::fcntl_dupfd_cloexec(&nothing, 0)?),
+        })?;
     }
     for name in READ_ONLY {
         make_read_only(processes, name)?;

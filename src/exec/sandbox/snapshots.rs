@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
-use crate::exec::identity::Identity;
 use crate::exec::sandbox::ask;
 use crate::exec::sandbox::spec::{Reply, Snapshot, Spec, Trouble};
 use crate::store::memo::Memo;
@@ -14,7 +13,6 @@ use crate::store::object::StoreError;
 use crate::tree::disk::materialize::Owners;
 use crate::tree::disk::snapshot::{Age, SnapshotForm, snapshot};
 use crate::tree::error::TreeError;
-use crate::tree::xattr::Flavour;
 
 /// Where each of the spec's snapshots is.
 pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>, Trouble> {
@@ -28,7 +26,7 @@ pub(super) fn folders(spec: &Spec, main: &mut UnixStream) -> Result<Vec<PathBuf>
                     Some(memo) => memo,
                     None => memo.insert(Memo::open(&spec.store)?),
                 };
-                make(memo, *tree, *age, &form(&spec.identity), main)?
+                make(memo, *tree, *age, &form(spec), main)?
             }
         });
     }
@@ -52,6 +50,6 @@ fn make(
     }
 }
 
-fn form(identity: &Identity) -> SnapshotForm {
-    SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class: identity.class() }
+fn form(spec: &Spec) -> SnapshotForm {
+    SnapshotForm { owners: Owners::Exact, flavour: spec.flavour(), class: spec.identity.class() }
 }

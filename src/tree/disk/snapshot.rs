@@ -54,7 +54,7 @@ const SEAL: &str = "seal";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotForm {
     pub owners: Owners,
-    /// Of the mount that it will be part of.
+    /// Of the mount or copy that it will be part of.
     pub flavour: Flavour,
     /// Tells apart user namespaces in which the same ids are other ids on disk. Letters, digits and dashes.
     pub class: String,
@@ -64,11 +64,6 @@ impl SnapshotForm {
     /// For mounts that root makes: the tree's own ids.
     pub fn root() -> SnapshotForm {
         SnapshotForm { owners: Owners::Exact, flavour: Flavour::Trusted, class: String::new() }
-    }
-
-    /// For root where it may not write `trusted` attributes, and mounts nothing: the tree's own ids.
-    pub fn root_without_trust() -> SnapshotForm {
-        SnapshotForm { owners: Owners::Exact, flavour: Flavour::User, class: String::new() }
     }
 
     /// For mounts in a user namespace with one id.
@@ -122,6 +117,7 @@ fn key(tree: TreeDigest, age: Age, form: &SnapshotForm) -> String {
     let flavour = match form.flavour {
         Flavour::Trusted => "trusted",
         Flavour::User => "user",
+        Flavour::Own => "own",
     };
     format!("{}-{age}-{owners}-{flavour}-{}", tree.to_hex(), form.class)
 }
