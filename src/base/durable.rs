@@ -20,16 +20,17 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Mode 0600; `path` must be new.
-    pub fn create(path: PathBuf) -> io::Result<Draft> {
+    /// `path` must be new. One that is made with the mode that it is to have in the end is spared a change of it, which
+    /// costs the disk as much as making it.
+    pub fn create(path: PathBuf, mode: u32) -> io::Result<Draft> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?.into();
+        let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(mode))?.into();
         Ok(Draft { file, path, published: false })
     }
 
-    /// In the folder where it is to be published, which must exist.
+    /// In the folder where it is to be published, which must exist. Until then, nobody else can read it.
     pub fn beside(path: &Path) -> io::Result<Draft> {
-        Draft::create(beside(path))
+        Draft::create(beside(path), 0o600)
     }
 
     pub fn file(&mut self) -> &mut File {
@@ -39,7 +40,9 @@ impl Draft {
     /// Gives the file its name, in place of what had it; folders on the way are made.
     /// `to` must be on the same filesystem. `mode` is exact, whatever the umask.
     pub fn publish(mut self, to: &Path, mode: u32) -> io::Result<()> {
-        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
+        if self.file.metadata()?.mode() & 0o7777 != mode {
+            rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
+        }
         with_parents(to, || fs::rename(&self.path, to))?;
         self.published = true;
         Ok(())
@@ -252,7 +255,7 @@ mod tests {
     #[test]
     fn a_dropped_draft_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let mut draft = Draft::create(folder.path().join("draft")).unwrap();
+        let mut draft = Draft::create(folder.path().join("draft"), 0o600).unwrap();
         draft.file().write_all(b"half").unwrap();
         drop(draft);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -262,8 +265,20 @@ mod tests {
     fn publishing_makes_folders() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("a/b/c");
-        Draft::create(folder.path().join("draft")).unwrap().publish(&to, 0o444).unwrap();
+        Draft::create(folder.path().join("draft"), 0o600).unwrap().publish(&to, 0o444).unwrap();
         assert!(to.is_file());
+    }
+
+    #[test]
+    fn what_is_published_has_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("to");
+        // The umask takes something from the last one, unless it takes nothing from anybody.
+        for made in [0o600, 0o444, 0o666] {
+            let draft = Draft::create(folder.path().join("draft"), made).unwrap();
+            draft.publish(&to, 0o666).unwrap();
+            assert_eq!(to.metadata().unwrap().mode() & 0o7777, 0o666, "{made:o}");
+        }
     }
 
     #[test]

@@ -163,17 +163,8 @@ fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
 pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     for (id, error) in &built.failures {
         let node = loaded.graph.node(*id);
-        if let ExecError::Input { message, help } = error {
-            let until = end_of(node, loaded);
-            print::mistake(&Mistake::in_node(&loaded.sources, node, until, message, help));
-            continue;
-        }
-        if let ExecError::Mistake { code, message, words, label, help } = error {
-            let mistake = Mistake::new(*code, message, help);
-            print::mistake(&match words {
-                Some(words) => mistake.of_words(&loaded.sources, node, end_of(node, loaded), words, label),
-                None => mistake.of_node(&loaded.sources, node, label),
-            });
+        if let Some(mistake) = mistake(loaded, node, error) {
+            print::mistake(&mistake);
             continue;
         }
         print::note(&format!("\n{} `{}` ({}) failed: {error}", node.kind, node.name, node.place));
@@ -202,6 +193,22 @@ pub(super) fn tell_failures(memo: &Memo, loaded: &Loaded, built: &Built) {
     }
 }
 
+/// Where the file has what an error is about.
+pub(super) fn mistake(loaded: &Loaded, node: &Node, error: &ExecError) -> Option<Mistake> {
+    let (sources, until) = (&loaded.sources, end_of(node, loaded));
+    match error {
+        ExecError::Input { message, help } => Some(Mistake::in_node(sources, node, until, message, help)),
+        ExecError::Mistake { code, message, words, label, help } => {
+            let mistake = Mistake::new(*code, message, help);
+            Some(match words {
+                Some(words) => mistake.of_words(sources, node, until, words, label),
+                None => mistake.of_node(sources, node, label),
+            })
+        }
+        _ => None,
+    }
+}
+
 /// Where the next node begins, or its file ends.
 pub(super) fn end_of(node: &Node, loaded: &Loaded) -> usize {
     let starts = loaded.graph.nodes.iter().map(|other| other.span.start);
@@ -216,7 +223,7 @@ fn help(error: &ExecError, node: &str, has_log: bool) -> Option<String> {
         }
         ExecError::Failed(failure) if failure.limit().is_some() => {
             let word = failure.limit().unwrap_or_default();
-            Some(format!("raise `{word}=` in its `limits`, or let it use less"))
+            Some(format!("raise `{word}=` in its `limits`, or let it need less"))
         }
         ExecError::Failed(_) => has_log.then(|| format!("the full log: memobuild log {node}")),
         ExecError::Input { help, .. } | ExecError::Mistake { help, .. } => Some(help.clone()),

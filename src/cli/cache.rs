@@ -48,7 +48,8 @@ fn du(memo: &Memo, format: Format) -> Result<(), Failure> {
     }
     let mut text = String::new();
     let mut line = |class: &str, files: u64, size: u64| {
-        let _ = writeln!(text, "{class:<10} {files:>9} files {:>10}", size_text(size));
+        let noun = if files == 1 { "file" } else { "files" };
+        let _ = writeln!(text, "{class:<10} {files:>9} {noun:<5} {:>10}", size_text(size));
     };
     for total in &totals {
         line(&total.class, total.files, total.disk_bytes);

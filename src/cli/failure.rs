@@ -141,6 +141,7 @@ pub(super) fn store_help(error: &StoreError) -> Option<String> {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 "name a folder that you may write to with --store"
             }
+            std::io::ErrorKind::NotADirectory => "name a folder with --store",
             _ => return None,
         },
     };

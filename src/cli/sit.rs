@@ -21,6 +21,7 @@ use crate::graph::graph::{Graph, NodeId, OutputRef};
 use crate::graph::op::{Network, Op};
 use crate::graph::select;
 use crate::lang::Loaded;
+use crate::lang::mistake::Mistakes;
 use crate::oci::supply::Supply;
 
 pub(super) fn shell(args: &Args, asked: &ShellArgs) -> Result<(), Failure> {
@@ -30,7 +31,7 @@ pub(super) fn shell(args: &Args, asked: &ShellArgs) -> Result<(), Failure> {
     let node = loaded.graph.node(target.node);
     if !matches!(node.op, Op::Run(_)) {
         return Err(Failure::input(
-            format!("`{}` is a `{}`, which runs no command", asked.node, node.kind),
+            format!("`{}` runs no command: its kind is `{}`", asked.node, node.kind),
             "name a `run` or a `test`; for an image there is `memobuild run`",
         ));
     }
@@ -137,8 +138,12 @@ fn sit(
         errors: errors.as_fd(),
         is_terminal: input.is_terminal() && output.is_terminal(),
     };
-    match executor(Trust::Record)?.sit(&action, &wish, &seat, &cancel)? {
-        0 => Ok(()),
-        code => Err(Failure::Code(code)),
+    match executor(Trust::Record)?.sit(&action, &wish, &seat, &cancel) {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Failure::Code(code)),
+        Err(error) => {
+            let mistake = nodes.iter().find_map(|id| build::mistake(loaded, loaded.graph.node(*id), &error));
+            Err(mistake.map_or_else(|| error.into(), |mistake| Mistakes::from(mistake).into()))
+        }
     }
 }

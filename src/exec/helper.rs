@@ -4,7 +4,7 @@
 pub(crate) mod session;
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -39,6 +39,33 @@ pub(crate) type Hear<'a> = dyn FnMut(Stream, &[u8]) -> Result<(), ExecError> + '
 /// Takes the line on which a sandbox sends its sockets.
 pub(crate) type Connect<'a> = dyn FnMut(OwnedFd) -> io::Result<()> + 'a;
 
+/// What a sandbox asks its main process for, while it lives.
+pub(crate) struct Aid<'a> {
+    pub memo: &'a Memo,
+    pub handed: &'a Handed<'a>,
+    /// Asked where it has a proxy.
+    pub connect: &'a mut Connect<'a>,
+}
+
+/// How a duty went; `None`: the folder is removed.
+type Outcome = Result<Option<Box<Done>>, Trouble>;
+
+/// What came of something that a sandbox said.
+enum Heard {
+    /// It has what it asked for.
+    Answered,
+    /// What it asks for only somebody has who sits at it.
+    Asked(Seated),
+    Over(Outcome),
+    /// It is gone, without a last word.
+    Gone,
+}
+
+enum Seated {
+    Input,
+    Terminal,
+}
+
 /// Removes a folder that a sandbox of this identity left behind.
 pub(crate) fn remove(
     zygote: &Zygote,
@@ -47,48 +74,39 @@ pub(crate) fn remove(
     folder: &Path,
 ) -> Result<(), ExecError> {
     let duty = Duty::Remove { identity: identity.clone(), folder: folder.to_owned() };
-    let (handed, cancel) = (Handed::default(), Cancel::default());
-    attend(zygote, memo, (&duty, &handed), identity, &cancel, &mut |_, _| Ok(()), &mut |_| Ok(())).map(drop)
+    let aid = Aid { memo, handed: &Handed::default(), connect: &mut |_| Ok(()) };
+    attend(zygote, &duty, aid, &Cancel::default(), &mut |_, _| Ok(())).map(drop)
 }
 
-/// Runs a whole sandbox, which takes what it is `handed`. `output` hears what the command writes; its error ends
-/// the sandbox. `connect` is asked where the run has a proxy.
+/// Runs a whole sandbox. `output` hears what the command writes; its error ends the sandbox.
 pub(crate) fn run(
     zygote: &Zygote,
-    memo: &Memo,
     spec: Spec,
-    handed: &Handed<'_>,
+    aid: Aid<'_>,
     cancel: &Cancel,
     output: &mut Hear<'_>,
-    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
-    let identity = spec.identity.clone();
-    let duty = Duty::Run(Box::new(spec));
-    match attend(zygote, memo, (&duty, handed), &identity, cancel, output, connect)? {
-        Some(done) => Ok(done),
-        None => unreachable!("bug: a run is never answered by a removal"),
-    }
+    let done = attend(zygote, &Duty::Run(Box::new(spec)), aid, cancel, output)?;
+    Ok(*done.expect("bug: a run is never answered by a removal"))
 }
 
 fn attend(
     zygote: &Zygote,
-    memo: &Memo,
-    (duty, handed): (&Duty, &Handed<'_>),
-    identity: &Identity,
+    duty: &Duty,
+    aid: Aid<'_>,
     cancel: &Cancel,
     output: &mut Hear<'_>,
-    connect: &mut Connect<'_>,
-) -> Result<Option<Done>, ExecError> {
-    let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    send(&helper.socket, duty).map_err(Trouble::at("tell its own process what to do"))?;
-    let done = helper.attend(memo, (identity, handed), cancel, output, connect);
-    helper.finish(done, cancel)
+) -> Result<Option<Box<Done>>, ExecError> {
+    let mut helper = Helper::start(zygote, duty)?;
+    let outcome = helper.attend(aid, cancel, output);
+    helper.finish(outcome, cancel)
 }
 
 struct Helper {
     socket: UnixStream,
     pid: u32,
     pidfd: OwnedFd,
+    identity: Identity,
     /// `None` once it has closed.
     pipes: [Option<File>; 2],
     /// What it has been told so far.
@@ -96,53 +114,69 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(zygote: &Zygote) -> io::Result<Helper> {
-        let Newborn { socket, pid, pidfd, stdout, stderr } = zygote.bear()?;
-        Ok(Helper { socket, pid, pidfd, pipes: [Some(stdout), Some(stderr)], told: Urgency::None })
+    fn start(zygote: &Zygote, duty: &Duty) -> Result<Helper, ExecError> {
+        let Newborn { socket, pid, pidfd, stdout, stderr } =
+            zygote.bear().map_err(Trouble::at("start its own process"))?;
+        let pipes = [Some(stdout), Some(stderr)];
+        let helper =
+            Helper { socket, pid, pidfd, identity: duty.identity().clone(), pipes, told: Urgency::None };
+        send(&helper.socket, duty).map_err(unless_it_is_gone("tell its own process what to do"))?;
+        Ok(helper)
     }
 
     /// Until the helper has said how it went, and everything the command wrote is read.
     fn attend(
         &mut self,
-        memo: &Memo,
-        (identity, handed): (&Identity, &Handed<'_>),
+        mut aid: Aid<'_>,
         cancel: &Cancel,
         output: &mut Hear<'_>,
-        connect: &mut Connect<'_>,
-    ) -> Result<Option<Result<Option<Done>, Trouble>>, ExecError> {
-        let mut reply = None;
+    ) -> Result<Option<Outcome>, ExecError> {
+        let mut outcome = None;
         let mut until = None;
-        while reply.is_none() || self.pipes.iter().any(Option::is_some) {
-            if until.is_some_and(|until| Instant::now() >= until) {
-                break;
-            }
-            let readable = self.wait(reply.is_none()).map_err(Trouble::at("listen"))?;
+        while self.goes_on(outcome.is_some(), until) {
+            let readable = self.wait(outcome.is_none()).map_err(Trouble::at("listen"))?;
             for (number, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
                 if readable[number] {
                     self.pump(number, stream, output)?;
                 }
             }
             if readable[2] {
-                match receive(&mut self.socket) {
-                    Ok(Reply::WantsIds) => self.write_ids(identity)?,
-                    Ok(Reply::WantsInput) => unreachable!("bug: nobody sits at a run"),
-                    Ok(Reply::WantsHanded) => self.hand_over(handed)?,
-                    Ok(Reply::WantsTree(tree)) => {
-                        bring_in(memo, tree)?;
-                        self.say(word::HERE)?;
-                    }
-                    Ok(Reply::Line) => self.connect(connect)?,
-                    Ok(Reply::Terminal) => unreachable!("bug: nobody sits at a run"),
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
-                    Ok(Reply::Removed) => reply = Some(Ok(None)),
-                    Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
-                    Err(_) => break,
+                match self.answer(&mut aid)? {
+                    Heard::Answered => {}
+                    Heard::Asked(_) => unreachable!("bug: nobody sits at a run"),
+                    Heard::Over(how) => (outcome, until) = (Some(how), Some(Instant::now() + PIPE_GRACE)),
+                    Heard::Gone => break,
                 }
-                until = reply.is_some().then(|| Instant::now() + PIPE_GRACE);
             }
             self.pass_on(cancel.urgency());
         }
-        Ok(reply)
+        Ok(outcome)
+    }
+
+    /// Whether there may be more to hear: when it is over, what is still in the pipes, and no longer than `until`.
+    fn goes_on(&self, is_over: bool, until: Option<Instant>) -> bool {
+        let is_late = until.is_some_and(|until| Instant::now() >= until);
+        !is_late && (!is_over || self.pipes.iter().any(Option::is_some))
+    }
+
+    /// To be called when it has said something.
+    fn answer(&mut self, aid: &mut Aid<'_>) -> Result<Heard, ExecError> {
+        match receive(&mut self.socket) {
+            Ok(Reply::WantsIds) => self.write_ids()?,
+            Ok(Reply::WantsHanded) => self.hand_over(aid.handed)?,
+            Ok(Reply::WantsTree(tree)) => {
+                bring_in(aid.memo, tree)?;
+                self.say(word::HERE)?;
+            }
+            Ok(Reply::Line) => self.connect(aid.connect)?,
+            Ok(Reply::WantsInput) => return Ok(Heard::Asked(Seated::Input)),
+            Ok(Reply::Terminal) => return Ok(Heard::Asked(Seated::Terminal)),
+            Ok(Reply::Done(done)) => return Ok(Heard::Over(Ok(Some(done)))),
+            Ok(Reply::Removed) => return Ok(Heard::Over(Ok(None))),
+            Ok(Reply::Trouble(trouble)) => return Ok(Heard::Over(Err(trouble))),
+            Err(_) => return Ok(Heard::Gone),
+        }
+        Ok(Heard::Answered)
     }
 
     /// Which of stdout, stderr and the socket can be read.
@@ -177,7 +211,7 @@ impl Helper {
         match pipe.read(&mut buffer) {
             Ok(0) => self.pipes[number] = None,
             Ok(count) => output(stream, &buffer[..count])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Trouble::at("read what the command writes")(error).into()),
         }
         Ok(())
@@ -196,24 +230,24 @@ impl Helper {
     /// In one go, so that nothing else comes between.
     fn hand_over(&mut self, handed: &Handed<'_>) -> Result<(), ExecError> {
         self.say(word::HERE)?;
-        Ok(handed.send(&self.socket).map_err(Trouble::at("hand over what the run is lent"))?)
+        handed.send(&self.socket).map_err(unless_it_is_gone("hand over what the run is lent"))
     }
 
     fn connect(&self, connect: &mut Connect<'_>) -> Result<(), ExecError> {
         let line = rights::receive::<1, 1>(&self.socket).and_then(|sent| match sent {
             Some((_, [line])) => connect(line),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+            None => Err(ErrorKind::UnexpectedEof.into()),
         });
-        Ok(line.map_err(Trouble::at("take the line to its proxy"))?)
+        line.map_err(unless_it_is_gone("take the line to its proxy"))
     }
 
     fn say(&mut self, said: u8) -> Result<(), ExecError> {
-        Ok(self.socket.write_all(&[said]).map_err(Trouble::at("talk to its own process"))?)
+        self.socket.write_all(&[said]).map_err(unless_it_is_gone("talk to its own process"))
     }
 
     /// The kernel lets only a privileged program write more than one id (user_namespaces(7)).
-    fn write_ids(&mut self, identity: &Identity) -> Result<(), ExecError> {
-        let arguments = identity.range_arguments(self.pid).unwrap_or_default();
+    fn write_ids(&mut self) -> Result<(), ExecError> {
+        let arguments = self.identity.range_arguments(self.pid).unwrap_or_default();
         for (program, arguments) in ["newuidmap", "newgidmap"].into_iter().zip(arguments) {
             let action = format!("run {program}");
             let made = Command::new(program)
@@ -221,6 +255,9 @@ impl Helper {
                 .stdin(Stdio::null())
                 .output()
                 .map_err(Trouble::at(action.clone()))?;
+            if !made.status.success() && self.is_gone() {
+                return Err(ended_without_a_word());
+            }
             if !made.status.success() {
                 let words = String::from_utf8_lossy(&made.stderr).trim().to_owned();
                 return Err(Trouble::environment(format!("{program} refused: {words}")).into());
@@ -231,20 +268,22 @@ impl Helper {
 
     fn finish(
         self,
-        reply: Result<Option<Result<Option<Done>, Trouble>>, ExecError>,
+        outcome: Result<Option<Outcome>, ExecError>,
         cancel: &Cancel,
-    ) -> Result<Option<Done>, ExecError> {
-        let reply = reply?;
+    ) -> Result<Option<Box<Done>>, ExecError> {
+        let outcome = outcome?;
         self.wait_for_end().map_err(Trouble::at("wait for its own process"))?;
-        match reply {
+        match outcome {
             Some(Ok(done)) => Ok(done),
             Some(Err(_)) | None if cancel.is_raised() => Err(ExecError::Cancelled),
             Some(Err(trouble)) => Err(trouble.into()),
-            None => Err(ExecError::Environment {
-                message: "the sandbox's own process ended without a word".to_owned(),
-                help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
-            }),
+            None => Err(ended_without_a_word()),
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
     }
 
     /// It is the zygote that reaps it.
@@ -255,6 +294,23 @@ impl Helper {
                 other => return other.map(drop),
             }
         }
+    }
+}
+
+fn ended_without_a_word() -> ExecError {
+    ExecError::Environment {
+        message: "the sandbox's own process ended without a word".to_owned(),
+        help: Some("see the kernel's log: the machine may be out of memory".to_owned()),
+    }
+}
+
+/// What an error in talking to it is: mostly, that there is nobody to talk to.
+fn unless_it_is_gone(action: &str) -> impl FnOnce(io::Error) -> ExecError {
+    move |error| match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
+            ended_without_a_word()
+        }
+        _ => Trouble::at(action.to_owned())(error).into(),
     }
 }
 

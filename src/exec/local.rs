@@ -158,8 +158,8 @@ impl LocalExecutor {
         emulator: Option<Emulator>,
     ) -> Result<Here<'h>, ExecError> {
         self.check_rung(&isolation.for_run(run.from)?)?;
-        let (workspace, platform) = (self.workspace.as_path(), &action.platform);
-        Ok(Here { isolation, emulator, workspace, platform, lender: &self.lender })
+        let (node, workspace, platform) = (&action.node, self.workspace.as_path(), &action.platform);
+        Ok(Here { node, isolation, emulator, workspace, platform, lender: &self.lender })
     }
 }
 

@@ -17,9 +17,9 @@ use crate::exec::identity::Identity;
 use crate::exec::inputs::{Inputs, Made};
 use crate::exec::probe::Granted;
 use crate::exec::proxy;
-use crate::exec::sandbox::CERTIFICATES;
 use crate::exec::sandbox::lent::{CacheFolder, Lent};
 use crate::exec::sandbox::spec::{Root, Spec, Walls};
+use crate::exec::sandbox::{CERTIFICATES, owners_can_be_told};
 use crate::exec::services;
 use crate::graph::action::ActionInput;
 use crate::graph::late::LateText;
@@ -27,6 +27,7 @@ use crate::graph::op::{CacheMount, Command, From, Network, Run, Tmpfs};
 use crate::graph::value::Value;
 use crate::oci::image::Rootfs;
 use crate::oci::supply::Supply;
+use crate::store::memo::Memo;
 use crate::tree::disk::snapshot::SnapshotForm;
 
 /// Where every run starts; a root's own configuration and the run's lines come on top. `HOME` follows the user.
@@ -63,6 +64,15 @@ pub(crate) struct Surroundings<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// Whether a run has owners that its disk cannot show. But who is privileged, and may make namespaces of its own, would
+/// be told of owners that are not there.
+fn tells_owners(run: &Run, granted: &Granted, memo: &Memo) -> bool {
+    let is_on_layers = !matches!(run.from, From::Host(_));
+    let has_one_id = matches!(granted.identity, Identity::Single { .. });
+    let may = granted.rung.walls().has_namespaces() && is_on_layers && !run.privileged;
+    may && has_one_id && owners_can_be_told(memo.folder())
+}
+
 /// `work` is a folder of the run's own; `claims` are those of its caches.
 pub(crate) fn prepare(
     with: &Surroundings<'_>,
@@ -71,7 +81,6 @@ pub(crate) fn prepare(
     claims: &mut Claims,
 ) -> Result<Spec, ExecError> {
     let Surroundings { supply, inputs, granted, grants, cancel } = *with;
-    let identity = &granted.identity;
     grants.check(run)?;
     let rootfs = match run.from {
         From::Input(index) => rootfs_of(&inputs[index])?.clone(),
@@ -81,10 +90,9 @@ pub(crate) fn prepare(
     let trees = supply.trees(&rootfs.layers)?;
     let form = snapshot_form(granted);
     let given = Inputs::of(memo, run, inputs, &trees)?;
-    // As `Spec::tells_owners` has it.
-    let is_on_layers = !matches!(run.from, From::Host(_));
-    let tells_owners = granted.rung.walls().tell_owners(identity) && is_on_layers && !run.privileged;
-    let given = if tells_owners { given.grounded(run.network)? } else { given };
+    let tells_owners = tells_owners(run, granted, memo);
+    let is_grounded = tells_owners && granted.rung.walls() == Walls::Mounted;
+    let given = if is_grounded { given.grounded(run.network)? } else { given };
     let Made { snapshots, stack, mounts } = given.make(form.as_ref(), claims, cancel)?;
     let root = match run.from {
         From::Host(index) => host_root(&inputs[index])?,
@@ -120,6 +128,7 @@ pub(crate) fn prepare(
         expected_files: run.expect.as_ref().map_or_else(Vec::new, |expect| expect.files.clone()),
         is_test: run.expect.is_some(),
         privileged: run.privileged,
+        tells_owners,
         devices: run.devices.clone(),
         timeout: run.limits.timeout,
         bounds: Bounds::default(),

@@ -13,7 +13,7 @@ use crate::exec::cgroup::Group;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::{Cause, ExecError, Failure, Listener, Made, Stream};
 use crate::exec::heard::{Heard, stdout_differs};
-use crate::exec::helper;
+use crate::exec::helper::{self, Aid};
 use crate::exec::lender::{AGENT_VARIABLE, Lender, Lending, Served};
 use crate::exec::narrow::narrow;
 use crate::exec::prepare::{Surroundings, given_hosts, hostname, prepare};
@@ -40,6 +40,8 @@ pub const PASSED: &str = "passed";
 
 /// Where a run takes place, and for whom.
 pub struct Here<'a> {
+    /// What the user calls it.
+    pub node: &'a str,
     pub isolation: &'a Isolation,
     /// For commands of another processor.
     pub emulator: Option<Emulator>,
@@ -116,7 +118,7 @@ pub(crate) fn furnish(
     say: &mut dyn FnMut(&str),
     cancel: &Cancel,
 ) -> Result<Furnished, ExecError> {
-    let Here { isolation, emulator, workspace, platform, lender } = here;
+    let Here { isolation, emulator, workspace, platform, lender, .. } = here;
     let granted = isolation.for_run(run.from)?;
     let memo = supply.memo();
     let (lending, secret_files, secret_variables) = lender.lend(run, cancel)?;
@@ -164,7 +166,8 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
         proxy = Some(Proxy::start(line, std::mem::take(&mut terms))?);
         Ok(())
     };
-    let done = helper::run(&here.isolation.zygote, memo, spec, &handed, cancel, &mut hear, &mut connect);
+    let aid = Aid { memo, handed: &handed, connect: &mut connect };
+    let done = helper::run(&here.isolation.zygote, spec, aid, cancel, &mut hear);
     drop(claims);
     heard.rest(listener)?;
     let mut done = done?;
@@ -179,7 +182,7 @@ fn attempt(order: &Order<'_>, heard: &mut Heard<'_>, listener: &mut dyn Listener
         .filter(|(_, is_tidy)| *is_tidy)
         .for_each(|(folder, _)| memo.lay_aside(folder));
     if let Some(differs) = differs {
-        return Err(pinned_differs(&differs));
+        return Err(pinned_differs(here.node, &differs));
     }
     if let Some(cause) = verdict(&commands, &done, run, &heard.stdout, masks)? {
         let Done { command, tried, outputs, ended_services, .. } = done;
@@ -223,23 +226,24 @@ fn is_shareable(run: &Run, traffic: &Traffic) -> bool {
 }
 
 /// Whatever the command made of it: nothing that stands on other bytes is used.
-fn pinned_differs(differs: &Differs) -> ExecError {
+fn pinned_differs(node: &str, differs: &Differs) -> ExecError {
     let Differs { url, expected, found, status } = differs;
     ExecError::Mistake {
         code: Code::LockDiffers,
         message: format!(
-            "{url} is not what memobuild.lock holds: it answers {status} with {found}, not {expected}"
+            "{url} is not what memobuild.lock holds of `{node}`: it answers {status} with {found}, not {expected}"
         ),
         words: Some("network intercept".to_owned()),
         label: "asked for it",
-        help: "if that is meant: `memobuild lock --update` and the name of this node".to_owned(),
+        help: format!("if that is meant: memobuild lock --update {node}"),
     }
 }
 
 fn terms(supply: &Supply, run: &Run) -> Result<Terms, ExecError> {
     let opened = match run.network {
         Network::Intercept => {
-            Some(Opened::new(supply.memo(), &run.pins).map_err(|error| ExecError::Environment {
+            let opened = Opened::new(supply.memo(), &run.pins, supply.network().certificates());
+            Some(opened.map_err(|error| ExecError::Environment {
                 message: format!("`network intercept` is not possible here: {error}"),
                 help: None,
             })?)

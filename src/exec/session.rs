@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::base::cancel::Cancel;
 use crate::exec::executor::{Cause, ExecError, Failure};
-use crate::exec::helper::session as helper;
+use crate::exec::helper::{Aid, session as helper};
 use crate::exec::prepare::shell;
 use crate::exec::proxy::Proxy;
 use crate::exec::run::{Furnished, Here, beyond, furnish};
@@ -89,7 +89,8 @@ pub fn sit(
         Ok(())
     };
     let handed = Handed { locks: claims.locks(), values: lending.values() };
-    let done = helper::sit(&isolation.zygote, supply.memo(), spec, &handed, seat, cancel, &mut connect)?;
+    let aid = Aid { memo: supply.memo(), handed: &handed, connect: &mut connect };
+    let done = helper::sit(&isolation.zygote, spec, aid, seat, cancel)?;
     let failed = |cause| Err(Failure::new(as_typed(&command), cause).into());
     match done.ended {
         Ended::Exit(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),

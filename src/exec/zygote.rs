@@ -41,19 +41,21 @@ impl Zygote {
         Zygote { program, process: Mutex::default() }
     }
 
-    /// A zygote that has died, for whatever reason, is replaced.
+    /// A zygote that has died, for whatever reason, is replaced, maybe by somebody else who wanted something of it.
     pub(crate) fn bear(&self) -> io::Result<Newborn> {
-        match self.try_to_bear() {
-            Err(_) if self.is_gone() => self.try_to_bear(),
+        let mut asked = None;
+        match self.try_to_bear(&mut asked) {
+            Err(_) if asked.is_some_and(|asked| !self.has(asked)) => self.try_to_bear(&mut asked),
             other => other,
         }
     }
 
-    fn try_to_bear(&self) -> io::Result<Newborn> {
+    /// `asked`: which process was.
+    fn try_to_bear(&self, asked: &mut Option<u32>) -> io::Result<Newborn> {
         let (socket, socket_end) = UnixStream::pair()?;
         let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        self.wish(&[socket_end.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()])?;
+        self.wish(&[socket_end.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()], asked)?;
         drop((socket_end, stdout_end, stderr_end));
         let (pid, [pidfd]) = rights::receive(&socket)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok(Newborn {
@@ -65,17 +67,20 @@ impl Zygote {
         })
     }
 
-    fn wish(&self, dowry: &[BorrowedFd<'_>; 3]) -> io::Result<()> {
+    fn wish(&self, dowry: &[BorrowedFd<'_>; 3], asked: &mut Option<u32>) -> io::Result<()> {
         let mut process = self.process.lock().expect("bug: poisoned");
         let process = match &mut *process {
             Some(process) if !process.is_gone() => process,
             gone => gone.insert(Process::start(&self.program)?),
         };
+        *asked = Some(process.child.id());
         rights::send(&process.wishes, b"b", dowry)
     }
 
-    fn is_gone(&self) -> bool {
-        self.process.lock().expect("bug: poisoned").as_ref().is_some_and(Process::is_gone)
+    /// Whether this process is alive and the one that is asked.
+    fn has(&self, id: u32) -> bool {
+        let process = self.process.lock().expect("bug: poisoned");
+        process.as_ref().is_some_and(|process| process.child.id() == id && !process.is_gone())
     }
 }
 

@@ -390,12 +390,18 @@ fn escaped_script(written: &Written<'_>, start: usize) -> Box<Mistake> {
     let length = 1 + written.source[start + 1..].chars().next().map_or(0, char::len_utf8);
     let help = if written.source.starts_with("\"\"\"") {
         "write it between #\"\"\" and \"\"\"#".to_owned()
-    } else {
+    } else if written.line.word == "sh" {
         let inner = written.source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let inner = inner.unwrap_or(written.source).replace("\\\"", "\"");
-        format!("{} #\"{}\"#", written.line.word, shorten(&inner))
+        format!("sh #\"{}\"#", shorten(&inner))
+    } else {
+        "a text of several lines stands between \"\"\" and \"\"\", one with backslashes between #\" and \"#"
+            .to_owned()
     };
-    let message = "KDL reads this backslash itself; the script never sees it";
+    let message = match written.line.word {
+        "sh" => "KDL reads this backslash itself; the script never sees it",
+        _ => "KDL reads this backslash itself; the text never has it",
+    };
     Box::new(Mistake::new(Code::ScriptEscape, message, help).at(place..place + length, "an escape of KDL"))
 }
 

@@ -1,5 +1,6 @@
 //! The way to all servers, made when the first of them is asked: a build that asks none makes no threads.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::net::error::NetError;
@@ -36,6 +37,11 @@ impl Network {
     /// Where commands that are let out may get.
     pub fn outside(&self) -> &Outside {
         &self.0.settings.outside
+    }
+
+    /// Folders with authorities of hosts' own.
+    pub fn certificates(&self) -> &[PathBuf] {
+        &self.0.settings.http.certificates
     }
 
     /// Of all clones together.

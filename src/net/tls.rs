@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
@@ -10,9 +11,12 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::net::transport::authorities;
 
 /// All that is spoken through it.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -102,13 +106,21 @@ fn params(names: Vec<String>, name: &str) -> Result<CertificateParams, TlsError>
 }
 
 /// Whom this machine believes.
+#[derive(Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// The system's certificates, as other connections of this program have them.
-    pub fn system() -> Result<Trust, TlsError> {
+    /// The system's certificates and, of the folders `certificates`, the authorities for `host` or `host:port` alone, as
+    /// other connections of this program have them.
+    pub fn of(certificates: &[PathBuf], host: &str) -> Result<Trust, TlsError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for pem in authorities(certificates, host).map_err(TlsError::Authority)? {
+            for authority in CertificateDer::pem_slice_iter(&pem) {
+                let authority = authority.map_err(|error| TlsError::Authority(error.to_string()))?;
+                roots.add(authority)?;
+            }
+        }
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -146,6 +158,8 @@ pub enum TlsError {
     Make(#[from] rcgen::Error),
     #[error("{0}")]
     Protocol(#[from] rustls::Error),
+    #[error("an authority of the host's own cannot be read: {0}")]
+    Authority(String),
     #[error("another host is asked for than the one that was connected to")]
     Refused,
     #[error("`{0}` is no name of a server")]
@@ -201,9 +215,6 @@ impl<S: Read + Write> Drop for Secret<S> {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
 
     use super::*;
 

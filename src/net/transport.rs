@@ -47,12 +47,7 @@ impl Transports {
     /// The client for that URL, with its pool of connections.
     pub(in crate::net) fn to(&self, url: &Url) -> Result<reqwest::Client, NetError> {
         let host = host(url);
-        let folders: Vec<PathBuf> = self
-            .certificates
-            .iter()
-            .map(|folder| folder.join(&host))
-            .filter(|folder| folder.is_dir())
-            .collect();
+        let folders = folders_of(&self.certificates, &host);
         let roots = match url.scheme() {
             "http" => Roots::Plain,
             _ if folders.is_empty() => Roots::System,
@@ -101,6 +96,23 @@ pub(in crate::net) fn host(url: &Url) -> String {
     url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
 }
 
+/// Those that there are for a host.
+fn folders_of(certificates: &[PathBuf], host: &str) -> Vec<PathBuf> {
+    let folders = certificates.iter().map(|folder| folder.join(host));
+    folders.filter(|folder| folder.is_dir()).collect()
+}
+
+/// The authorities that vouch for `host` or `host:port` alone, as PEM; nothing of what we would show it.
+pub(in crate::net) fn authorities(certificates: &[PathBuf], host: &str) -> Result<Vec<Vec<u8>>, String> {
+    let mut found = Vec::new();
+    for path in files_in(&folders_of(certificates, host))? {
+        if path.extension().is_some_and(|extension| extension == "crt") {
+            found.push(read(&path)?);
+        }
+    }
+    Ok(found)
+}
+
 #[derive(Default)]
 struct OwnFiles {
     roots: Vec<Certificate>,
@@ -110,26 +122,37 @@ struct OwnFiles {
 /// `*.crt` are authorities; `*.cert` with `*.key` are what we show (containers-certs.d(5)).
 fn own_files(folders: &[PathBuf]) -> Result<OwnFiles, String> {
     let mut own = OwnFiles::default();
-    for folder in folders {
-        let unreadable = |path: &Path, why: &dyn std::fmt::Display| format!("`{}`: {why}", path.display());
-        let entries = folder.read_dir().map_err(|error| unreadable(folder, &error))?;
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            if !matches!(extension, Some("crt" | "cert")) {
-                continue;
+    for path in files_in(folders)? {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("crt") => {
+                let roots = Certificate::from_pem_bundle(&read(&path)?);
+                own.roots.extend(roots.map_err(|error| unreadable(&path, &error))?);
             }
-            let mut pem = std::fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-            if extension == Some("crt") {
-                own.roots
-                    .extend(Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(&path, &error))?);
-                continue;
+            Some("cert") => {
+                let pem = [read(&path)?, read(&path.with_extension("key"))?].concat();
+                own.identity = Some(Identity::from_pem(&pem).map_err(|error| unreadable(&path, &error))?);
             }
-            let key = path.with_extension("key");
-            pem.extend(std::fs::read(&key).map_err(|error| unreadable(&key, &error))?);
-            own.identity = Some(Identity::from_pem(&pem).map_err(|error| unreadable(&path, &error))?);
+            _ => {}
         }
     }
     Ok(own)
+}
+
+fn files_in(folders: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for folder in folders {
+        let entries = folder.read_dir().map_err(|error| unreadable(folder, &error))?;
+        files.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!("`{}`: {why}", path.display())
 }
 
 /// What an error of the transport means to the user.

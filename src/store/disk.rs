@@ -19,6 +19,9 @@ use crate::store::record::{self, Record};
 use crate::store::tier::Tier;
 use crate::store::work::WorkFolder;
 
+/// Nobody changes an object.
+const OBJECT_MODE: u32 = 0o444;
+
 /// Folders of the store, each made when it is first needed.
 pub const BLOBS: &str = "blobs";
 pub const TREES: &str = "trees";
@@ -99,7 +102,8 @@ impl Disk {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = self.draft_folder()?;
         let path = folder.path().join(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
-        let draft = Draft::create(path.clone()).map_err(StoreError::io("cannot create", &path))?;
+        let draft =
+            Draft::create(path.clone(), OBJECT_MODE).map_err(StoreError::io("cannot create", &path))?;
         Ok(ObjectDraft { draft, _folder: folder })
     }
 
@@ -127,7 +131,7 @@ impl ObjectDraft {
     }
 
     pub(super) fn publish(self, path: &Path) -> Result<(), StoreError> {
-        self.draft.publish(path, 0o444).map_err(StoreError::io("cannot write", path))
+        self.draft.publish(path, OBJECT_MODE).map_err(StoreError::io("cannot write", path))
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Metadata {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -96,5 +96,36 @@ impl Entry {
             Content::Directory { tree, .. } => Some(tree),
             _ => None,
         }
+    }
+}
+
+/// JSON has no keys but texts.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    pub(super) fn serialize<S: Serializer>(these: &Attributes, serializer: S) -> Result<S::Ok, S::Error> {
+        these.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Attributes, D::Error> {
+        Ok(Vec::<(Vec<u8>, Vec<u8>)>::deserialize(from)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_value_says_of_itself_is_read_back() {
+        let mut entry = Entry::file(BlobDigest::of(b"x"), 1, 0o755);
+        // Names need not be text.
+        entry.metadata.xattrs.insert(b"user.\xff".to_vec(), b"\0value".to_vec());
+        let json = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
     }
 }

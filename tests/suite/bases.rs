@@ -1,6 +1,7 @@
 //! The examples that stand on busybox and on Debian are built, on images made of this machine's Debian packages and served
 //! by a registry of the test's own, which stands for Docker Hub by the user's settings.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,9 +97,29 @@ pub(crate) fn debian() -> Option<PathBuf> {
 
 /// Where this machine has its own packages from.
 fn mirror() -> Option<String> {
-    let listed = Command::new("apt-get").args(["indextargets", "--format", "$(SITE)"]).output().ok()?;
-    let listed = String::from_utf8(listed.stdout).ok()?;
-    listed.lines().find(|site| site.ends_with("/debian") || site.ends_with("/debian/")).map(str::to_owned)
+    debian_sources().into_iter().map(|source| source.site).find(|site| site.ends_with("/debian"))
+}
+
+/// A line of this machine's list of sources.
+pub(crate) struct Source {
+    pub(crate) site: String,
+    /// As in the list of another machine.
+    pub(crate) line: String,
+}
+
+/// Those of this machine's sources that are Debian's own, as its apt is set up.
+pub(crate) fn debian_sources() -> Vec<Source> {
+    let mut apt = Command::new("apt-get");
+    apt.args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(RELEASE) $(COMPONENT)"]);
+    let listed = apt.output().map(|output| output.stdout).unwrap_or_default();
+    let listed = String::from_utf8(listed).unwrap();
+    let lines: BTreeSet<&str> = listed.lines().collect();
+    let sources = lines.into_iter().filter_map(|line| {
+        let (site, rest) = line.strip_prefix("Debian|")?.split_once('|')?;
+        let site = site.trim_end_matches('/').to_owned();
+        Some(Source { line: format!("deb {site} {rest}"), site })
+    });
+    sources.collect()
 }
 
 #[test]

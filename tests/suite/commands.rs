@@ -124,6 +124,26 @@ fn hash_agrees_with_b3sum() {
     assert_ne!(space.ok(&["hash", folder.to_str().unwrap()]).stdout, one);
 }
 
+/// Each with what to do about it, as the command line alone can say it.
+#[test]
+fn what_is_not_there_is_told() {
+    let space = small();
+    fs::write(space.store(), "").unwrap();
+    for (arguments, code, words) in [
+        (
+            &["hash", "nothing"][..],
+            2,
+            "nothing does not exist\n  help: name a file or a folder that is there\n",
+        ),
+        (&["build"], 3, "help: name a folder with --store\n"),
+        (&["push", "app"], 2, "`docker://` names no image, and the image has no name of its own\n"),
+    ] {
+        let ran = space.run(arguments);
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn cache_lists_measures_and_verifies() {
     let space = small();

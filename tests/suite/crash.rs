@@ -1,16 +1,16 @@
-//! Builds that are killed, run twice at once, or interrupted leave nothing behind and nothing wrong.
+//! Builds that run twice at once, are interrupted, or lose the process that their sandboxes are born from leave nothing
+//! behind and nothing wrong. `sandbox/kills.rs` kills them at any moment.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
-
-/// The number of kills; each lands at another moment of the build.
-const KILLS: u64 = 50;
+use crate::traces::{children, wait_until_none, work_folders};
 
 const WORK: &str = r##"
 files source { include "in/**"; }
@@ -29,74 +29,6 @@ fn fill(space: &Space) {
     for number in 0..20 {
         space.file(&format!("in/{number}"), format!("content {number}\n"));
     }
-}
-
-/// Processes that have the space's path in their command line or environment, mounts below it.
-fn leftovers(space: &Space) -> Vec<String> {
-    let name = space.path().file_name().unwrap().to_str().unwrap().to_owned();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        for file in ["cmdline", "environ"] {
-            let text = fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
-            if String::from_utf8_lossy(&text).contains(&name) {
-                found.push(format!("process {id}: {}", String::from_utf8_lossy(&text).replace('\0', " ")));
-            }
-        }
-    }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    found.extend(mounts.lines().filter(|line| line.contains(&name)).map(str::to_owned));
-    found
-}
-
-fn wait_until_gone(space: &Space) {
-    let began = Instant::now();
-    loop {
-        let left = leftovers(space);
-        if left.is_empty() {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "left behind: {left:?}");
-        sleep(Duration::from_millis(20));
-    }
-}
-
-fn work_folders(space: &Space) -> Vec<String> {
-    let folder = fs::read_dir(space.store().join("work"));
-    folder.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
-fn exported(space: &Space) -> String {
-    space.ok(&["build", "-o", "oci:image"]);
-    fs::read_to_string(space.path().join("image/index.json")).unwrap()
-}
-
-#[test]
-fn a_kill_at_any_moment_is_harmless() {
-    let clean = Space::new();
-    if !busybox_root(&clean) {
-        return;
-    }
-    fill(&clean);
-    let began = Instant::now();
-    let right = exported(&clean);
-    let whole = began.elapsed();
-    let space = Space::new();
-    busybox_root(&space);
-    fill(&space);
-    for kill in 0..KILLS {
-        space.file("in/0", format!("attempt {kill}\n"));
-        let mut child = space.command(&["build", "-o", "oci:image"]).stderr(Stdio::null()).spawn().unwrap();
-        // Spread over the build by a stride that is coprime to the number of kills.
-        sleep(whole.mul_f64((kill * 17 % KILLS) as f64 / KILLS as f64));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        wait_until_gone(&space);
-    }
-    space.file("in/0", "content 0\n");
-    assert_eq!(exported(&space), right);
-    space.ok(&["cache", "verify"]);
-    assert_eq!(work_folders(&space), [""; 0]);
 }
 
 #[test]
@@ -150,23 +82,8 @@ fn an_interrupt_ends_everything() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.status.signal()), (Some(130), None), "{output:?}");
     assert!(began.elapsed() < Duration::from_secs(8));
-    wait_until_gone(&space);
-    assert_eq!(work_folders(&space), [""; 0]);
-}
-
-/// Processes whose parent is `parent`.
-fn children(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // After the name, which may hold anything: state, parent (proc_pid_stat(5)).
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        if after_name.split_whitespace().nth(1) == Some(&parent.to_string()) {
-            found.push(id);
-        }
-    }
-    found
+    wait_until_none(&space, &[]);
+    assert_eq!(work_folders(&space.store()), Vec::<PathBuf>::new());
 }
 
 /// The process that sandboxes are born from keeps nothing of theirs, and they do not outlive it.
@@ -199,10 +116,41 @@ fn the_death_of_the_zygote_ends_its_runs() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("the sandbox's own process ended without a word"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(28), "the commands were waited for");
-    wait_until_gone(&space);
+    wait_until_none(&space, &[]);
     // What it left under ids that only its own namespace had, the next build that runs something removes.
     let next = "run three { from root; sh \"true\"; }\ndefault three\n";
     space.file("memobuild.kdl", format!("{BUSYBOX_ROOT}\n{next}"));
     space.ok(&["build"]);
-    assert_eq!(work_folders(&space), [""; 0]);
+    assert_eq!(work_folders(&space.store()), Vec::<PathBuf>::new());
+}
+
+/// As many as wait for it at that moment.
+#[test]
+fn a_zygote_that_dies_is_replaced_for_all_that_want_one() {
+    let space = Space::new();
+    if !busybox_root(&space) {
+        return;
+    }
+    let next = |name: &str| format!("run {name} {{ from first; sh \"echo {name} > /name\"; }}\n");
+    let runs = "run first { from root; sh \"sleep 0.5\"; }\ndefault all\ngroup all a b c d\n".to_owned();
+    space.file("memobuild.kdl", BUSYBOX_ROOT.to_owned() + &runs + &["a", "b", "c", "d"].map(next).concat());
+    let build = space.command(&["build", "--jobs", "4"]).stderr(Stdio::piped()).spawn().unwrap();
+    let signal = |name: &str, id: u32| {
+        assert_eq!(run(Command::new("kill").args([name, &id.to_string()])).code, Some(0));
+    };
+    let began = Instant::now();
+    let zygote = loop {
+        assert!(began.elapsed() < Duration::from_secs(20), "there never was a run");
+        match children(build.id())[..] {
+            [zygote] if !children(zygote).is_empty() => break zygote,
+            _ => sleep(Duration::from_millis(5)),
+        }
+    };
+    signal("-STOP", zygote);
+    // Now the first run ends, and the others want a sandbox from who answers nobody.
+    sleep(Duration::from_millis(1500));
+    signal("-KILL", zygote);
+    let output = build.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    wait_until_none(&space, &[]);
 }

@@ -69,6 +69,8 @@ fn what_is_not_declared_is_not_there() {
 }
 
 /// Neither the caller's variables, descriptors, umask nor standard input reach a command.
+///
+/// CVE class: leaked variables and descriptors (CVE-2024-21626).
 #[test]
 fn surroundings_are_the_same_for_untidy_callers() {
     for space in spaces() {

@@ -30,6 +30,7 @@ run writes {
     sh """
     echo new > /etc/new; rm /etc/gone; echo more >> /etc/kept; chmod 600 /etc/kept; touch /old/a
     rm -r /old; mkdir /old; echo b > /old/b; rm -r /away; echo file > /away
+    busybox chown 7:8 /etc/kept; busybox chown 9 /old/b
     mkdir -p /deep/er; ln /etc/new /deep/er/hard; ln -s /etc /deep/link; chmod 750 /deep; mv /deep/er /deep/moved
     echo x > /tmp/kept
     """
@@ -46,6 +47,7 @@ run mounts {
     sh """
     cat /src/main.c /src/sub/deep /src/lib/lib.c /ro/main.c /etc/one > /out/seen
     echo "$GREETING $PWD $HOME $(stat -c %a /memory)" >> /out/seen
+    stat -c '%n %u:%g' /etc/kept /old/b /away >> /out/seen
     cat /etc/kept /old/b /away /deep/moved/hard >> /out/seen; ls -A / /etc /old /tmp >> /out/seen
     echo changed > /src/main.c; rm -r /src/sub; echo x > /memory/x; echo y > /src/lib/new
     echo one > /made; echo kept > kept

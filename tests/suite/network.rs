@@ -177,6 +177,19 @@ fn a_server_that_cannot_prove_who_it_is_is_not_believed_for_the_run() {
 }
 
 #[test]
+fn a_host_may_have_an_authority_of_its_own() {
+    let Some(opened) = Opened::new("\"files.example:PORT\"", "true") else { return };
+    let host = format!("files.example:{}", opened.site.port);
+    let folder = opened.space.path().join(".config/containers/certs.d");
+    for (host, code) in [("other.example", 1), (host.as_str(), 0)] {
+        std::fs::create_dir_all(folder.join(host)).unwrap();
+        std::fs::copy(&opened.authority, folder.join(host).join("ca.crt")).unwrap();
+        let ran = opened.space.run(&["build", "deps", "--progress", "plain"]);
+        assert_eq!(ran.code, Some(code), "{host}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn what_a_run_fetched_is_pinned_and_replayed_without_a_network() {
     let script = "curl -sSf https://files.example:PORT/b; \
                   curl -sS -o /dev/null -w '%{http_code}' https://files.example:PORT/none; echo; \
@@ -212,5 +225,18 @@ fn what_a_run_fetched_is_pinned_and_replayed_without_a_network() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("memo::lock::differs") && said.contains(&format!("sha256:{sha256}")), "{said}");
+    assert!(said.contains("if that is meant: memobuild lock --update deps"), "{said}");
     assert_eq!(opened.site.requests(), [format!("GET /a HTTP/1.1 files.example:{port}")]);
+}
+
+#[test]
+fn what_came_in_the_open_is_replayed_too() {
+    let Some(site) = Site::start([("/page", "page\n")].into()) else { return };
+    let run = FETCH.replace("URL", &site.url("/page")).replace("network", "network intercept");
+    let Some(space) = space(&format!("\"{}:{}\"", site.address, site.port), &run) else { return };
+    assert_eq!(space.ok(&["lock"]).stdout, "memobuild.lock: 1 entry, 1 added, 0 changed, 0 removed\n");
+    assert_eq!(site.requests().len(), 1);
+    policy_of(&space, "deny");
+    assert_eq!(space.build(&["deps"])["deps"], "executed");
+    assert_eq!(site.requests(), [""; 0]);
 }

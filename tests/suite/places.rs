@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use seccompiler::{
@@ -80,6 +80,32 @@ pub(crate) fn can_be_made() -> bool {
         return false;
     }
     have(&["setpriv", "unshare", "mount", "newuidmap", "busybox"])
+}
+
+/// Beside where the tests are, one on each rung that root can go to without being somebody else.
+pub(crate) fn roots_places() -> Vec<Option<Place>> {
+    if !is_root() || !can_be_made() {
+        return vec![None];
+    }
+    let other = |place: &&Place| matches!(place.rights, Rights::Own | Rights::Container);
+    let of = |rung| PLACES.iter().filter(other).find(|place| place.rung == Some(rung)).copied();
+    vec![None, of("D"), of("E")]
+}
+
+/// The command as it is given there, or where the tests are.
+pub(crate) fn command_at(place: Option<Place>, space: &Space, arguments: &[&str]) -> Command {
+    match place {
+        Some(place) => place.command(space, arguments),
+        None => space.command(arguments),
+    }
+}
+
+/// The store's folder as those outside see it, who have none of the place's own mounts.
+pub(crate) fn store_at(place: Option<Place>, space: &Space) -> PathBuf {
+    match place {
+        Some(Place { disk: Disk::Overlay, .. }) => space.path().join("disk/upper"),
+        _ => space.store(),
+    }
 }
 
 impl Place {

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::sandbox::site::Site;
 use crate::space::{BUSYBOX_ROOT, Space, User, busybox_root, ordinary_user, run};
 
 const NODES: &str = r##"
@@ -185,4 +186,63 @@ fn what_is_missing_is_told_with_what_to_do() {
     fs::write(space.path().join(file), VALUES[3]).unwrap();
     fs::write(space.path().join("said"), VALUES[2]).unwrap();
     assert_eq!(run(&mut command(&space, &["build", "uses", "--secret", "given=file:given"])).code, Some(0));
+}
+
+/// CVE class: credentials in what is told of a build and kept of it (CVE-2023-26054): those in addresses, and a proxy's.
+#[test]
+fn what_gets_one_into_servers_is_in_nothing_that_a_build_leaves() {
+    let Some(site) = Site::start([("/a?token=value-of-a-query", "page\n")].into()) else { return };
+    let space = Space::new();
+    let address = |host: &str| format!("http://user:value-of-a-password@{host}/a?token=value-of-a-query");
+    let host = format!("{}:{}", site.address, site.port);
+    let file = |source: &str| {
+        let text = format!(
+            "memobuild 1\nhttp page {source:?}\nimage all {{ from scratch; copy page to=\"/page\"; }}\n\
+             workspace acme {{ policy {{ network allow; }}; }}\n"
+        );
+        space.file("memobuild.kdl", text);
+    };
+    let ask = |arguments: &[&str]| {
+        let mut command = space.command(arguments);
+        let proxy = "http://user:value-of-a-proxy@127.0.0.1:9";
+        command.env("http_proxy", proxy).env("https_proxy", proxy).env("no_proxy", site.address.to_string());
+        run(&mut command)
+    };
+    file(&address(&host));
+    let build = ["build", "all", "--report", "report.json", "--progress", "plain", "-o", "oci:image"];
+    let mut told = Vec::new();
+    for (arguments, code) in [(&build[..], 0), (&["lock"], 2), (&build[..], 0)] {
+        let ran = ask(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.stderr);
+        told.push(ran);
+    }
+    for arguments in [
+        &["plan"][..],
+        &["graph"],
+        &["show"],
+        &["show", "--format", "json"],
+        &["list"],
+        &["log", "page"],
+        &["cache", "ls"],
+    ] {
+        told.push(ask(arguments));
+    }
+    // Servers and proxies that cannot be reached.
+    for source in [address("127.0.0.1:9"), address("192.0.2.1:9"), address("none.invalid")] {
+        file(&source);
+        let ran = ask(&["build", "all", "--progress", "json"]);
+        assert_ne!(ran.code, Some(0), "{source}");
+        told.push(ran);
+    }
+    for ran in told {
+        assert!(
+            !ran.stdout.contains("value-of-") && !ran.stderr.contains("value-of-"),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    let build_file = space.workspace().join("memobuild.kdl");
+    let holders: Vec<PathBuf> = holders(&space).into_iter().filter(|path| *path != build_file).collect();
+    assert_eq!(holders, [""; 0].map(PathBuf::from));
 }

@@ -131,7 +131,7 @@ fn nothing_of_whoever_sits_there_gets_in() {
 fn only_what_runs_commands_can_be_sat_at() {
     let Some(space) = space() else { return };
     let table = [
-        (&["shell", "app"][..], 2, "runs no command"),
+        (&["shell", "app"][..], 2, "`app` runs no command: its kind is `image`"),
         (&["shell", "nowhere"], 2, "nowhere"),
         (&["run", "node.out"], 1, "exit code 4"),
         (&["shell", "base", "--", "/none"], 1, "no such program"),

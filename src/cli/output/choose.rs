@@ -108,7 +108,7 @@ impl Output {
         };
         if references.is_empty() && self.destination.needs_name() {
             return Err(Failure::input(
-                format!("`-o {}` names no image, and the image has no name of its own", self.written),
+                format!("`{}` names no image, and the image has no name of its own", self.written),
                 format!("write {}REF, or give the image a line `name`", self.written),
             ));
         }

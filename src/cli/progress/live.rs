@@ -30,8 +30,11 @@ impl<'g> Live<'g> {
     }
 
     fn start(&mut self, node: NodeId) {
-        let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed:>4} {wide_msg:.dim}")
-            .expect("bug: the template is fixed");
+        let width = self.width;
+        let style = ProgressStyle::with_template(&format!(
+            "{{spinner}} {{prefix:{width}!}} {{elapsed:>4}} {{wide_msg:.dim}}"
+        ))
+        .expect("bug: the template is fixed but for a number");
         let bar = self.view.insert_before(&self.traffic, ProgressBar::new_spinner().with_style(style));
         bar.set_prefix(self.name(node));
         bar.enable_steady_tick(Duration::from_millis(100));

@@ -13,14 +13,11 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use crate::base::cancel::Cancel;
 use crate::exec::executor::ExecError;
-use crate::exec::helper::{Connect, Helper, PIPE_GRACE, TICK, bring_in};
-use crate::exec::identity::Identity;
-use crate::exec::sandbox::lent::Handed;
+use crate::exec::helper::{Aid, Heard, Helper, Outcome, PIPE_GRACE, Seated, TICK};
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::session::Size;
-use crate::exec::sandbox::spec::{Done, Duty, Reply, Spec, Trouble, receive, send, word};
+use crate::exec::sandbox::spec::{Done, Duty, Spec, Trouble, word};
 use crate::exec::zygote::Zygote;
-use crate::store::memo::Memo;
 
 /// Where somebody sits.
 pub struct Seat<'s> {
@@ -39,34 +36,28 @@ impl Seat<'_> {
     }
 }
 
-/// Until the sandbox is over, which takes what it is `handed`. `connect` is asked where it has a proxy.
+/// Until the sandbox is over.
 pub(crate) fn sit(
     zygote: &Zygote,
-    memo: &Memo,
     spec: Spec,
-    handed: &Handed<'_>,
+    aid: Aid<'_>,
     seat: &Seat<'_>,
     cancel: &Cancel,
-    connect: &mut Connect<'_>,
 ) -> Result<Done, ExecError> {
-    let identity = spec.identity.clone();
-    let mut helper = Helper::start(zygote).map_err(Trouble::at("start its own process"))?;
-    let cannot = || Trouble::at::<io::Error>("tell its own process what to do");
-    send(&helper.socket, &Duty::Run(Box::new(spec))).map_err(cannot())?;
+    let mut helper = Helper::start(zygote, &Duty::Run(Box::new(spec)))?;
     let (mut input, mut room) = (None, None);
     if !seat.is_terminal {
-        let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot()(error.into()))?;
+        let cannot = || Trouble::at::<Errno>("make a pipe for what is typed");
+        let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot())?;
         input = Some(theirs);
-        room = Some(Room::new(ours).map_err(|error| cannot()(error.into()))?);
+        room = Some(Room::new(ours).map_err(cannot())?);
     }
     let mut table =
         Table { helper: &mut helper, seat, input, room, raw: None, size: seat.size(), heard_all: false };
-    let reply = table.attend(memo, (&identity, handed), cancel, connect);
+    let outcome = table.attend(aid, cancel);
     drop(table);
-    match helper.finish(reply, cancel)? {
-        Some(done) => Ok(done),
-        None => unreachable!("bug: a run is never answered by a removal"),
-    }
+    let done = helper.finish(outcome, cancel)?;
+    Ok(*done.expect("bug: a run is never answered by a removal"))
 }
 
 /// Between the two of them.
@@ -83,40 +74,22 @@ struct Table<'a> {
     heard_all: bool,
 }
 
-type Said = Option<Result<Option<Done>, Trouble>>;
-
 impl Table<'_> {
-    fn attend(
-        &mut self,
-        memo: &Memo,
-        (identity, handed): (&Identity, &Handed<'_>),
-        cancel: &Cancel,
-        connect: &mut Connect<'_>,
-    ) -> Result<Said, ExecError> {
-        let (mut reply, mut until) = (None, None);
-        while reply.is_none() || self.helper.pipes.iter().any(Option::is_some) {
-            if until.is_some_and(|until| Instant::now() >= until) {
-                break;
-            }
-            let ready = self.wait(reply.is_none()).map_err(Trouble::at("listen"))?;
+    fn attend(&mut self, mut aid: Aid<'_>, cancel: &Cancel) -> Result<Option<Outcome>, ExecError> {
+        let (mut outcome, mut until) = (None, None);
+        while self.helper.goes_on(outcome.is_some(), until) {
+            let ready = self.wait(outcome.is_none()).map_err(Trouble::at("listen"))?;
             self.carry(&ready).map_err(Trouble::at("carry what is typed and shown"))?;
             if ready.socket {
-                match receive(&mut self.helper.socket) {
-                    Ok(Reply::WantsIds) => self.helper.write_ids(identity)?,
-                    Ok(Reply::WantsHanded) => self.helper.hand_over(handed)?,
-                    Ok(Reply::WantsInput) => self.hand_over_input()?,
-                    Ok(Reply::WantsTree(tree)) => {
-                        bring_in(memo, tree)?;
-                        self.helper.say(word::HERE)?;
+                match self.helper.answer(&mut aid)? {
+                    Heard::Answered => {}
+                    Heard::Asked(Seated::Input) => self.hand_over_input()?,
+                    Heard::Asked(Seated::Terminal) => {
+                        self.take_terminal().map_err(Trouble::at("take the terminal"))?;
                     }
-                    Ok(Reply::Line) => self.helper.connect(connect)?,
-                    Ok(Reply::Terminal) => self.take_terminal().map_err(Trouble::at("take the terminal"))?,
-                    Ok(Reply::Done(done)) => reply = Some(Ok(Some(*done))),
-                    Ok(Reply::Removed) => reply = Some(Ok(None)),
-                    Ok(Reply::Trouble(trouble)) => reply = Some(Err(trouble)),
-                    Err(_) => break,
+                    Heard::Over(how) => (outcome, until) = (Some(how), Some(Instant::now() + PIPE_GRACE)),
+                    Heard::Gone => break,
                 }
-                until = reply.is_some().then(|| Instant::now() + PIPE_GRACE);
             }
             self.follow_window();
             self.helper.pass_on(cancel.urgency());
@@ -124,7 +97,7 @@ impl Table<'_> {
         if self.raw.is_some() {
             self.show_rest();
         }
-        Ok(reply)
+        Ok(outcome)
     }
 
     /// Asked for, so that it comes between no other words.

@@ -8,7 +8,7 @@ use crate::base::tree_path::TreePath;
 use crate::exec::bounds::Bounds;
 use crate::exec::emulation::Emulator;
 use crate::exec::executor::ExecError;
-use crate::exec::helper;
+use crate::exec::helper::{self, Aid};
 use crate::exec::identity::{Identity, range};
 use crate::exec::probe::{Finding, Granted, Rung, machine};
 use crate::exec::sandbox::lent::{Handed, Lent};
@@ -180,6 +180,7 @@ pub(super) fn attempt(
         expected_files: Vec::new(),
         is_test: false,
         privileged: false,
+        tells_owners: false,
         devices: Vec::new(),
         timeout: Some(10),
         bounds: Bounds::default(),
@@ -187,15 +188,8 @@ pub(super) fn attempt(
         services: Vec::new(),
         is_service: false,
     };
-    let done = helper::run(
-        zygote,
-        memo,
-        spec,
-        &Handed::default(),
-        &Cancel::default(),
-        &mut |_, _| Ok(()),
-        &mut |_| Ok(()),
-    )?;
+    let aid = Aid { memo, handed: &Handed::default(), connect: &mut |_| Ok(()) };
+    let done = helper::run(zygote, spec, aid, &Cancel::default(), &mut |_, _| Ok(()))?;
     match done.ended {
         Ended::Exit(0) => Ok(()),
         ended => Err(ExecError::Environment {

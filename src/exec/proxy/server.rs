@@ -95,7 +95,7 @@ impl<'s> Server<'s> {
         served.reaches(&reached.stream);
         let wire: Box<dyn Wire> = match shared.opened.as_ref().filter(|_| *is_secret) {
             Some(opened) => {
-                let secret = opened.trust().and_then(|trust| trust.connect(host, reached.stream));
+                let secret = opened.trust(place).and_then(|trust| trust.connect(host, reached.stream));
                 Box::new(secret.map_err(|error| NotReached::Io(io::Error::other(error)))?)
             }
             None => Box::new(reached.stream),

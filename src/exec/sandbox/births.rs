@@ -66,6 +66,10 @@ fn know_the_processor() {
 }
 
 fn leave_home(dowry: Dowry, parent: i32) -> ExitCode {
+    // Were its parent killed before it is announced, the main process and it would wait for each other for ever.
+    if super::die_with(parent).is_err() {
+        return ExitCode::FAILURE;
+    }
     let taken = rustix::stdio::dup2_stdout(&dowry.stdout).and(rustix::stdio::dup2_stderr(&dowry.stderr));
     let Dowry { socket, stdout, stderr } = dowry;
     drop((stdout, stderr));

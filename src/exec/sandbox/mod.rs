@@ -14,6 +14,7 @@ mod copies;
 mod command;
 mod devices;
 mod emulation;
+mod filter;
 mod user_namespace;
 mod gift;
 mod host_root;
@@ -70,6 +71,7 @@ use crate::base::hidden::Hidden;
 use crate::base::remove;
 use crate::exec::identity::{Identity, map_single};
 use crate::exec::sandbox::account::Account;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::Copies;
 use crate::exec::sandbox::init::{End, Inherited, Plan, Rights};
 use crate::exec::sandbox::moved::Moved;
@@ -84,6 +86,7 @@ use crate::exec::sandbox::ward::Ward;
 use crate::exec::sandbox::watch::Watch;
 
 pub(crate) use authority::CERTIFICATES;
+pub(crate) use ownership::can_be_told as owners_can_be_told;
 
 /// The hidden first argument that makes this program a zygote.
 pub const ARGUMENT: &str = "__sandbox";
@@ -136,6 +139,7 @@ fn run(spec: &Spec, parent: i32, main: &mut UnixStream) -> Result<Done, Trouble>
     } else {
         // This process notices by itself that the main one is gone: were it killed for that, as others are, nobody
         // would be left to end what a command has started.
+        set_parent_process_death_signal(None).map_err(Trouble::at("outlive its parent"))?;
         run_in_ward(spec, Ward::begin(parent)?, main)
     };
     let tidy = workplace::tidy(&spec.work).is_ok();
@@ -186,9 +190,10 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         return Ok(done);
     }
     let inodes = room.ownership.take().map(Ownership::finish).transpose()?;
-    let results = results::Results::new(spec, start.elapsed(), inodes);
+    let top = room.top()?;
+    let unchanged = room.believed.take_back(top.as_fd(), spec)?;
+    let results = results::Results::new(spec, start.elapsed(), inodes, unchanged);
     if ended == Ended::Exit(spec.exit) {
-        let top = room.top()?;
         (done.outputs, done.lacking) = results.outputs(top.as_fd())?;
         done.absent = results.absent(top.as_fd());
         done.lost = lost::lost(spec, &room.folders, &room.copies);
@@ -199,15 +204,16 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
         }
         done.change = results.change(&room.stubs, bare.as_ref().map(OwnedFd::as_fd), &room.copies)?;
     } else if spec.is_test && ended != Ended::Cancelled {
-        (done.outputs, _) = results.outputs(room.top()?.as_fd())?;
+        (done.outputs, _) = results.outputs(top.as_fd())?;
     }
     Ok(done)
 }
 
-/// The root without what hangs in it, where somebody tells whose its files are. Elsewhere nothing keeps the stack of
-/// its layers mounted while they are read.
+/// The root without what hangs in it, where somebody tells whose the files of a stack of layers are. Elsewhere nothing
+/// keeps the stack mounted while they are read.
 fn bare_root(spec: &Spec, top: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Trouble> {
-    let view = spec.tells_owners().then(|| mounts::view_of(top)).transpose();
+    let is_asked = spec.tells_owners && spec.walls == Walls::Mounted;
+    let view = is_asked.then(|| mounts::view_of(top)).transpose();
     view.map_err(Trouble::at("view the root"))
 }
 
@@ -222,6 +228,7 @@ struct Room<'s> {
     top: Option<OwnedFd>,
     stubs: Stubs,
     copies: Copies,
+    believed: Believed,
     plan: Plan,
     /// Values of the plan's secret variables.
     secrets: Vec<Hidden>,
@@ -261,11 +268,11 @@ impl<'s> Room<'s> {
         let folders = snapshots::folders(spec, main)?;
         caches::make(spec, main)?;
         let told = main.try_clone().map_err(Trouble::at("listen to the main process"))?;
-        let root::Assembled { top, stubs, gifts, copies, moved } =
+        let root::Assembled { top, stubs, gifts, copies, moved, believed } =
             root::assemble(spec, &folders, &files, &|| is_spoken_to(&told))?;
         drop(files);
         let account = look_up_account(spec, top.as_fd())?;
-        if !spec.tells_owners() {
+        if !spec.tells_owners {
             account::check(
                 &spec.identity,
                 &[&[account.uid, account.gid], account.groups.as_slice()].concat(),
@@ -274,7 +281,7 @@ impl<'s> Room<'s> {
         let mut ownership = match init.calls.take() {
             Some(calls) => {
                 let shown = Shown::new(spec, &folders, top.as_fd())?;
-                Some(Ownership::new(calls, &account, shown)?)
+                Some(Ownership::new(calls, &account, shown, &copies.noted)?)
             }
             None => None,
         };
@@ -294,6 +301,7 @@ impl<'s> Room<'s> {
             top: Some(top),
             stubs,
             copies,
+            believed,
             plan,
             secrets: variables,
             _moved: moved,
@@ -331,7 +339,11 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Trouble::at("watch its parent"))?;
     match getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
-        _ => Err(Trouble::environment("the main process is gone")),
+        // Only a main process that is not gone hears it.
+        _ => Err(Trouble::Environment {
+            message: "the process that sandboxes are born from was killed".to_owned(),
+            help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
+        }),
     }
 }
 
@@ -378,7 +390,7 @@ fn become_root(keeps_groups: bool) -> Result<(), Trouble> {
 fn start_init(spec: &Spec, mut inherited: Inherited<'_>) -> Result<Init, Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("start its first process");
     let (ours, theirs) = UnixStream::pair().map_err(cannot())?;
-    let calls = spec.tells_owners().then(UnixStream::pair).transpose().map_err(cannot())?;
+    let calls = spec.tells_owners.then(UnixStream::pair).transpose().map_err(cannot())?;
     let (our_calls, their_calls) = calls.unzip();
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP;

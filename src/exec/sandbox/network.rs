@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::base::tree_path::TreePath;
-use crate::exec::sandbox::authority;
+use crate::exec::sandbox::authority::{self, Believed};
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::place::{self, Stubs};
 use crate::exec::sandbox::root::known;
@@ -29,19 +29,16 @@ const HOSTS: &str = "etc/hosts";
 /// Shown only where the root has none of its own.
 pub(crate) const WHERE_MISSING: [&str; 2] = ["etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
 
-pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<(), Trouble> {
+pub(super) fn mount(root: BorrowedFd<'_>, stubs: &mut Stubs, spec: &Spec) -> Result<Believed, Trouble> {
     let own = made_files(&spec.work);
     match spec.network {
-        Network::None | Network::Proxy => own_names(root, stubs, spec, &own),
-        Network::Intercept => {
-            own_names(root, stubs, spec, &own)?;
-            authority::mount(root, spec, &own)
-        }
+        Network::None | Network::Proxy | Network::Intercept => own_names(root, stubs, spec, &own)?,
         Network::Host | Network::Locked => {
             show_machines(root, stubs, &own, HOSTS, &added_hosts(spec))?;
-            show_machines(root, stubs, &own, SERVERS, "")
+            show_machines(root, stubs, &own, SERVERS, "")?;
         }
     }
+    authority::lay(root, spec, &own)
 }
 
 /// What `mount` shows, as files to be put into a root that nothing can be mounted in. Without a network, what the root

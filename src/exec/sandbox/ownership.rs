@@ -19,7 +19,9 @@ mod who;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::exec::sandbox::account::Account;
@@ -30,8 +32,9 @@ use crate::exec::sandbox::ownership::shown::Shown;
 use crate::exec::sandbox::rights;
 use crate::exec::sandbox::seccomp::GIVING;
 use crate::exec::sandbox::spec::Trouble;
-use crate::exec::sandbox::sys::listener::listen;
-use crate::tree::disk::owned::Owned;
+use crate::exec::sandbox::sys::listener::{is_there, listen};
+use crate::tree::disk::copy::Noted;
+use crate::tree::disk::owned::{Identity, Owned};
 
 pub(super) use crate::exec::sandbox::ownership::inodes::Inodes;
 pub(super) use crate::exec::sandbox::ownership::people::begin_as;
@@ -48,23 +51,38 @@ pub(super) struct Ownership {
     inodes: Inodes,
 }
 
+/// Whether owners can be told of files on the disk that the store is on: where the kernel gives listeners, and an inode
+/// can be told from the next that has its number.
+pub(crate) fn can_be_told(store: &Path) -> bool {
+    let of_disk = || {
+        let store = openat(CWD, store, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Identity::of(store.as_fd(), b"")
+    };
+    is_there() && of_disk().is_ok_and(|disk| disk.born != (0, 0))
+}
+
 /// Called by the first process: from here on, it and all that it starts are answered by whoever has the other end.
 pub(super) fn submit(to: &UnixStream) -> Result<(), Trouble> {
     let cannot = || Trouble::at::<std::io::Error>("have its system calls answered");
-    let listener = listen(&filter::program()).map_err(cannot())?;
+    let listener = listen(&filter::asking().program()).map_err(cannot())?;
     rights::send(to, b"l", &[listener.as_fd()]).map_err(cannot())
 }
 
 impl Ownership {
-    /// `account` is whom the commands start as.
-    pub(super) fn new(arrival: UnixStream, account: &Account, shown: Shown) -> Result<Ownership, Trouble> {
+    /// `account` is whom the commands start as, `copied` what was noted of files that are copies.
+    pub(super) fn new(
+        arrival: UnixStream,
+        account: &Account,
+        shown: Shown,
+        copied: &[Noted],
+    ) -> Result<Ownership, Trouble> {
         Ok(Ownership {
             arrival: Some(arrival),
             listener: None,
             places: Places::new()?,
             people: People::new(account)?,
             shown,
-            inodes: Inodes::default(),
+            inodes: Inodes::of_copies(copied),
         })
     }
 

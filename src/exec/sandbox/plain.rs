@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, futimens, openat, unlinkat,
@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::place::{Stubs, open_inside};
 use crate::exec::sandbox::places::{self, Placed};
@@ -21,13 +22,12 @@ use crate::exec::sandbox::spec::{Mounted, Part, Spec, Trouble, Walls};
 use crate::exec::sandbox::{devices, moved, network, workplace};
 use crate::graph::op::Access;
 
-/// `folders` are where the spec's snapshots are.
-pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Assembled, Trouble> {
+pub(super) fn assemble(copying: &Copying<'_>) -> Result<Assembled, Trouble> {
     let spec = copying.spec;
     workplace::set_up_without_mounts(&spec.work)?;
     let mut copies = Copies::default();
     let mut left_out = own_places(spec);
-    let top = copying.lay_root(folders, &left_out)?;
+    let top = copying.lay_root(&left_out, &mut copies)?;
     let root = top.as_fd();
     let mut stubs = Stubs::default();
     if spec.walls == Walls::Chrooted {
@@ -39,8 +39,7 @@ pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Ass
     for placed in places::all(spec) {
         match placed {
             Placed::Tree(number, mounted) => {
-                let source = source(mounted, folders);
-                put_tree(root, &mut stubs, (number, mounted), &source, copying, &mut copies)?;
+                put_tree(root, &mut stubs, (number, mounted), copying, &mut copies)?;
             }
             Placed::Memory(tmpfs) => put_memory(root, &mut stubs, &tmpfs.at)?,
             Placed::Cache(cache) => {
@@ -54,7 +53,7 @@ pub(super) fn assemble(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<Ass
     make_output_places(root, &mut stubs, spec)?;
     let again = top.try_clone().map_err(Trouble::at("open the root"))?;
     copies.root = Some(Copied::new(again, left_out)?);
-    Ok(Assembled { top, stubs, gifts, copies, moved })
+    Ok(Assembled { top, stubs, gifts, copies, moved, believed: Believed::default() })
 }
 
 /// What takes a namespace. It says so instead of doing without.
@@ -122,19 +121,19 @@ fn put_tree(
     root: BorrowedFd<'_>,
     stubs: &mut Stubs,
     (number, mounted): (usize, &Mounted),
-    source: &Path,
     copying: &Copying<'_>,
     copies: &mut Copies,
 ) -> Result<(), Trouble> {
     if mounted.source.part == Part::File {
         stubs.file(root, &mounted.at)?;
         let file = make_anew(root, &mounted.at)?;
-        return fill_file(source, file).map_err(Trouble::at("copy a file that is mounted"));
+        return fill_file(&source(mounted, copying.folders), file)
+            .map_err(Trouble::at("copy a file that is mounted"));
     }
     let place = stubs.folder(root, &mounted.at)?;
     let below = |path: TreePath| path.strip_prefix(&mounted.at).filter(|path| !path.is_root());
     let leave_out: Vec<TreePath> = own_places(copying.spec).into_iter().filter_map(below).collect();
-    copying.fill(source, place.as_fd(), &leave_out)?;
+    copying.fill(mounted, place.as_fd(), &leave_out, copies)?;
     if mounted.access == Access::Cow {
         copies.mounts.insert(number, Copied::new(place, leave_out)?);
     }

@@ -33,6 +33,8 @@ pub(super) struct Results<'a> {
     spec: &'a Spec,
     /// Whose files are, where the disk cannot tell.
     inodes: Option<Inodes>,
+    /// Files that were written to for the run, and are as they were before.
+    unchanged: Vec<TreePath>,
     /// Opened when it is needed: a test leaves nothing, as a rule.
     memo: OnceCell<Memo>,
     single_threaded: bool,
@@ -45,9 +47,14 @@ const LONG: Duration = Duration::from_secs(1);
 
 impl Results<'_> {
     /// `took` is how long the commands ran.
-    pub(super) fn new(spec: &Spec, took: Duration, inodes: Option<Inodes>) -> Results<'_> {
+    pub(super) fn new(
+        spec: &Spec,
+        took: Duration,
+        inodes: Option<Inodes>,
+        unchanged: Vec<TreePath>,
+    ) -> Results<'_> {
         let single_threaded = took < LONG;
-        Results { spec, inodes, memo: OnceCell::new(), single_threaded, never: Cancel::default() }
+        Results { spec, inodes, unchanged, memo: OnceCell::new(), single_threaded, never: Cancel::default() }
     }
 
     fn memo(&self) -> Result<&Memo, Trouble> {
@@ -142,7 +149,8 @@ impl Results<'_> {
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
         let seen = root.and_then(|root| self.seen(root, Some(&below)));
-        let options = CaptureOptions { unlock: true, ..self.options(seen.as_ref()) };
+        let leave_out = self.only_below(&below)?;
+        let options = CaptureOptions { unlock: true, leave_out, ..self.options(seen.as_ref()) };
         capture_upper(memo, upper.as_fd(), &below, &options, &self.never).map(Some).map_err(Trouble::from)
     }
 
@@ -156,9 +164,21 @@ impl Results<'_> {
         stubs.remove_from(folder);
         let memo = self.memo()?;
         let below = Layers::new(memo, trees.iter().copied());
-        let options =
-            CaptureOptions { unlock: true, leave_out: copied.left_out.clone(), ..self.options(None) };
+        let seen = self.seen(folder, Some(&below));
+        let leave_out = [copied.left_out.clone(), self.only_below(&below)?].concat();
+        let options = CaptureOptions { unlock: true, leave_out, ..self.options(seen.as_ref()) };
         Ok(capture_copied(memo, folder, &copied.notes, &below, &options, &self.never)?)
+    }
+
+    /// Those of the unchanged files that lie under all layers, and so are none of the root's.
+    fn only_below(&self, layers: &Layers<'_>) -> Result<Vec<TreePath>, Trouble> {
+        let mut found = Vec::new();
+        for path in &self.unchanged {
+            if layers.find(path)?.is_none() {
+                found.push(path.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// Who knows whose the files in `folder` are, where that is not on the disk.

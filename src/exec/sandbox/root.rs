@@ -10,6 +10,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::base::hidden::Hidden;
 use crate::base::tree_path::TreePath;
+use crate::exec::sandbox::authority::Believed;
 use crate::exec::sandbox::copies::{Copied, Copies, Copying};
 use crate::exec::sandbox::gift::Gift;
 use crate::exec::sandbox::mounts;
@@ -33,6 +34,8 @@ pub(super) struct Assembled {
     pub copies: Copies,
     /// To be moved back when all is over.
     pub moved: Vec<Moved>,
+    /// To be taken back before anything is read.
+    pub believed: Believed,
 }
 
 /// `folders` are where the spec's snapshots are, `secrets` the values of its secret files. Where something is copied, `stop` is asked whether to give up.
@@ -42,13 +45,13 @@ pub(super) fn assemble(
     secrets: &[Hidden],
     stop: &Stop<'_>,
 ) -> Result<Assembled, Trouble> {
-    let copying = Copying { spec, stop };
+    let copying = Copying { spec, folders, stop };
     if !spec.walls.has_namespaces() {
-        return plain::assemble(&copying, folders);
+        return plain::assemble(&copying);
     }
     let mut copies = Copies::default();
     let (top, copy) = match spec.walls {
-        Walls::Copied => show_copy(&copying, folders).map(|(top, copy)| (top, Some(copy)))?,
+        Walls::Copied => show_copy(&copying, &mut copies).map(|(top, copy)| (top, Some(copy)))?,
         _ => (mount_layers(spec, folders)?, None),
     };
     let root = top.as_fd();
@@ -61,14 +64,14 @@ pub(super) fn assemble(
     if spec.session.as_ref().is_some_and(|session| session.terminal.is_some()) {
         session::mount_terminals(root)?;
     }
-    network::mount(root, &mut stubs, spec)?;
+    let believed = network::mount(root, &mut stubs, spec)?;
     if !secrets.is_empty() {
         secrets::set_up(&spec.work)?;
     }
-    let gifts = mount_all(root, &mut stubs, &copying, folders, secrets, &mut copies)?;
+    let gifts = mount_all(root, &mut stubs, &copying, secrets, &mut copies)?;
     make_output_places(root, &mut stubs, spec)?;
     copies.root = copy.map(|copy| Copied::new(copy, Vec::new())).transpose()?;
-    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new() })
+    Ok(Assembled { top, stubs, gifts, copies, moved: Vec::new(), believed })
 }
 
 pub(super) fn make_output_places(
@@ -101,10 +104,10 @@ fn mount_layers(spec: &Spec, folders: &[PathBuf]) -> Result<OwnedFd, Trouble> {
 }
 
 /// A copy of the layers in the place of a mount; second, the copy itself, with nothing mounted in it.
-fn show_copy(copying: &Copying<'_>, folders: &[PathBuf]) -> Result<(OwnedFd, OwnedFd), Trouble> {
+fn show_copy(copying: &Copying<'_>, copies: &mut Copies) -> Result<(OwnedFd, OwnedFd), Trouble> {
     let spec = copying.spec;
     workplace::set_up(&spec.work)?;
-    let copy = copying.lay_root(folders, &[])?;
+    let copy = copying.lay_root(&[], copies)?;
     let view = mounts::view(&workplace::copied_root(&spec.work)).map_err(Trouble::at("show the root"))?;
     mounts::make_deviceless(view.as_fd())?;
     Ok((hang(spec, view.as_fd())?, copy))
@@ -135,7 +138,6 @@ fn mount_all(
     root: BorrowedFd<'_>,
     stubs: &mut Stubs,
     copying: &Copying<'_>,
-    folders: &[PathBuf],
     secrets: &[Hidden],
     copies: &mut Copies,
 ) -> Result<Vec<Gift>, Trouble> {
@@ -144,10 +146,9 @@ fn mount_all(
     for placed in places::all(spec) {
         match placed {
             Placed::Tree(number, mounted) => {
-                let source = source(mounted, folders);
-                let mount = match own_mount(copying, (number, mounted), &source, copies)? {
+                let mount = match own_mount(copying, (number, mounted), copies)? {
                     Some(copy) => copy,
-                    None => shown(spec, (number, mounted), &source)?,
+                    None => shown(spec, (number, mounted), &source(mounted, copying.folders))?,
                 };
                 attach_tree(root, stubs, mounted, mount.as_fd())?;
                 if mounted.access == Access::Ro && has_more_below(mounted, spec) {
@@ -180,14 +181,13 @@ pub(super) fn source(mounted: &Mounted, folders: &[PathBuf]) -> PathBuf {
 fn own_mount(
     copying: &Copying<'_>,
     (number, mounted): (usize, &Mounted),
-    source: &Path,
     copies: &mut Copies,
 ) -> Result<Option<OwnedFd>, Trouble> {
     let is_written = mounted.access == Access::Cow || has_more_below(mounted, copying.spec);
     if copying.spec.walls != Walls::Copied || mounted.source.part == Part::File || !is_written {
         return Ok(None);
     }
-    let (mount, copied) = copying.mount(number, source)?;
+    let (mount, copied) = copying.mount((number, mounted), copies)?;
     if mounted.access == Access::Cow {
         copies.mounts.insert(number, copied);
     }

@@ -1,15 +1,10 @@
-//! Which system calls a command may make. Two filters: calls that do not exist for it (new ones, and
-//! other ways of calling), and calls that exist and are refused.
-//!
-//! The first is written by hand since it is one comparison: whatever is numbered beyond what we have
-//! looked at gives ENOSYS, so that a newer kernel opens no side door.
+//! Which system calls a command may make: those of the known ones that are not refused. Whatever is numbered beyond
+//! what we have looked at does not exist for it, so that a newer kernel opens no side door.
 
-use std::collections::BTreeMap;
+use std::io;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, apply_filter, sock_filter,
-};
+use crate::exec::sandbox::filter::{Filter, Test, Verdict};
+use crate::exec::sandbox::sys;
 
 /// `file_setattr` of Linux 6.17, the last one that was looked at.
 const LAST_KNOWN: u32 = 469;
@@ -78,15 +73,13 @@ const REFUSED: &[i64] = &[
     libc::SYS_ioperm,
 ];
 
-const NEW_NAMESPACES: [i32; 7] = [
-    libc::CLONE_NEWNS,
-    libc::CLONE_NEWUTS,
-    libc::CLONE_NEWIPC,
-    libc::CLONE_NEWUSER,
-    libc::CLONE_NEWPID,
-    libc::CLONE_NEWNET,
-    libc::CLONE_NEWCGROUP,
-];
+const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWCGROUP;
 
 /// No namespace holds these: they reach the hypervisor, and the kernel's crypto.
 const REFUSED_SOCKETS: [i32; 2] = [libc::AF_VSOCK, libc::AF_ALG];
@@ -117,122 +110,97 @@ const MACHINE_WIDE: &[i64] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// Holds for the calling process and all that come from it. Sets `no_new_privs`.
-pub(super) fn restrict() -> Result<(), seccompiler::Error> {
-    apply_filter(&unknown_calls(Some(libc::SYS_clone3)))?;
-    // The later of two filters that both give an error decides which one.
-    let mut rules = refused_calls()?;
-    rules.extend(NAMESPACES.iter().map(|&call| (call, Vec::new())));
-    rules.insert(libc::SYS_clone, new_namespaces()?);
-    apply_filter(&refusing(rules)?)
+const REFUSE: Verdict = Verdict::Errno(libc::EPERM);
+const ABSENT: Verdict = Verdict::Errno(libc::ENOSYS);
+
+/// Holds for the calling process and all that come from it. Sets `no_new_privs`, as all others here do.
+pub(super) fn restrict() -> io::Result<()> {
+    sys::filter(&usual().program())
 }
 
 /// The same for a run that may mount and make namespaces.
-pub(super) fn restrict_to_namespaces() -> Result<(), seccompiler::Error> {
-    apply_filter(&unknown_calls(None))?;
-    apply_filter(&refusing(refused_calls()?)?)
+pub(super) fn restrict_to_namespaces() -> io::Result<()> {
+    sys::filter(&known().program())
 }
 
 /// What namespaces would hold back: other machines, the processes of the whole machine, and its shared memory, which
 /// outlives those who made it. To be followed by `restrict`.
-pub(super) fn restrict_without_namespaces(has_network: bool) -> Result<(), seccompiler::Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        MACHINE_WIDE.iter().map(|&call| (call, Vec::new())).collect();
+pub(super) fn restrict_without_namespaces(has_network: bool) -> io::Result<()> {
+    let refuse = Verdict::Errno(libc::EACCES);
     // 0 is the caller itself.
-    let of_another = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0);
-    rules.insert(libc::SYS_prlimit64, any_of([of_another])?);
-    if !has_network {
-        let local = libc::AF_UNIX as u64;
-        let others = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, local);
-        rules.insert(libc::SYS_socket, any_of([others])?);
-    }
-    let refuse = SeccompAction::Errno(libc::EACCES as u32);
-    let program: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture())?.try_into()?;
-    apply_filter(&program)
+    let of_another = Test::IsNot(0, 0);
+    let filter = Filter::new(Verdict::Kill).on(MACHINE_WIDE, refuse).on_one(
+        libc::SYS_prlimit64,
+        &[of_another],
+        refuse,
+    );
+    let filter = match has_network {
+        true => filter,
+        false => filter.on_one(libc::SYS_socket, &[Test::IsNot(0, libc::AF_UNIX as u32)], refuse),
+    };
+    sys::filter(&filter.program())
 }
 
 /// Answers that a file has a new owner, and does nothing: for a run whose files all become 0:0, in a place
 /// where no other owner exists. Without it `cp -a` of a file of the machine's root fails.
-pub(super) fn ignore_ownership() -> Result<(), seccompiler::Error> {
-    let rules = GIVING.iter().map(|&call| (call, Vec::new())).collect();
-    let done = SeccompAction::Errno(0);
-    let program: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, done, architecture())?.try_into()?;
-    apply_filter(&program)
+pub(super) fn ignore_ownership() -> io::Result<()> {
+    sys::filter(&Filter::new(Verdict::Kill).on(GIVING, Verdict::Errno(0)).program())
 }
 
-/// `hidden` does not exist for it either: its flags lie in memory, where no filter can look; libraries fall back to
-/// `clone`.
-fn unknown_calls(hidden: Option<i64>) -> Vec<sock_filter> {
-    const NUMBER: u32 = 0;
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let line = |code, k, jt, jf| sock_filter { code, jt, jf, k };
-    vec![
-        line(LOAD, NUMBER, 0, 0),
-        // x32 calls have bit 30 set, so they are above as well.
-        line(ABOVE, LAST_KNOWN, 2, 0),
-        line(IS, hidden.map_or(u32::MAX, |call| call as u32), 1, 0),
-        line(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-        line(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0, 0),
-    ]
+/// Without the calls that no run may make.
+fn known() -> Filter {
+    // x32 calls have bit 30 set, so they are beyond as well.
+    let mut filter = Filter::new(Verdict::Kill).beyond(LAST_KNOWN, ABSENT).on(REFUSED, REFUSE);
+    for family in REFUSED_SOCKETS {
+        filter = filter.on_one(libc::SYS_socket, &[Test::Is(0, family as u32)], REFUSE);
+    }
+    for request in REFUSED_IOCTLS {
+        filter = filter.on_one(libc::SYS_ioctl, &[Test::Is(1, request as u32)], REFUSE);
+    }
+    filter
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-fn refused_calls() -> Result<Rules, seccompiler::Error> {
-    let mut rules: Rules = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
-    let socket = REFUSED_SOCKETS.map(|family| equals(0, family as u64));
-    rules.insert(libc::SYS_socket, any_of(socket)?);
-    let ioctl = REFUSED_IOCTLS.map(|request| equals(1, request));
-    rules.insert(libc::SYS_ioctl, any_of(ioctl)?);
-    Ok(rules)
-}
-
-fn new_namespaces() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    any_of(NEW_NAMESPACES.map(|flag| {
-        let flag = flag as u64;
-        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)
-    }))
-}
-
-/// Kills on calls in another architecture's way: their numbers mean other things.
-fn refusing(rules: Rules) -> Result<BpfProgram, seccompiler::Error> {
-    let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture())?;
-    Ok(filter.try_into()?)
-}
-
-type Condition = Result<SeccompCondition, seccompiler::BackendError>;
-
-fn equals(argument: u8, value: u64) -> Condition {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
-}
-
-fn any_of(
-    conditions: impl IntoIterator<Item = Condition>,
-) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    conditions.into_iter().map(|condition| SeccompRule::new(vec![condition?])).collect()
-}
-
-const fn architecture() -> TargetArch {
-    #[cfg(target_arch = "x86_64")]
-    return TargetArch::x86_64;
-    #[cfg(target_arch = "aarch64")]
-    return TargetArch::aarch64;
+/// Without mounts and namespaces too. `clone3` does not exist, since its flags lie in memory, where no filter can look:
+/// libraries fall back to `clone`.
+fn usual() -> Filter {
+    known().on(NAMESPACES, REFUSE).on(&[libc::SYS_clone3], ABSENT).on_one(
+        libc::SYS_clone,
+        &[Test::Has(0, NEW_NAMESPACES as u32)],
+        REFUSE,
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::sandbox::filter::tests::{FOREIGN, HERE};
 
     #[test]
-    fn the_filter_compiles_and_is_small() {
-        let program = refusing(refused_calls().unwrap()).unwrap();
-        assert!(program.len() < 400, "{} instructions", program.len());
+    fn what_becomes_of_calls() {
+        let unshares = libc::CLONE_NEWUSER as u64 | libc::SIGCHLD as u64;
+        let with = |first: u64, second: u64| [first, second, 0, 0, 0, 0];
+        // The call, its arguments, and what becomes of it: usually, and where a run may make namespaces.
+        let table = [
+            (libc::SYS_read, with(0, 0), Verdict::Allow, Verdict::Allow),
+            (libc::SYS_mount, with(0, 0), REFUSE, Verdict::Allow),
+            (libc::SYS_clone3, with(0, 0), ABSENT, Verdict::Allow),
+            (libc::SYS_clone, with(libc::SIGCHLD as u64, 0), Verdict::Allow, Verdict::Allow),
+            (libc::SYS_clone, with(unshares, 0), REFUSE, Verdict::Allow),
+            (libc::SYS_bpf, with(0, 0), REFUSE, REFUSE),
+            (libc::SYS_ioctl, with(0, libc::TIOCSTI), REFUSE, REFUSE),
+            (libc::SYS_ioctl, with(0, libc::TIOCSTI | 1 << 32), REFUSE, REFUSE),
+            (libc::SYS_ioctl, with(0, libc::TIOCGWINSZ), Verdict::Allow, Verdict::Allow),
+            (libc::SYS_socket, with(libc::AF_VSOCK as u64, 0), REFUSE, REFUSE),
+            (libc::SYS_socket, with(libc::AF_INET as u64, 0), Verdict::Allow, Verdict::Allow),
+            (i64::from(LAST_KNOWN) + 1, with(0, 0), ABSENT, ABSENT),
+            // x32.
+            (libc::SYS_read | 1 << 30, with(0, 0), ABSENT, ABSENT),
+        ];
+        for (call, arguments, usually, with_namespaces) in table {
+            assert_eq!(usual().verdict(HERE, call, arguments), usually, "{call} {arguments:?}");
+            assert_eq!(known().verdict(HERE, call, arguments), with_namespaces, "{call} {arguments:?}");
+        }
+        assert_eq!(usual().verdict(FOREIGN, libc::SYS_read, with(0, 0)), Verdict::Kill);
     }
 
     #[test]

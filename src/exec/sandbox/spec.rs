@@ -35,6 +35,15 @@ pub(crate) enum Duty {
     },
 }
 
+impl Duty {
+    pub(crate) fn identity(&self) -> &Identity {
+        match self {
+            Duty::Run(spec) => &spec.identity,
+            Duty::Remove { identity, .. } => identity,
+        }
+    }
+}
+
 /// Everything a sandbox needs to know. Nothing else reaches it but its two output pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
@@ -78,6 +87,8 @@ pub(crate) struct Spec {
     pub is_test: bool,
     /// Its rights in its own namespaces are not taken from it.
     pub privileged: bool,
+    /// Owners that the disk cannot show are told by the sandbox's own process.
+    pub tells_owners: bool,
     /// Paths of the machine's devices that it sees.
     pub devices: Vec<String>,
     /// Seconds.
@@ -121,16 +132,10 @@ impl Spec {
 }
 
 impl Spec {
-    /// Whether owners that the disk cannot show are told by the sandbox's own process.
-    pub(crate) fn tells_owners(&self) -> bool {
-        let is_on_layers = matches!(self.root, Root::Layers { .. });
-        self.walls.tell_owners(&self.identity) && is_on_layers && !self.privileged
-    }
-
     /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
     /// since all of it is on one filesystem.
     pub(crate) fn has_ground(&self) -> bool {
-        self.tells_owners()
+        self.tells_owners && self.walls == Walls::Mounted
     }
 }
 
@@ -215,12 +220,6 @@ impl Walls {
             Walls::Mounted => Flavour::Trusted,
             _ => Flavour::Own,
         }
-    }
-
-    /// Whether a sandbox of these walls can tell owners that the disk cannot show; it does for a run on layers. But who
-    /// is privileged, and may make namespaces of its own, would be told of owners that are not there.
-    pub(crate) fn tell_owners(self, identity: &Identity) -> bool {
-        self == Walls::Mounted && matches!(identity, Identity::Single { .. })
     }
 
     pub(crate) const fn has_namespaces(self) -> bool {

@@ -1,7 +1,7 @@
 //! Watches a running sandbox: its first process, the main process, the clock. One loop over
 //! descriptors, so that answering a seccomp listener is one more descriptor in it.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -103,10 +103,15 @@ fn conclude(init: &mut Init, phase: Phase, is_sat_at: bool) -> Result<End, Troub
         }
         (Phase::Running { .. }, Ok(Report::Ended(end))) => Ok(end),
         (Phase::Running { .. }, Ok(Report::Trouble(trouble))) => Err(trouble),
-        (Phase::Running { .. }, Ok(Report::Began(_)) | Err(_)) => Err(Trouble::Environment {
-            message: "the sandbox's first process was killed".to_owned(),
-            help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
-        }),
+        (Phase::Running { .. }, Ok(Report::Began(_)) | Err(_)) => Err(was_killed()),
+    }
+}
+
+/// By somebody else, or by the kernel.
+fn was_killed() -> Trouble {
+    Trouble::Environment {
+        message: "the sandbox's first process was killed".to_owned(),
+        help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
     }
 }
 
@@ -205,7 +210,10 @@ impl Init {
     pub(super) fn tell(&self, plan: &Plan, secrets: Vec<Hidden>) -> Result<(), Trouble> {
         send(&self.socket, plan)
             .and_then(|()| secrets.iter().try_for_each(|secret| send_value(&self.socket, secret)))
-            .map_err(Trouble::at("tell its first process what to do"))
+            .map_err(|error| match error.kind() {
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => was_killed(),
+                _ => Trouble::at("tell its first process what to do")(error),
+            })
     }
 }
 

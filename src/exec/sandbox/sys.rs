@@ -140,6 +140,22 @@ pub(super) fn execute(program: &CStr, arguments: &[CString], environment: &[CStr
     io::Error::last_os_error()
 }
 
+/// Lets a filter judge all calls of the calling process from now on, for good.
+pub(super) fn filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    add_filter(program, 0).map(drop)
+}
+
+/// What the kernel gives depends on the flags (seccomp(2)).
+fn add_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<libc::c_long> {
+    let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the kernel only reads the program, which outlives the call.
+    let given =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    check(given).map(|()| given)
+}
+
 /// Ends the process at once: nothing is dropped, flushed or run.
 pub(super) fn exit(code: i32) -> Infallible {
     // SAFETY: ends the process; there is nothing left that could be unsound.

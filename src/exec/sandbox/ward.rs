@@ -56,22 +56,21 @@ pub(super) fn adopt_orphans() -> Result<(), Trouble> {
     set_child_subreaper(Some(getpid())).map_err(Trouble::at("become the parent of orphans"))
 }
 
-/// Kills the caller's children and all below them, but for those named and all below these. Says how many there were.
+/// Kills the process's children and all below them, but for those named and all below these. Says how many there were.
 pub(super) fn kill_descendants(of: Pid, but: &[Pid]) -> io::Result<usize> {
-    let mut killed = 0;
     let parents = parents()?;
+    let mut doomed = Vec::new();
     let mut waiting = vec![of.as_raw_nonzero().get()];
     while let Some(parent) = waiting.pop() {
         let children = parents.iter().filter(|(_, its_parent)| **its_parent == parent).map(|(pid, _)| *pid);
         let others = children.filter(|pid| but.iter().all(|known| known.as_raw_nonzero().get() != *pid));
         for child in others {
-            if kill(child, parent) {
-                killed += 1;
-            }
+            doomed.push((child, parent));
             waiting.push(child);
         }
     }
-    Ok(killed)
+    // Children before their parents, whose death gives them others: then they could not be told from strangers.
+    Ok(doomed.into_iter().rev().filter(|(pid, parent)| kill(*pid, *parent)).count())
 }
 
 /// Unless the number has become another process's meanwhile.
@@ -116,23 +115,24 @@ mod tests {
         let script = "sleep 77071 & (sleep 77072 & wait) & sh -c 'sleep 77073; true' & wait";
         let mut shell = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
         let of = Pid::from_child(&shell);
-        let below = || {
+        let below = || -> Vec<i32> {
             let all = usage::processes(of.as_raw_nonzero().get());
             all.iter().map(|process| process.pid).filter(|pid| *pid != of.as_raw_nonzero().get()).collect()
         };
-        let mut found: Vec<i32> = below();
+        let mut found = below();
         while found.len() < 5 {
             std::thread::sleep(PAUSE);
             found = below();
         }
-        let own: Vec<i32> = found
-            .iter()
-            .copied()
-            .filter(|pid| usage::parent(*pid) == Some(of.as_raw_nonzero().get()))
-            .collect();
-        let kept = Pid::from_raw(*own.last().unwrap()).unwrap();
-        assert!(kill_descendants(of, &[kept]).unwrap() >= 3);
-        assert!(usage::parent(kept.as_raw_nonzero().get()).is_some());
+        let of_the_shell = |pid: &&i32| usage::parent(**pid) == Some(of.as_raw_nonzero().get());
+        let kept = Pid::from_raw(*found.iter().rfind(of_the_shell).unwrap()).unwrap();
+        let kept_ones = || usage::processes(kept.as_raw_nonzero().get()).len();
+        let all_kept = kept_ones();
+        assert!(kill_descendants(of, &[kept]).unwrap() > 0);
+        while below().len() > all_kept {
+            std::thread::sleep(PAUSE);
+        }
+        assert_eq!(kept_ones(), all_kept);
         kill_descendants(of, &[]).unwrap();
         // Its own children are dead, so that it ends by itself.
         assert!(shell.wait().unwrap().success());

@@ -9,8 +9,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flistxattr, fstat, futimens, ioctl_getflags,
-    openat,
+    AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flistxattr, fstat, futimens,
+    ioctl_getflags, openat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags};
@@ -98,11 +98,20 @@ pub(super) fn tidy(work: &Path) -> io::Result<()> {
     for entry in fs::read_dir(work)? {
         let path = entry?.path();
         if is_reusable && path == overlay(work) {
-            // The kernel refuses one in which anything was left unsynced.
-            remove(&path.join("work"))?;
+            remove_marks(&path).or_else(|_| remove(&path.join("work")))?;
         } else if !is_reusable || (path != upper(work) && path != memory(work)) {
             remove(&path)?;
         }
+    }
+    Ok(())
+}
+
+/// What says that an overlay was not synced: the kernel refuses a folder with it (overlayfs.rst, "Volatile mount").
+fn remove_marks(overlay: &Path) -> Result<(), Errno> {
+    let folder = open(overlay)?;
+    unlinkat(&folder, "work/incompat/volatile/dirty", AtFlags::empty())?;
+    for path in ["work/incompat/volatile", "work/incompat", "work"] {
+        unlinkat(&folder, path, AtFlags::REMOVEDIR)?;
     }
     Ok(())
 }

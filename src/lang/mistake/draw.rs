@@ -9,6 +9,7 @@ use miette::{
     Severity, SourceCode, SourceSpan, SpanContents,
 };
 
+use crate::base::address::blanked;
 use crate::lang::mistake::{Label, Mistake, Span};
 use crate::lang::source::{Source, Sources, line_and_column};
 
@@ -41,7 +42,9 @@ pub(super) fn snippets(labels: &[Label], sources: &Sources) -> Box<[Snippet]> {
         match snippets.iter_mut().find(|(base, _)| *base == source.base) {
             Some((_, snippet)) => snippet.labels.push(label),
             None => {
-                let file = Named { name: source.name.clone(), text: Arc::clone(&source.text) };
+                // What is drawn is read by others than who wrote it.
+                let text = blanked(&source.text).map_or_else(|| Arc::clone(&source.text), Arc::from);
+                let file = Named { name: source.name.clone(), text };
                 snippets.push((source.base, Snippet { file, labels: vec![label] }));
             }
         }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::RwLock;
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::TreeDigest;
@@ -15,7 +16,8 @@ use crate::tree::disk::capture::{CaptureOptions, Ids};
 use crate::tree::disk::contents::{Contents, ReadFolder, joined};
 use crate::tree::disk::descent::{self, Folders, failed};
 use crate::tree::disk::inode::{FolderFacts, Reader};
-use crate::tree::disk::notes::{Facts, Identity, Noted, Notes, PLAIN};
+use crate::tree::disk::notes::{Facts, Noted, NotedFolder, Notes, PLAIN, changed};
+use crate::tree::disk::owned::Identity;
 use crate::tree::disk::upper::{Below, compare};
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Entry, Metadata};
@@ -127,12 +129,17 @@ impl Reading<'_> {
         let path = folders.path(id);
         let (opened, FolderFacts { metadata, .. }) = self.open(folders, id)?;
         let identity =
-            Identity::of(opened.as_fd()).map_err(|error| failed("cannot look at", &path, b"", error))?;
+            Identity::of(opened.as_fd(), b"").map_err(|error| failed("cannot look at", &path, b"", error))?;
         let same = noted.filter(|&number| self.notes.folder(number).identity == identity);
         // One that was made in place of another shows nothing of that.
         let opaque = noted.is_some() && same.is_none();
         let before = same.map(|number| self.notes.folder(number));
-        let implied = before.is_some_and(|before| self.is_same(&before.metadata, &metadata));
+        let implied = match before {
+            Some(before) => self
+                .is_same(before, opened.as_fd(), &metadata)
+                .map_err(|error| failed("cannot look at", &path, b"", error))?,
+            None => false,
+        };
         let mut names =
             descent::list(opened.as_fd()).map_err(|error| failed("cannot list", &path, b"", error))?;
         if !self.leave_out.is_empty() {
@@ -159,10 +166,14 @@ impl Reading<'_> {
         Ok(Now { folder, noted: same, below })
     }
 
-    fn is_same(&self, before: &Metadata, now: &Metadata) -> bool {
-        let owners =
-            (before.uid, before.gid) == (now.uid, now.gid) || matches!(self.reader.options.ids, Ids::AllRoot);
-        owners && before.mode == now.mode && before.xattrs == now.xattrs
+    /// Where somebody tells owners, the disk shows only whether anything about the folder was changed.
+    fn is_same(&self, before: &NotedFolder, opened: BorrowedFd<'_>, now: &Metadata) -> Result<bool, Errno> {
+        let owners = match self.reader.options.ids {
+            Ids::AllRoot => true,
+            Ids::Exact => (before.metadata.uid, before.metadata.gid) == (now.uid, now.gid),
+            Ids::Told(_) => before.changed == changed(&rustix::fs::fstat(opened)?),
+        };
+        Ok(owners && before.metadata.mode == now.mode && before.metadata.xattrs == now.xattrs)
     }
 
     fn open(&self, folders: &Folders, id: usize) -> Result<(OwnedFd, FolderFacts), TreeError> {

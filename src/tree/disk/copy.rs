@@ -16,8 +16,10 @@ use rustix::io::Errno;
 use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::tree::disk::contents::joined;
-use crate::tree::disk::copy::file::Copier;
+use crate::tree::disk::copy::file::{Copier, Original};
 use crate::tree::disk::descent::{self, Folders, failed, open_below};
+use crate::tree::disk::owned::Identity;
+use crate::tree::disk::snapshot::{Note, Notes};
 use crate::tree::error::TreeError;
 use crate::tree::xattr::{self, Flavour};
 
@@ -25,24 +27,38 @@ use crate::tree::xattr::{self, Flavour};
 pub struct ToCopy<'a> {
     /// Snapshots, lowest first.
     pub lowers: &'a [PathBuf],
+    /// What no inode of them shows, one for each of them; or none at all.
+    pub notes: &'a [Notes],
     /// Of the overlay mount that the snapshots are made for.
     pub flavour: Flavour,
     /// Folders, relative to the top, that are left out with all below them. What else is there is copied.
     pub leave_out: &'a [TreePath],
 }
 
+/// What was noted of an inode of a snapshot, and the inode that is its copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    pub identity: Identity,
+    pub note: Note,
+}
+
 /// Asked now and then whether to give up.
 pub type Stop<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// Into `dest`, an empty folder, whose own owner and mode stay.
-pub fn copy(what: &ToCopy<'_>, dest: BorrowedFd<'_>, stop: &Stop<'_>) -> Result<(), TreeError> {
-    copying(what, dest, stop)?.copy().map(drop)
+pub fn copy(what: &ToCopy<'_>, dest: BorrowedFd<'_>, stop: &Stop<'_>) -> Result<Vec<Noted>, TreeError> {
+    Ok(copying(what, dest, stop)?.copy()?.copier.noted())
 }
 
 /// As `copy`, and `dest` looks like the topmost snapshot afterwards.
-pub fn copy_with_top(what: &ToCopy<'_>, dest: BorrowedFd<'_>, stop: &Stop<'_>) -> Result<(), TreeError> {
+pub fn copy_with_top(
+    what: &ToCopy<'_>,
+    dest: BorrowedFd<'_>,
+    stop: &Stop<'_>,
+) -> Result<Vec<Noted>, TreeError> {
     let copied = copying(what, dest, stop)?.copy()?;
-    copied.finish(&Folder { id: Folders::ROOT, lowers: vec![what.lowers.len() - 1] })
+    copied.finish(&Folder { id: Folders::ROOT, lowers: vec![what.lowers.len() - 1] })?;
+    Ok(copied.copier.noted())
 }
 
 fn copying<'a>(
@@ -54,7 +70,7 @@ fn copying<'a>(
     Ok(Copying {
         lowers: lowers?,
         dest,
-        copier: Copier::new(what.flavour),
+        copier: Copier::new(what.flavour, what.notes),
         leave_out: what.leave_out.iter().map(TreePath::as_bytes).collect(),
         stop,
         never: Cancel::default(),
@@ -67,7 +83,7 @@ struct Copying<'a> {
     /// Lowest first.
     lowers: Vec<OwnedFd>,
     dest: BorrowedFd<'a>,
-    copier: Copier,
+    copier: Copier<'a>,
     leave_out: HashSet<&'a [u8]>,
     stop: &'a Stop<'a>,
     never: Cancel,
@@ -151,7 +167,8 @@ impl Copying<'_> {
             }
         }
         descent::for_each(&others, false, &self.never, |(name, source, kind)| {
-            let copied = self.copier.copy(source.opened.as_fd(), to.as_fd(), name, *kind);
+            let original = Original { lower: source.lower, folder: source.opened.as_fd(), name };
+            let copied = self.copier.copy(original, to.as_fd(), *kind);
             match copied.map_err(|error| failed("cannot copy", &path, name, error))? {
                 None => Ok(()),
                 Some(inode) => {
@@ -230,8 +247,9 @@ impl Copying<'_> {
         let path = self.folders.path(file.folder);
         let from = self.folders.open(self.lowers[file.lower].as_fd(), file.folder)?;
         let to = self.folders.open(self.dest, file.folder)?;
+        let original = Original { lower: file.lower, folder: from.as_fd(), name: &file.name };
         self.copier
-            .copy_file(from.as_fd(), to.as_fd(), &file.name)
+            .copy_file(original, to.as_fd())
             .map_err(|error| failed("cannot copy", &path, &file.name, error))
     }
 
@@ -248,9 +266,10 @@ impl Copying<'_> {
 
     /// A merged folder looks as its topmost part does.
     fn finish(&self, folder: &Folder) -> Result<(), TreeError> {
-        let from = self.folders.open(self.lowers[folder.lowers[0]].as_fd(), folder.id)?;
+        let lower = folder.lowers[0];
+        let from = self.folders.open(self.lowers[lower].as_fd(), folder.id)?;
         let to = self.folders.open(self.dest, folder.id)?;
-        self.copier.finish(from.as_fd(), to.as_fd()).map_err(|error| {
+        self.copier.finish(lower, from.as_fd(), to.as_fd()).map_err(|error| {
             failed("cannot set the attributes of", &self.folders.path(folder.id), b"", error)
         })
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Stat, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -13,6 +13,7 @@ use crate::base::cancel::Cancel;
 use crate::base::tree_path::TreePath;
 use crate::tree::disk::contents::joined;
 use crate::tree::disk::descent::{self, Folders, failed};
+use crate::tree::disk::owned::Identity;
 use crate::tree::error::TreeError;
 use crate::tree::tree::Metadata;
 use crate::tree::xattr::{self, Flavour};
@@ -32,6 +33,8 @@ pub struct Notes(Vec<NotedFolder>);
 pub(crate) struct NotedFolder {
     pub(crate) identity: Identity,
     pub(crate) metadata: Metadata,
+    /// When anything about it was changed last.
+    pub(crate) changed: (i64, u64),
     pub(crate) names: BTreeMap<Vec<u8>, Noted>,
 }
 
@@ -40,13 +43,6 @@ pub(crate) enum Noted {
     /// Its number among the folders.
     Folder(usize),
     Other(Facts),
-}
-
-/// Which folder it is: the number of one that was removed is soon another's, but when that was made is another time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    inode: u64,
-    born: (i64, u32),
 }
 
 /// Of anything but a folder.
@@ -104,7 +100,7 @@ fn note(
     let path = folders.path(id);
     let opened = folders.open(top, id)?;
     let failed = |name: &[u8], error| failed("cannot look at", &path, name, error);
-    let (identity, metadata) = look(opened.as_fd()).map_err(|error| failed(b"", error))?;
+    let (identity, metadata, changed) = look(opened.as_fd()).map_err(|error| failed(b"", error))?;
     let (mut names, mut below) = (BTreeMap::new(), Vec::new());
     for (name, kind) in descent::list(opened.as_fd()).map_err(|error| failed(b"", error))? {
         if leave_out.contains(&*joined(&path, &name)) {
@@ -117,49 +113,32 @@ fn note(
             names.insert(name, Noted::Other(facts));
         }
     }
-    Ok((NotedFolder { identity, metadata, names }, below))
+    Ok((NotedFolder { identity, metadata, changed, names }, below))
 }
 
-fn look(folder: BorrowedFd<'_>) -> Result<(Identity, Metadata), Errno> {
+fn look(folder: BorrowedFd<'_>) -> Result<(Identity, Metadata, (i64, u64)), Errno> {
     let stat = rustix::fs::fstat(folder)?;
     let xattrs = xattr::read(folder, Some(PLAIN))?.kept;
     let metadata = Metadata { mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid, xattrs };
-    Ok((Identity::of(folder)?, metadata))
-}
-
-impl Identity {
-    pub(crate) fn of(folder: BorrowedFd<'_>) -> Result<Identity, Errno> {
-        let wanted = StatxFlags::INO | StatxFlags::BTIME;
-        let found = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, wanted)?;
-        let is_known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
-        let born = if is_known { (found.stx_btime.tv_sec, found.stx_btime.tv_nsec) } else { (0, 0) };
-        Ok(Identity { inode: found.stx_ino, born })
-    }
+    Ok((Identity::of(folder, b"")?, metadata, changed(&stat)))
 }
 
 impl Facts {
     pub(crate) fn of(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Facts, Errno> {
-        let Stat {
-            st_ino,
-            st_size,
-            st_mode,
-            st_uid,
-            st_gid,
-            st_mtime,
-            st_mtime_nsec,
-            st_ctime,
-            st_ctime_nsec,
-            ..
-        } = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(Facts {
-            inode: st_ino,
-            size: st_size,
-            mode: st_mode,
-            owner: (st_uid, st_gid),
-            modified: (st_mtime, st_mtime_nsec),
-            changed: (st_ctime, st_ctime_nsec),
+            inode: stat.st_ino,
+            size: stat.st_size,
+            mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: changed(&stat),
         })
     }
+}
+
+pub(crate) fn changed(stat: &Stat) -> (i64, u64) {
+    (stat.st_ctime, stat.st_ctime_nsec)
 }
 
 /// Files get their times from a clock that moves in ticks: what is done in one of them has one time.

@@ -1,7 +1,7 @@
 //! What a run finds at its mounts, and what is kept of its outputs.
 
 use memobuild::base::digest::BlobDigest;
-use memobuild::exec::executor::ExecError;
+use memobuild::exec::executor::{Cause, ExecError};
 use memobuild::graph::action::ActionInput;
 use memobuild::graph::op::{Access, Command, OutputKind, Run};
 use memobuild::graph::value::Value;
@@ -14,6 +14,7 @@ use crate::sandbox::room::{
     Item, Outcome, Room, host_input, input, mount, on_host, on_input, output, rooms, rooms_with_namespaces,
     rootfs_input,
 };
+use crate::skipped::skipped;
 
 /// A busybox root at 0, a tree at 1, another at 2, a single file at 3.
 fn inputs(room: &Room) -> Option<Vec<ActionInput>> {
@@ -139,6 +140,7 @@ fn outputs_are_kept_and_their_parents_are_not() {
     }
 }
 
+/// CVE class: links where outputs are taken (CVE-2026-39860).
 #[test]
 fn outputs_that_are_not_there_are_told() {
     let table = [
@@ -198,6 +200,7 @@ fn the_sandboxs_own_places_are_no_part_of_the_change() {
     }
 }
 
+/// CVE class: masks, consoles and /proc as targets of links (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).
 #[test]
 fn links_in_the_root_steer_no_mount() {
     for room in rooms() {
@@ -216,6 +219,7 @@ fn links_in_the_root_steer_no_mount() {
     }
 }
 
+/// CVE class: masks, consoles and /proc as targets of links.
 #[test]
 fn a_root_with_links_for_the_sandboxs_own_places_is_refused_or_harmless() {
     for room in rooms() {
@@ -248,6 +252,38 @@ fn the_hosts_programs_make_outputs() {
         }
         for hidden in ["work", "home", "root/", "sys", "var", ".cargo"] {
             assert!(!outcome.stdout.contains(hidden), "{}", outcome.stdout);
+        }
+    }
+}
+
+/// Also those of the outputs themselves, and not only of what is in them.
+#[test]
+fn attributes_of_outputs_are_kept() {
+    if !std::path::Path::new("/usr/bin/perl").exists() {
+        skipped("there is no /usr/bin/perl");
+        return;
+    }
+    let set = |path: &str| {
+        format!(
+            "perl -e 'my @of = qw({path} user.name value); exit(syscall({}, @of, 5, 0) ? 9 : 0)'",
+            libc::SYS_setxattr
+        )
+    };
+    let script = format!("{}; echo > /file/made; {}", set("/src/out"), set("/file/made"));
+    for room in rooms_with_namespaces() {
+        let mut run = on_host(&script);
+        run.mounts = vec![mount(1, "/src", Access::Cow)];
+        run.outputs =
+            vec![output("out", "/src/out", OutputKind::Dir), output("made", "/file/made", OutputKind::File)];
+        let source = room.tree(vec![("main.c", Item::File("int main;\n"))]);
+        let outcome = room.run(&run, &[host_input(), input("mount /src", Value::Tree(source))]);
+        if matches!(&outcome.result, Err(ExecError::Failed(failure)) if failure.cause == Cause::Exit(9)) {
+            skipped("the store's disk keeps no attributes");
+            continue;
+        }
+        for name in ["out", "made"] {
+            let found = &outcome.output(name).metadata.xattrs;
+            assert_eq!(found.get(&b"user.name"[..]).map(Vec::as_slice), Some(&b"value"[..]), "{name}");
         }
     }
 }

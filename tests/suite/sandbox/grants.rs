@@ -110,26 +110,53 @@ fn devices_are_where_they_are_on_the_machine() {
     }
 }
 
+/// CVE class: missing privilege check on one of the ways to run something (CVE-2024-23653).
 #[test]
 fn the_command_line_must_allow_it_wherever_something_runs() {
     let space = Space::new();
     if !busybox_root(&space) {
         return;
     }
-    let nodes = "run out { from root; privileged; sh \"echo > /out/x\"; output out \"/out\"; }\n\
-                 run kmsg { from root; device kmsg; sh \"true\"; }\nexport made out.out to=\"made\"\n";
+    let nodes = r#"
+run out { from root; privileged; sh "echo > /out/x"; output out "/out"; }
+run kmsg { from root; device kmsg; sh "true"; }
+run below { from root; mount out.out at="/in"; sh "true"; }
+run tried { from root; privileged; retry 3; sh "echo tried; false"; }
+run pinned { from root; privileged; network locked; sh "echo > /out/x"; output out "/out"; }
+test checked { from root; privileged; sh "true"; }
+image app { from root; copy out.out to="/app"; cmd "/bin/sh" "-c" "true"; }
+test served { from root; service app from=app port=80; sh "true"; }
+export made out.out to="made"
+workspace acme { policy { network allow; }; }
+"#;
     space.file("memobuild.kdl", BUSYBOX_ROOT.to_owned() + nodes);
     for (arguments, flag) in [
         (&["build", "out"][..], "privileged"),
         (&["build", "out", "--allow", "device=kmsg"], "privileged"),
+        (&["build", "below"], "privileged"),
+        (&["build", "tried"], "privileged"),
+        (&["build", "checked"], "privileged"),
+        (&["build", "served"], "privileged"),
         (&["export"], "privileged"),
+        (&["lock"], "privileged"),
+        (&["shell", "out"], "privileged"),
+        (&["shell", "out", "--failed"], "privileged"),
+        (&["shell", "below"], "privileged"),
+        (&["shell", "checked", "--", "/bin/sh", "-c", "true"], "privileged"),
+        (&["run", "app"], "privileged"),
         (&["build", "kmsg"], "device=/dev/kmsg"),
+        (&["shell", "kmsg", "--allow", "privileged", "--", "/bin/sh"], "device=/dev/kmsg"),
     ] {
         let ran = space.run(arguments);
-        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-        assert!(ran.stderr.contains("memo::grant::missing"), "{}", ran.stderr);
-        assert!(ran.stderr.contains(&format!("--allow {flag}")), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("memo::grant::missing"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("--allow {flag}")), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("tried\n"), "{}", ran.stderr);
     }
+    let ran = space.run(&["build", "tried", "--allow", "privileged"]);
+    assert_eq!((ran.code, ran.stderr.matches("[tried] │ tried").count()), (Some(1), 4), "{}", ran.stderr);
+    space.ok(&["lock", "--allow", "privileged"]);
+    space.ok(&["shell", "below", "--allow", "privileged", "--", "/bin/cat", "/in/x"]);
     space.ok(&["export", "--allow", "privileged"]);
     assert!(space.workspace().join("made/x").exists());
     let ran = space.run(&["build", "kmsg", "--allow", "everything"]);

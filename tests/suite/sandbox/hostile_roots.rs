@@ -12,17 +12,22 @@ use crate::sandbox::room::{Item, Room, on_input, path, rooms_with_namespaces, ro
 
 /// Busybox's root with this at `/etc/passwd`, and `/way` as a link to `target`.
 fn root(room: &Room, passwd: Entry, target: &'static str) -> Option<Rootfs> {
+    root_with(room, vec![("passwd", passwd)], target)
+}
+
+fn root_with(room: &Room, files: Vec<(&str, Entry)>, target: &'static str) -> Option<Rootfs> {
     let mut rootfs = room.busybox()?;
     let save = |entries: Vec<(&str, Entry)>| {
         let entries = entries.into_iter().map(|(name, entry)| (name.as_bytes().to_vec(), entry)).collect();
         encode::save(&room.memo, &Directory { entries }).unwrap()
     };
-    let etc = Entry::directory(save(vec![("passwd", passwd)]));
+    let etc = Entry::directory(save(files));
     let way = room.entry(Item::Link(target));
     rootfs.layers.push(Layer::Made(save(vec![("etc", etc), ("way", way)])));
     Some(rootfs)
 }
 
+/// CVE class: links in the lookup of users (CVE-2024-9676).
 #[test]
 fn a_file_of_users_is_a_file_of_bounded_size() {
     let fifo = Entry { metadata: Metadata::plain(0o644), content: Content::Fifo };
@@ -63,6 +68,34 @@ fn a_file_of_users_is_a_file_of_bounded_size() {
     }
 }
 
+/// The same of groups, in every way to name one.
+#[test]
+fn a_file_of_groups_is_a_file_of_bounded_size() {
+    let fifo = Entry { metadata: Metadata::plain(0o644), content: Content::Fifo };
+    for room in rooms_with_namespaces() {
+        let link = |target| room.entry(Item::Link(target));
+        let large = room.memo.write_blob(&vec![b'\n'; (16 << 20) + 1]).unwrap();
+        let table = [
+            (link("/dev/zero"), "is no regular file"),
+            (fifo.clone(), "is no regular file"),
+            (link("../../../../../../etc/group"), "cannot read /etc/group of the root"),
+            (Entry::file(large, (16 << 20) + 1, 0o644), "is larger than 16 MiB"),
+        ];
+        for (group, words) in table {
+            let eve = room.entry(Item::File("eve:x:0:0::/data:/bin/sh\n"));
+            let Some(rootfs) = root_with(&room, vec![("passwd", eve), ("group", group)], "/data") else {
+                return;
+            };
+            for user in ["eve", "eve:staff", "0:staff"] {
+                let run = Run { user: Some(user.to_owned()), ..on_input("true") };
+                let outcome = room.run(&run, &[rootfs_input(rootfs.clone())]);
+                assert!(outcome.error().contains(words), "{user}: {}", outcome.error());
+            }
+        }
+    }
+}
+
+/// CVE class: leaked descriptors and working directories (CVE-2024-21626).
 #[test]
 fn a_working_directory_lies_in_the_root() {
     for room in rooms_with_namespaces() {

@@ -1,19 +1,22 @@
 //! A run with `network`: it gets where the policy lets it, by the ways that programs go, and nowhere else; and what
 //! it did there is known afterwards.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use memobuild::base::digest::OciDigest;
-use memobuild::graph::op::{Network, OutputKind, Run};
+use memobuild::graph::op::{Network, OutputKind, Run, free_output};
 use memobuild::net;
 use memobuild::net::hosts::Hosts;
 use memobuild::net::outside::Outside;
 use memobuild::net::settings::Settings;
+use memobuild::oci::image::{Layer, Rootfs};
 use memobuild::store::traffic::{Answer, Refused};
+use memobuild::tree::tree::Content;
 
 use crate::sandbox::room::{
-    Outcome, Room, host_input, on_host, on_input, output, rooms_with_namespaces, rootfs_input,
+    Item, Outcome, Room, host_input, on_host, on_input, output, rooms_with_namespaces, rootfs_input,
 };
 use crate::sandbox::site::{Site, greeter, own_address};
 use crate::skipped::skipped;
@@ -69,6 +72,38 @@ fn a_listed_host_is_reached_through_the_proxy_and_recorded() {
         assert!(!made.shareable);
         assert_eq!(room.listing(outcome.output("diff")).keys().collect::<Vec<_>>(), ["/"]);
         assert_eq!(site.requests()[0], format!("GET /a HTTP/1.1 {own}"));
+    }
+}
+
+/// Lists of authorities hold that of the run as long as it lasts, and may be renewed.
+#[test]
+fn what_a_run_believes_is_no_part_of_what_it_leaves() {
+    const LIST: &str = "/etc/ssl/certs/ca-certificates.crt";
+    let count = format!("grep -c BEGIN {LIST} /dev/certificates.pem; cd /etc/ssl/certs; ");
+    for room in rooms_with(&["files.example"]) {
+        let Some(mut root) = room.busybox() else { return };
+        let run = |script: &str, root: &Rootfs| {
+            let run = Run { network: Network::Intercept, ..on_input(&format!("{count}{script}")) };
+            let outcome = room.run(&run, &[rootfs_input(root.clone())]);
+            let mut left = room.listing(outcome.output(free_output::CHANGE));
+            left.retain(|_, content| content != "dir");
+            (outcome.stdout, left)
+        };
+        let left = |content: &str| [(LIST.to_owned(), content.to_owned())].into();
+        // The machine's own list, if it has one, is shown to a root that has none.
+        if Path::new(LIST).exists() {
+            assert_eq!(run("true", &root).1, BTreeMap::new(), "{}", room.rung());
+            assert_eq!(run("echo own > new; mv new ca-certificates.crt", &root).1, left("own\n"));
+        }
+        let list = Item::Folder(vec![("ca-certificates.crt", Item::File("BEGIN one"))]);
+        let list = vec![("etc", Item::Folder(vec![("ssl", Item::Folder(vec![("certs", list)]))]))];
+        let Content::Directory { tree, .. } = room.tree(list).content else { unreachable!() };
+        root.layers.push(Layer::Made(tree));
+        let both = format!("{LIST}:2\n/dev/certificates.pem:2\n");
+        assert_eq!(run("true", &root), (both.clone(), BTreeMap::new()), "{}", room.rung());
+        assert_eq!(run("echo own > new; mv new ca-certificates.crt", &root), (both.clone(), left("own\n")));
+        assert_eq!(run("echo more >> ca-certificates.crt", &root).1, left("BEGIN onemore\n"));
+        assert_eq!(run("rm ca-certificates.crt", &root).1, left("Whiteout"));
     }
 }
 
@@ -213,7 +248,8 @@ fn raw_sockets_and_sockets_of_the_machine_are_out_of_reach() {
     }
 }
 
-/// What one of them writes is its own, even if it has made another a descriptor of it: there is nobody to give it to.
+/// CVE class: builds that work together (CVE-2024-27297). What one of them writes is its own, even if it has made another
+/// a descriptor of it: there is nobody to give it to.
 #[test]
 fn two_runs_at_once_do_not_meet() {
     for room in rooms_with(&["a.example"]) {

@@ -8,7 +8,7 @@ use memobuild::oci::image::Rootfs;
 use memobuild::tree::encode;
 use memobuild::tree::tree::{Content, Entry};
 
-use crate::sandbox::room::{Outcome, Room, on_input, output, rooms_with_owners, rootfs_input};
+use crate::sandbox::room::{Outcome, Room, on_input, output, rooms_with_namespaces, rootfs_input};
 
 /// Path to mode, user and group of all that is in a tree; devices with their numbers.
 fn owners(room: &Room, entry: &Entry) -> BTreeMap<String, String> {
@@ -53,7 +53,7 @@ fn check(scripts: &[Script]) {
 }
 
 fn check_as(user: Option<&str>, scripts: &[Script]) {
-    for room in rooms_with_owners() {
+    for room in rooms_with_namespaces() {
         let Some(mut root) = room.busybox() else { return };
         for (script, printed, left) in scripts {
             let run = Run { user: user.map(str::to_owned), ..on_input(script) };
@@ -110,6 +110,19 @@ fn owners_come_from_layers_and_stay() {
 }
 
 #[test]
+fn folders_change_hands() {
+    check(&[
+        (
+            "mkdir -p /data/d/e; chown 7:8 /data/d",
+            "",
+            &[("/data", "755 0:0"), ("/data/d", "755 7:8"), ("/data/d/e", "755 0:0")],
+        ),
+        ("chown 7:8 /data/d; echo > /data/d/e/f; rm /data/d/e/f", "", &[]),
+        ("chown 0:0 /data/d", "", &[("/data", "755 0:0"), ("/data/d", "755 0:0")]),
+    ]);
+}
+
+#[test]
 fn a_number_that_comes_again_is_another_file() {
     let script = "cd /data; n=0; while [ $n -lt 300 ]; do
         echo > a; chown 7:7 a; rm a; echo > b; mkdir c; chown 8:8 c; rmdir c; mkdir d; stat -c %u:%g b d
@@ -161,7 +174,7 @@ fn a_command_is_who_it_runs_as() {
 
 #[test]
 fn outputs_have_owners_too() {
-    for room in rooms_with_owners() {
+    for room in rooms_with_namespaces() {
         let Some(root) = room.busybox() else { return };
         let script = "cd /out; echo > a; chown 7:8 a; mkdir b; chown 9 b; echo > /one; chown 5:6 /one";
         let outputs = vec![output("out", "/out", OutputKind::Dir), output("one", "/one", OutputKind::File)];
@@ -176,7 +189,7 @@ fn outputs_have_owners_too() {
 /// Where all ids are one, so are devices: they are what they were said to be, and lead nowhere.
 #[test]
 fn devices_are_recorded_where_none_can_be_made() {
-    for room in rooms_with_owners().iter().filter(|room| room.rung() == "C") {
+    for room in rooms_with_namespaces().iter().filter(|room| room.has_one_id()) {
         let Some(root) = room.busybox() else { return };
         let script = "cd /data; mknod -m 640 disk b 8 0; mknod null c 1 3; chown 7:8 null; stat -c '%F %t %T %u' disk null
             cp -a disk copy; ln null hard; rm disk; mv null void; wc -c < void; mknod pipe p";
@@ -223,7 +236,7 @@ fn find(word: &str) -> Option<u32> {
 /// Who answers calls is killed: the run fails, all that it started ends, and nothing of it is kept.
 #[test]
 fn nothing_is_kept_where_nobody_answers() {
-    for (room, seconds) in rooms_with_owners().iter().zip(["78001", "78002", "78003"]) {
+    for (room, seconds) in rooms_with_namespaces().iter().zip(["78001", "78002", "78003"]) {
         let Some(root) = room.busybox() else { return };
         let script = format!("chown 7 /data/old; exec sleep {seconds}");
         let outcome = std::thread::scope(|scope| {

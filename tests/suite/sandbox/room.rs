@@ -11,7 +11,7 @@ use memobuild::exec::executor::{ExecError, Failure, Listener, Made, Stream};
 use memobuild::exec::identity::Identity;
 use memobuild::exec::lender::Lender;
 use memobuild::exec::log;
-use memobuild::exec::probe::{self, Granted, Isolation};
+use memobuild::exec::probe::{self, Granted, Isolation, Rung};
 use memobuild::exec::run::{Here, run};
 use memobuild::exec::zygote::Zygote;
 use memobuild::graph::action::ActionInput;
@@ -76,7 +76,16 @@ pub(crate) fn rooms() -> Vec<Room> {
     let holding = HOLDING.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let memo = Memo::open(folder.path()).unwrap();
-        probe::every(&memo, &program()).unwrap()
+        let mut holding = probe::every(&memo, &program()).unwrap();
+        // Root has copies with all ids, and others those with one.
+        let one_id = holding.iter().find(|granted| granted.rung == Rung::C).cloned();
+        let copies = holding.iter().position(|granted| granted.rung == Rung::D);
+        if let (Some(Granted { identity, .. }), Some(place)) = (one_id, copies)
+            && holding[place].identity != identity
+        {
+            holding.insert(place + 1, Granted { rung: Rung::D, identity });
+        }
+        holding
     });
     if holding.is_empty() {
         skipped("no isolation rung holds on this machine");
@@ -87,12 +96,6 @@ pub(crate) fn rooms() -> Vec<Room> {
 /// Those of them that have namespaces, and so processes, a network and this machine's programs of their own.
 pub(crate) fn rooms_with_namespaces() -> Vec<Room> {
     rooms().into_iter().filter(Room::has_namespaces).collect()
-}
-
-/// Those of them in which files have owners, be it that these are remembered.
-pub(crate) fn rooms_with_owners() -> Vec<Room> {
-    let rooms = rooms_with_namespaces().into_iter();
-    rooms.filter(|room| !room.has_one_id() || room.tells_owners()).collect()
 }
 
 impl Room {
@@ -138,14 +141,9 @@ impl Room {
         !matches!(self.rung(), "E" | "F")
     }
 
-    /// Whether nobody but root is there.
+    /// Whether nobody but root is there, and all others are remembered.
     pub(crate) fn has_one_id(&self) -> bool {
         matches!(self.isolation.granted.as_ref().unwrap().identity, Identity::Single { .. })
-    }
-
-    /// Whether others are remembered all the same.
-    pub(crate) fn tells_owners(&self) -> bool {
-        self.rung() == "C"
     }
 
     pub(crate) fn tree(&self, items: Vec<(&'static str, Item)>) -> Entry {
@@ -205,6 +203,7 @@ impl Room {
             run_,
             inputs,
             Here {
+                node: "run",
                 isolation: &self.isolation,
                 emulator: None,
                 workspace: Path::new("/workspace"),

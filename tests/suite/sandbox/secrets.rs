@@ -9,7 +9,7 @@ use memobuild::graph::op::{Access, Expect, Owner, Run, SecretMount, SecretTarget
 use memobuild::graph::value::Value;
 
 use crate::sandbox::room::{
-    Item, Outcome, Room, input, log_text, mount, on_input, path, rooms_with_owners, rootfs_input,
+    Item, Outcome, Room, input, log_text, mount, on_input, path, rooms_with_namespaces, rootfs_input,
 };
 
 const TOKEN: &str = "s3cr3t-t0ken\"of\"mine";
@@ -36,7 +36,7 @@ fn rooms_with_secrets() -> Vec<Room> {
             ..Lender::default()
         }
     };
-    let mut rooms = rooms_with_owners();
+    let mut rooms = rooms_with_namespaces();
     rooms.iter_mut().for_each(|room| room.lender = lender());
     rooms
 }

@@ -28,7 +28,7 @@ fn an_ordinary_user_with_more_ids_gets_the_same() {
     let ranges = folder.path().join("ranges");
     std::fs::write(&ranges, format!("{ID}:200000:65536\n")).unwrap();
     let ranges = ranges.to_str().unwrap();
-    run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BCD");
+    run_all(&["unshare", "--mount", "/bin/sh", "-c", WITH_RANGE, "sh", ranges], "BCDD");
 }
 
 /// All tests of sandboxes, and of sitting at them, as nobody, started by way of `before`.
@@ -56,7 +56,7 @@ fn run_all(before: &[&str], rungs: &str) {
     assert!(text.contains("test result: ok"), "{text}");
 }
 
-/// Whoever starts this program again says what it should find.
+/// Whoever starts this program again says what it should find; copies come with a range of ids and with one.
 #[test]
 fn the_rungs_are_those_that_are_expected() {
     let Some(expected) = std::env::var_os(EXPECTED) else { return };

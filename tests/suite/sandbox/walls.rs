@@ -214,6 +214,7 @@ fn calls_in_another_machines_way_end_a_program() {
     }
 }
 
+/// CVE class: leaked capabilities (CVE-2022-27651, CVE-2021-3602).
 #[test]
 fn capabilities_end_at_the_sandbox() {
     // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID NET_BIND_SERVICE SYS_CHROOT SETFCAP.

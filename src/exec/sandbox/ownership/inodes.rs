@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use crate::tree::disk::copy::Noted;
 use crate::tree::disk::owned::Owned;
 use crate::tree::disk::snapshot::{Note, Notes};
 
@@ -54,6 +55,8 @@ pub(in crate::exec::sandbox) struct Inodes {
     notes: Vec<Notes>,
     /// The devices on which the numbers of snapshots hold: the disk's, and those of mounts that show them.
     noted: Vec<(u32, u32)>,
+    /// The device of folders that outlive runs.
+    outlived: Option<(u32, u32)>,
     recorded: HashMap<Inode, Record>,
     held: VecDeque<(Instant, OwnedFd)>,
     /// Whether a folder may give another group to what is made in it.
@@ -61,15 +64,25 @@ pub(in crate::exec::sandbox) struct Inodes {
 }
 
 impl Inodes {
-    /// Of snapshots, and of the devices that show them; the disk's own is the first.
-    pub(super) fn learn(&mut self, notes: Vec<Notes>, noted: Vec<(u32, u32)>) {
-        self.has_group_folders |= notes.iter().any(Notes::has_group_folders);
-        (self.notes, self.noted) = (notes, noted);
+    /// Of copies of snapshots' files. A run may remove them, so that their numbers come again.
+    pub(super) fn of_copies(copied: &[Noted]) -> Inodes {
+        let record = |Noted { identity, note }: &Noted| {
+            let inode = Inode { device: identity.device, number: identity.number };
+            (inode, Record { owned: note.owned, birth: Birth(identity.born.0, identity.born.1) })
+        };
+        let has_group_folders = copied.iter().any(|noted| noted.note.gives_group);
+        Inodes { recorded: copied.iter().map(record).collect(), has_group_folders, ..Inodes::default() }
     }
 
-    /// Whether it is known whose a file is: folders of the disk itself outlive runs, and what was known of them.
+    /// Of snapshots, and of the devices that show them. `outlived`: that of folders which are older than the run.
+    pub(super) fn learn(&mut self, notes: Vec<Notes>, noted: Vec<(u32, u32)>, outlived: Option<(u32, u32)>) {
+        self.has_group_folders |= notes.iter().any(Notes::has_group_folders);
+        (self.notes, self.noted, self.outlived) = (notes, noted, outlived);
+    }
+
+    /// Whether it is known whose a file is: what was known of folders that outlive runs is not.
     pub(super) fn are_sure(&self, facts: &libc::statx) -> bool {
-        self.noted.first() != Some(&Inode::of(facts).device)
+        self.outlived != Some(Inode::of(facts).device)
     }
 
     pub(super) fn has_group_folders(&self) -> bool {
@@ -137,6 +150,7 @@ fn birth(facts: &libc::statx) -> Birth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::disk::owned::Identity;
 
     const DISK: (u32, u32) = (8, 1);
     const MEMORY: (u32, u32) = (0, 40);
@@ -157,7 +171,7 @@ mod tests {
     fn inodes() -> Inodes {
         let note = Note { owned: owned(33), gives_group: false };
         let mut inodes = Inodes::default();
-        inodes.learn(vec![Notes::new([(7, note)].into())], vec![DISK]);
+        inodes.learn(vec![Notes::new([(7, note)].into())], vec![DISK], Some(DISK));
         inodes
     }
 
@@ -173,6 +187,17 @@ mod tests {
         assert_eq!(inodes.of(&facts(DISK, 5, 101)), owned(2));
         assert_eq!(inodes.of(&facts(DISK, 6, 101)), owned(2));
         assert_eq!(inodes.of(&facts(DISK, 6, 100)), owned(0));
+    }
+
+    #[test]
+    fn copies_have_what_was_noted_of_them() {
+        let identity = Identity { device: DISK, number: 5, born: (100, 0) };
+        let note = Note { owned: owned(33), gives_group: true };
+        let inodes = Inodes::of_copies(&[Noted { identity, note }]);
+        assert_eq!(inodes.of(&facts(DISK, 5, 100)), owned(33));
+        // It was removed, and its number came again.
+        assert_eq!(inodes.known(&facts(DISK, 5, 101)), Known::Nothing);
+        assert!(inodes.has_group_folders());
     }
 
     #[test]

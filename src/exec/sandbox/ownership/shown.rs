@@ -12,7 +12,7 @@ use crate::exec::sandbox::ownership::inodes::Inodes;
 use crate::exec::sandbox::ownership::places::Places;
 use crate::exec::sandbox::place::open_inside;
 use crate::exec::sandbox::root::own_place;
-use crate::exec::sandbox::spec::{Spec, Trouble};
+use crate::exec::sandbox::spec::{Spec, Trouble, Walls};
 use crate::exec::sandbox::sys::listener::facts;
 use crate::exec::sandbox::workplace;
 use crate::tree::disk::snapshot::Notes;
@@ -20,8 +20,9 @@ use crate::tree::disk::snapshot::Notes;
 pub(in crate::exec::sandbox) struct Shown {
     /// Where the snapshots are whose notes were not read yet.
     unread: Vec<PathBuf>,
-    /// The disk's is the first.
     devices: Vec<(u32, u32)>,
+    /// The disk's, if folders of it are shown that outlive the run.
+    outlived: Option<(u32, u32)>,
     layered: Vec<Layered>,
 }
 
@@ -43,7 +44,10 @@ impl Shown {
     ) -> Result<Shown, Trouble> {
         let look = || -> Result<Shown, Errno> {
             let store = openat(CWD, &spec.store, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            let mut layered = vec![Layered::new(top, Vec::new(), workplace::upper(&spec.work))?];
+            let mut layered = Vec::new();
+            if spec.walls == Walls::Mounted {
+                layered.push(Layered::new(top, Vec::new(), workplace::upper(&spec.work))?);
+            }
             for (number, mounted) in spec.mounts.iter().enumerate() {
                 let upper = own_place(spec, number).join("upper");
                 if upper.exists() {
@@ -52,9 +56,12 @@ impl Shown {
                     layered.push(Layered::new(place.as_fd(), at, upper)?);
                 }
             }
-            let mut devices = vec![device(store.as_fd())?];
+            let disk = device(store.as_fd())?;
+            // A root that is a copy lies on the disk as well, where nobody could tell a cache's folders from it.
+            let is_apart = spec.walls == Walls::Mounted || !spec.lent.caches.is_empty();
+            let mut devices = vec![disk];
             devices.extend(layered.iter().map(|layered| layered.device));
-            Ok(Shown { unread: folders.to_vec(), devices, layered })
+            Ok(Shown { unread: folders.to_vec(), devices, outlived: is_apart.then_some(disk), layered })
         };
         look().map_err(Trouble::at("look at its mounts"))
     }
@@ -67,7 +74,7 @@ impl Shown {
         self.unread.sort();
         self.unread.dedup();
         let notes = self.unread.drain(..).map(|root| Notes::read(&root)).collect::<Result<_, _>>()?;
-        inodes.learn(notes, self.devices.clone());
+        inodes.learn(notes, self.devices.clone(), self.outlived);
         Ok(())
     }
 

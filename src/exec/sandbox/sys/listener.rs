@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use libc::{c_int, c_long, c_ulong};
 
-use super::check;
+use super::{add_filter, check};
 
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (Linux 6.6): whoever is answered goes on where the answer was given.
 const SYNC_WAKE_UP: c_ulong = 1;
@@ -35,18 +35,23 @@ impl Facts {
     }
 }
 
+const FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
+/// Whether this kernel gives listeners (Linux 5.19), as far as it can be told without having one: what it knows, it
+/// looks for a program for.
+pub(in crate::exec::sandbox) fn is_there() -> bool {
+    let nothing = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel reads a program, and finds that there is none.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, FLAGS, nothing) };
+    check(result).is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
 /// Adds a filter to the calling process, for good, and gives the descriptor at which its questions come.
 /// Whoever asks can be interrupted only by being killed, once somebody has received the question.
 pub(in crate::exec::sandbox) fn listen(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
-    let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    // SAFETY: the kernel only reads the program, which outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    check(result)?;
+    let listener = add_filter(program, FLAGS)?;
     // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as c_int) })
+    Ok(unsafe { OwnedFd::from_raw_fd(listener as c_int) })
 }
 
 /// Kernels that do not know it do without.

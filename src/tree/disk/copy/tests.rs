@@ -18,15 +18,24 @@ use crate::tree::tree::Entry;
 
 /// The layers stacked and copied, in the form that anybody may make.
 fn copy_of(memo: &Memo, layers: &[TreeDigest], leave_out: &[&str]) -> tempfile::TempDir {
+    copy_with_notes(memo, layers, leave_out).0
+}
+
+fn copy_with_notes(
+    memo: &Memo,
+    layers: &[TreeDigest],
+    leave_out: &[&str],
+) -> (tempfile::TempDir, Vec<Noted>) {
     let form = SnapshotForm::one_id();
     let made = |tree: &TreeDigest| snapshot(memo, *tree, Age::Slot(0), &form, &Cancel::default()).unwrap();
     let lowers: Vec<PathBuf> = layers.iter().map(made).collect();
     let leave_out: Vec<_> = leave_out.iter().map(|path| dsl::path(path)).collect();
     let dest = tempfile::tempdir().unwrap();
     fs::set_permissions(dest.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let what = ToCopy { lowers: &lowers, flavour: form.flavour, leave_out: &leave_out };
-    copy(&what, descent::open_path(dest.path()).unwrap().as_fd(), &|| false).unwrap();
-    dest
+    let notes: Vec<Notes> = lowers.iter().map(|lower| Notes::read(lower).unwrap()).collect();
+    let what = ToCopy { lowers: &lowers, notes: &notes, flavour: form.flavour, leave_out: &leave_out };
+    let noted = copy(&what, descent::open_path(dest.path()).unwrap().as_fd(), &|| false).unwrap();
+    (dest, noted)
 }
 
 fn shown(memo: &Memo, folder: &Path) -> TreeDigest {
@@ -71,6 +80,27 @@ fn times_and_links_are_those_of_the_snapshots_and_inodes_are_not() {
 }
 
 #[test]
+fn what_was_noted_of_snapshots_is_noted_of_their_copies() {
+    let (_folder, memo) = memo();
+    let lower =
+        dsl::tree(&memo, "a=1:644:7:8 b=2#7:644:9:9 c=2#7:644:9:9 d/:755:3:3 d/e=3 f=4:644:5:5 l->a:777:6:6");
+    let upper = dsl::tree(&memo, "d/:2755:1:2 f=5 x=6:600:33:0");
+    let (copied, noted) = copy_with_notes(&memo, &[lower, upper], &[]);
+    let owner = |name: &str| {
+        let metadata = fs::symlink_metadata(copied.path().join(name)).unwrap();
+        let found: Vec<_> = noted.iter().filter(|noted| noted.identity.number == metadata.ino()).collect();
+        found.iter().map(|noted| (noted.note.owned.uid, noted.note.owned.gid)).collect::<Vec<_>>()
+    };
+    for (name, expected) in
+        [("a", (7, 8)), ("b", (9, 9)), ("c", (9, 9)), ("d", (1, 2)), ("l", (6, 6)), ("x", (33, 0))]
+    {
+        assert_eq!(owner(name), [expected], "{name}");
+    }
+    assert_eq!([owner("d/e"), owner("f")], [[], []]);
+    assert_eq!(noted.iter().filter(|noted| noted.note.gives_group).count(), 1);
+}
+
+#[test]
 fn large_files_and_long_stops() {
     let (_folder, memo) = memo();
     let content: Vec<u8> = (0..700_000u32).map(|number| (number % 251) as u8).collect();
@@ -81,7 +111,8 @@ fn large_files_and_long_stops() {
     let copied = copy_of(&memo, &[tree], &[]);
     assert!(fs::read(copied.path().join("large")).unwrap() == content);
     let again = tempfile::tempdir().unwrap();
-    let what = ToCopy { lowers: &[copied.path().to_owned()], flavour: Flavour::User, leave_out: &[] };
+    let what =
+        ToCopy { lowers: &[copied.path().to_owned()], notes: &[], flavour: Flavour::User, leave_out: &[] };
     let again = descent::open_path(again.path()).unwrap();
     assert!(matches!(copy(&what, again.as_fd(), &|| true), Err(TreeError::Cancelled)));
 }

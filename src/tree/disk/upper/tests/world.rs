@@ -92,7 +92,7 @@ impl World {
         let root = self.folder("copied");
         let lowers = [self.snapshot(self.base, 0)];
         let leave_out = paths(leave_out);
-        let to_copy = ToCopy { lowers: &lowers, flavour: self.form.flavour, leave_out: &[] };
+        let to_copy = ToCopy { lowers: &lowers, notes: &[], flavour: self.form.flavour, leave_out: &[] };
         let opened = descent::open_path(&root).unwrap();
         copy(&to_copy, opened.as_fd(), &|| false).unwrap();
         let notes = Notes::take(opened.as_fd(), &leave_out).unwrap();
