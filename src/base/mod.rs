@@ -7,6 +7,7 @@ pub mod durable;
 pub mod remove;
 pub mod facts;
 pub mod hidden;
+pub(crate) mod kernel;
 pub mod pattern;
 pub mod size;
 pub mod suggest;

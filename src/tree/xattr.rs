@@ -7,6 +7,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use crate::base::kernel;
+
 /// Which attributes an overlay mount writes its notes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Flavour {
@@ -85,6 +87,8 @@ pub(crate) fn write(
 ) -> Result<(), Errno> {
     let prefix = lower.filter(|flavour| flavour.escapes()).map_or(&b""[..], Flavour::prefix);
     match name.strip_prefix(prefix) {
+        // Kernels before do not show it again under its own name.
+        Some(_) if lower == Some(Flavour::User) && !kernel::is_since(6, 7) => Err(Errno::NOTSUP),
         Some(rest) if !prefix.is_empty() => {
             rustix::fs::fsetxattr(file, [prefix, ESCAPE, rest].concat(), value, XattrFlags::empty())
         }
@@ -154,6 +158,8 @@ fn grow(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Err
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     #[test]
@@ -186,6 +192,17 @@ mod tests {
         for (name, upper, expected) in table {
             assert_eq!(sort(name.as_bytes(), upper), expected, "{name} {upper:?}");
         }
+    }
+
+    #[test]
+    fn what_an_overlay_would_hide_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        let write = |name: &str, lower| write(file.as_fd(), name.as_bytes(), b"x", lower);
+        assert_eq!(write("user.overlay.a", Some(Flavour::User)).is_ok(), kernel::is_since(6, 7));
+        write("user.overlay.a", Some(Flavour::Own)).unwrap();
+        write("user.a", Some(Flavour::User)).unwrap();
+        let read = read(file.as_fd(), Some(Flavour::Own)).unwrap();
+        assert!(read.kept.contains_key(&b"user.overlay.a"[..]) && read.kept.contains_key(&b"user.a"[..]));
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn root_has_groups_of_version_two() {
         script: r#"
 finds A "$two" ""
 suite --exact guest::inside::groups_hold_a_run
-suite sandbox::limits
+suite sandbox::limits sandbox::ends sandbox::walls sandbox::grants ladder::
 is_left $groups
 "#,
     });

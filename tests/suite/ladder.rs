@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::places::{Disk, PLACES, Place, Rights, can_be_made, digest_of};
+use crate::skipped::skipped;
 use crate::space::{BUSYBOX_ROOT, Space, busybox_root, run};
 
 /// Everything that a run can do to its root, and what it can be given.
@@ -84,6 +85,10 @@ pub(crate) fn expected() -> Option<&'static str> {
 
 fn check(place: &Place) {
     let (true, Some(expected)) = (can_be_made(), expected()) else { return };
+    if place.disk == Disk::Tmpfs && place.rights != Rights::Own && !memory_keeps_attributes() {
+        skipped("a tmpfs keeps no attributes before Linux 6.6");
+        return;
+    }
     let Some(space) = filled(place.space()) else { return };
     let run = |arguments: &[&str]| run(&mut place.command(&space, arguments));
     let doctor = run(&["doctor", "--format", "json"]);
@@ -114,6 +119,11 @@ fn check(place: &Place) {
     if place.rights == Rights::Container {
         check_host(place, &space);
     }
+}
+
+fn memory_keeps_attributes() -> bool {
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    rustix::fs::fsetxattr(&file, "user.memobuild", b"x", rustix::fs::XattrFlags::empty()).is_ok()
 }
 
 /// Nothing is run, unless the user says so, and then only what stands on the machine's own programs.

@@ -6,7 +6,6 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::mount::{
@@ -14,6 +13,7 @@ use rustix::mount::{
     unmount,
 };
 
+use crate::base::kernel;
 use crate::exec::sandbox::mounts;
 use crate::exec::sandbox::spec::Trouble;
 use crate::exec::sandbox::workplace::open;
@@ -98,16 +98,7 @@ impl Overlay<'_> {
 /// Asked of the kernel by its version: those before take such a name without a word, and complain in the machine's log
 /// when the overlay is made.
 fn names_one_by_one() -> bool {
-    static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        version(&rustix::system::uname().release().to_string_lossy()).is_none_or(|version| version >= (6, 7))
-    })
-}
-
-/// Of `6.1.0-56-amd64`: 6 and 1.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|byte: char| !byte.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    kernel::is_since(6, 7)
 }
 
 #[cfg(test)]
@@ -173,19 +164,6 @@ mod tests {
         assert_eq!((seen.len(), seen.last().unwrap().as_str()), (74, "69"));
         if names_one_by_one() {
             assert_eq!(stack(|overlay| overlay.mount_one_by_one()), seen);
-        }
-    }
-
-    #[test]
-    fn versions_of_kernels() {
-        for (release, expected) in [
-            ("6.1.0-56-amd64", Some((6, 1))),
-            ("6.7", Some((6, 7))),
-            ("6.18.44-fc-v669", Some((6, 18))),
-            ("5.15+", Some((5, 15))),
-            ("none", None),
-        ] {
-            assert_eq!(version(release), expected, "{release}");
         }
     }
 }
