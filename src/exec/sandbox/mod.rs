@@ -465,6 +465,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         Root::Host { folders, .. } => folders.clone(),
         Root::Layers { .. } => Vec::new(),
     };
+    let is_single = matches!(spec.identity, Identity::Single { .. });
     let root = match spec.walls.has_namespaces() {
         true => workplace::root(&spec.work),
         false => workplace::copied_root(&spec.work),
@@ -481,7 +482,7 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         secret_variables: spec.lent.secret_variables.clone(),
         workdir: spec.workdir.clone(),
         account,
-        ids: !matches!(spec.identity, Identity::Single { .. }),
+        ids: !is_single,
         hostname: spec.hostname.clone(),
         network: spec.network,
         ports: spec.ports.clone(),
@@ -494,9 +495,6 @@ fn plan(spec: &Spec, account: Account) -> Plan {
         ready: None,
         answers_names: !spec.is_service,
         processors: spec.bounds.processors,
-        ignore_ownership: matches!(
-            (&spec.identity, &spec.root),
-            (Identity::Single { .. }, Root::Host { .. })
-        ),
+        ignore_ownership: is_single && matches!(spec.root, Root::Host { .. }),
     }
 }
