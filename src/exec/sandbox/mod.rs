@@ -340,10 +340,7 @@ fn die_with(parent: i32) -> Result<(), Trouble> {
     match getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
         // Only a main process that is not gone hears it.
-        _ => Err(Trouble::Environment {
-            message: "the process that sandboxes are born from was killed".to_owned(),
-            help: Some("the machine may have run out of memory: see its kernel log".to_owned()),
-        }),
+        _ => Err(Trouble::environment("the process that sandboxes are born from was killed")),
     }
 }
 

@@ -33,7 +33,8 @@ fn only_the_sandbox_is_there() {
 
 #[test]
 fn the_network_is_unreachable_and_loopback_works() {
-    let script = "echo hello | nc -l -p 5000 & until nc localhost 5000 < /dev/null 2> /dev/null; do sleep 0.1; done; \
+    let script = "(while true; do echo hello | nc -l -p 5000; done) & \
+                  until nc localhost 5000 < /dev/null 2> /dev/null | grep hello; do sleep 0.1; done; \
                   nc -w 2 192.0.2.1 80 < /dev/null 2>&1 || true";
     for room in rooms_with_namespaces() {
         let Some(outcome) = room.script(script) else { return };
