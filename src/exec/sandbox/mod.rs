@@ -212,9 +212,7 @@ fn run_in(room: &mut Room<'_>, services: &[Running<'_>], main: &mut UnixStream) 
 /// The root without what hangs in it, where somebody tells whose the files of a stack of layers are. Elsewhere nothing
 /// keeps the stack mounted while they are read.
 fn bare_root(spec: &Spec, top: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Trouble> {
-    let is_asked = spec.tells_owners && spec.walls == Walls::Mounted;
-    let view = is_asked.then(|| mounts::view_of(top)).transpose();
-    view.map_err(Trouble::at("view the root"))
+    spec.has_ground().then(|| mounts::view_of(top)).transpose().map_err(Trouble::at("view the root"))
 }
 
 /// A sandbox with everything in its place, and its first process, which waits for its plan.

@@ -133,7 +133,7 @@ impl Spec {
 
 impl Spec {
     /// Whether what lies under all layers is one of the snapshots: then the numbers of inodes hold in the whole root,
-    /// since all of it is on one filesystem.
+    /// since all of it is on one filesystem. So it is where somebody tells the owners of a stack of layers.
     pub(crate) fn has_ground(&self) -> bool {
         self.tells_owners && self.walls == Walls::Mounted
     }
