@@ -109,6 +109,8 @@ group=$groups/several/tests who=member
 finds C "$two" ""
 suite --exact guest::inside::groups_hold_a_run
 suite sandbox::limits
+# What the suite moved into is left by it, as by who is killed: the next build removes that.
+member target/debug/memobuild --store /tmp/alone doctor | grep "limits: $two"
 test "$(find $groups/several -mindepth 1 -type d)" = $groups/several/tests
 "#,
     });
