@@ -26,6 +26,8 @@ mod tests {
             ("6.7", Some((6, 7))),
             ("6.18.44-fc-v669", Some((6, 18))),
             ("5.15+", Some((5, 15))),
+            ("5.4", Some((5, 4))),
+            ("6.1-rc3+", Some((6, 1))),
             ("none", None),
         ] {
             assert_eq!(version(release), expected, "{release}");

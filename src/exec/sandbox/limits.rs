@@ -11,6 +11,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+use crate::base::kernel;
 use crate::exec::sandbox::spec::Trouble;
 
 /// What package managers need of root. All of it ends at the sandbox's own files and processes.
@@ -74,27 +75,16 @@ pub(super) fn give_up_capabilities(kept: CapabilitySet) -> Result<(), Trouble> {
 pub(super) fn wall_in_processes(processes: BorrowedFd<'_>, most: u64, has_namespace: bool) {
     let most = most.saturating_add(MORE_PROCESSES);
     // Counted for each user namespace; before, for each user of the machine.
-    if has_namespace && is_since(5, 14) {
+    if has_namespace && kernel::is_since(5, 14) {
         let _ = setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) });
     }
     // Of each process namespace; before, of the machine.
-    if is_since(6, 14) {
+    if kernel::is_since(6, 14) {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let highest = (RESERVED_NUMBERS + most).to_string();
         let _ = openat(processes, "sys/kernel/pid_max", flags, Mode::empty())
             .and_then(|file| rustix::io::write(file, highest.as_bytes()));
     }
-}
-
-fn is_since(major: u64, minor: u64) -> bool {
-    let name = rustix::system::uname();
-    version(&name.release().to_string_lossy()) >= Some((major, minor))
-}
-
-/// `6.18.44-cloud`: the first two numbers.
-fn version(release: &str) -> Option<(u64, u64)> {
-    let mut numbers = release.split(|symbol: char| !symbol.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Keeps all that comes from this process to `count` of its processors. A share of all of them, which a control
@@ -124,22 +114,4 @@ pub(super) fn set_limits() -> Result<(), Trouble> {
         setrlimit(resource, Rlimit { current, maximum }).map_err(cannot())?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernels_are_told_apart_by_two_numbers() {
-        for (release, expected) in [
-            ("6.18.44-fc-v669", Some((6, 18))),
-            ("5.4", Some((5, 4))),
-            ("6.1-rc3+", Some((6, 1))),
-            ("six", None),
-        ] {
-            assert_eq!(version(release), expected, "{release}");
-        }
-        assert!(is_since(2, 6) && !is_since(1000, 0));
-    }
 }
